@@ -1,0 +1,65 @@
+//! The values of one key exchange and the bytes that its exchange hash covers.
+
+use zeroize::Zeroizing;
+
+use crate::codec::Write;
+use crate::names::{KexAlgorithm, SecretEncoding, SignatureAlgorithm};
+
+/// What the network process tells the monitor so that the monitor can compute the exchange hash
+/// itself. V_S and K_S are missing on purpose: the monitor takes them from its own memory.
+#[derive(Clone)]
+pub struct ExchangeValues {
+    /// V_C: the client's identification string without CR LF.
+    pub client_identification: Vec<u8>,
+    /// I_C: payload of the client's SSH_MSG_KEXINIT.
+    pub client_kexinit: Vec<u8>,
+    /// I_S: payload of the server's SSH_MSG_KEXINIT.
+    pub server_kexinit: Vec<u8>,
+    /// Negotiated key exchange method.
+    pub kex: KexAlgorithm,
+    /// Negotiated host key algorithm.
+    pub host_key: SignatureAlgorithm,
+    /// Q_C or C_INIT: contents of the string.
+    pub client_share: Vec<u8>,
+    /// Q_S or S_REPLY: contents of the string.
+    pub server_share: Vec<u8>,
+    /// K: big-endian integer or contents of the string, see [`KexAlgorithm::secret_encoding`].
+    pub shared_secret: Zeroizing<Vec<u8>>,
+}
+
+impl ExchangeValues {
+    /// K as the exchange hash and the key derivation (RFC 4253 section 7.2) take it.
+    pub fn encoded_secret(&self) -> Zeroizing<Vec<u8>> {
+        // Room for the length and a sign byte: the buffer must not move while it holds the secret.
+        let mut out = Zeroizing::new(Vec::with_capacity(self.shared_secret.len() + 5));
+        match self.kex.secret_encoding() {
+            SecretEncoding::Mpint => out.put_mpint(&self.shared_secret),
+            SecretEncoding::String => out.put_string(&self.shared_secret),
+        }
+        out
+    }
+
+    /// The bytes that HASH is applied to (RFC 4253 section 8, RFC 5656 section 4):
+    /// V_C, V_S, I_C, I_S, K_S, Q_C, Q_S, K.
+    ///
+    /// `server_identification` is V_S without CR LF, `host_key` the public key blob K_S.
+    pub fn hash_input(&self, server_identification: &[u8], host_key: &[u8]) -> Zeroizing<Vec<u8>> {
+        let secret = self.encoded_secret();
+        let strings = [
+            self.client_identification.as_slice(),
+            server_identification,
+            self.client_kexinit.as_slice(),
+            self.server_kexinit.as_slice(),
+            host_key,
+            self.client_share.as_slice(),
+            self.server_share.as_slice(),
+        ];
+        let length = strings.iter().map(|s| s.len() + 4).sum::<usize>() + secret.len();
+        let mut out = Zeroizing::new(Vec::with_capacity(length));
+        for string in strings {
+            out.put_string(string);
+        }
+        out.put_bytes(&secret);
+        out
+    }
+}

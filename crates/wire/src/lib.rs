@@ -1,0 +1,18 @@
+//! The words of the SSH protocol, without IO, clock, randomness or cryptography.
+//!
+//! ```text
+//!  bytes ──▶ codec ──▶ message ──▶ (crate transport)
+//!            names: algorithm and method names, one table each
+//!            exchange: what an exchange hash is made of (RFC 4253 section 8)
+//!            userauth: what a client asks and what it signs (RFC 4252)
+//! ```
+//!
+//! Both sides of the privilege border use [`exchange`] and [`userauth`]: the network process to
+//! speak, the monitor to build from its own knowledge what it signs and verifies.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod exchange;
+pub mod message;
+pub mod names;
+pub mod userauth;

@@ -1,0 +1,1 @@
+//! Message numbers (RFC 4250 section 4.1).

@@ -1,0 +1,145 @@
+//! Algorithm names, each with the document that defines it.
+
+/// Hash function of a key exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashAlgorithm {
+    /// SHA-256
+    Sha256,
+    /// SHA-384
+    Sha384,
+    /// SHA-512
+    Sha512,
+}
+
+/// How the shared secret K enters the exchange hash and the key derivation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretEncoding {
+    /// `mpint` (RFC 4253, RFC 5656, RFC 8731)
+    Mpint,
+    /// `string` (hybrid exchanges, draft-ietf-sshm-mlkem-hybrid-kex)
+    String,
+}
+
+/// Declares an enum of names with `name`, `from_name` and `ALL`.
+macro_rules! names {
+    ($(#[$outer:meta])* $enum:ident { $($(#[$inner:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $enum { $($(#[$inner])* $variant,)+ }
+
+        impl $enum {
+            /// All of them, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name on the wire.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The algorithm of this name, if it is one of ours.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+names! {
+    /// Key exchange methods.
+    KexAlgorithm {
+        /// ML-KEM-768 and X25519 (draft-ietf-sshm-mlkem-hybrid-kex)
+        Mlkem768X25519Sha256 = "mlkem768x25519-sha256",
+        /// X25519 (RFC 8731)
+        Curve25519Sha256 = "curve25519-sha256",
+        /// X25519 under the name that it had before RFC 8731
+        Curve25519Sha256Libssh = "curve25519-sha256@libssh.org",
+    }
+}
+
+impl KexAlgorithm {
+    /// HASH of the method.
+    pub fn hash(self) -> HashAlgorithm {
+        match self {
+            Self::Mlkem768X25519Sha256 | Self::Curve25519Sha256 | Self::Curve25519Sha256Libssh => {
+                HashAlgorithm::Sha256
+            }
+        }
+    }
+
+    /// Encoding of K.
+    pub fn secret_encoding(self) -> SecretEncoding {
+        match self {
+            Self::Mlkem768X25519Sha256 => SecretEncoding::String,
+            Self::Curve25519Sha256 | Self::Curve25519Sha256Libssh => SecretEncoding::Mpint,
+        }
+    }
+}
+
+names! {
+    /// Public key algorithms for signatures, of hosts and of users.
+    SignatureAlgorithm {
+        /// RFC 8709
+        Ed25519 = "ssh-ed25519",
+        /// RFC 5656
+        EcdsaNistp256 = "ecdsa-sha2-nistp256",
+        /// RFC 5656
+        EcdsaNistp384 = "ecdsa-sha2-nistp384",
+        /// RFC 5656
+        EcdsaNistp521 = "ecdsa-sha2-nistp521",
+        /// RFC 8332
+        RsaSha2_512 = "rsa-sha2-512",
+        /// RFC 8332
+        RsaSha2_256 = "rsa-sha2-256",
+    }
+}
+
+impl SignatureAlgorithm {
+    /// The key type that the public key blob names.
+    pub fn key_type(self) -> KeyType {
+        match self {
+            Self::Ed25519 => KeyType::Ed25519,
+            Self::EcdsaNistp256 => KeyType::EcdsaNistp256,
+            Self::EcdsaNistp384 => KeyType::EcdsaNistp384,
+            Self::EcdsaNistp521 => KeyType::EcdsaNistp521,
+            Self::RsaSha2_512 | Self::RsaSha2_256 => KeyType::Rsa,
+        }
+    }
+}
+
+names! {
+    /// Public key formats: the first string of a public key blob (RFC 4253 section 6.6).
+    KeyType {
+        /// RFC 8709
+        Ed25519 = "ssh-ed25519",
+        /// RFC 5656
+        EcdsaNistp256 = "ecdsa-sha2-nistp256",
+        /// RFC 5656
+        EcdsaNistp384 = "ecdsa-sha2-nistp384",
+        /// RFC 5656
+        EcdsaNistp521 = "ecdsa-sha2-nistp521",
+        /// RFC 4253
+        Rsa = "ssh-rsa",
+    }
+}
+
+names! {
+    /// Encryption algorithms.
+    CipherAlgorithm {
+        /// OpenSSH PROTOCOL.chacha20poly1305
+        Chacha20Poly1305 = "chacha20-poly1305@openssh.com",
+        /// OpenSSH PROTOCOL section 1.6, RFC 5647
+        Aes128Gcm = "aes128-gcm@openssh.com",
+        /// OpenSSH PROTOCOL section 1.6, RFC 5647
+        Aes256Gcm = "aes256-gcm@openssh.com",
+        /// RFC 4344
+        Aes256Ctr = "aes256-ctr",
+    }
+}
+
+names! {
+    /// MAC algorithms.
+    MacAlgorithm {
+        /// OpenSSH PROTOCOL section 1.5, RFC 6668
+        HmacSha2_256Etm = "hmac-sha2-256-etm@openssh.com",
+    }
+}
