@@ -1,1 +1,42 @@
-//! To be written.
+//! What the server tells the administrator: `tracing` events as entries of the systemd journal.
+//!
+//! ```text
+//!  info!(…)  in span conn{conn, peer, …}
+//!      │
+//!      ▼
+//!  layer     one event, the fields of its spans, a level        (fields, message_id)
+//!      │
+//!      ▼
+//!  datagram  the native protocol of systemd-journald, bounded
+//!      │
+//!      ▼
+//!  socket    connected before the sandbox closes, never blocks  (or: standard error, `<6>text`)
+//! ```
+//!
+//! A caged process can neither open a path nor make a socket, so the socket is a descriptor that the process got before
+//! its cage closed, or that a more trusted process made for it with [`connect`]. Each process needs a socket of its own:
+//! what a process sends and journald has not read yet counts against its socket's buffer, and a flooding worker must not
+//! silence the monitor. journald takes `_PID`, `_UID` and `_SYSTEMD_UNIT` from the kernel at the time of each datagram,
+//! so these trusted fields name the true sender also on a socket that somebody else connected.
+//!
+//! Text that came from the peer goes through [`Escaped`] where the event is made. The layer escapes control characters
+//! once more in everything, so that a forgotten `Escaped` is a blemish and not a hole. What a stranger can trigger goes
+//! through a [`RateLimit`].
+
+#![forbid(unsafe_code)]
+
+mod datagram;
+mod escaped;
+pub mod fields;
+mod layer;
+pub mod message_id;
+mod priority;
+mod rate_limit;
+mod socket;
+
+pub use escaped::Escaped;
+pub use layer::{Identity, Layer, LevelFilter, Role, init};
+pub use priority::Priority;
+pub use rate_limit::{RateLimit, Verdict};
+pub use socket::connect;
+pub use tracing::subscriber::SetGlobalDefaultError;

@@ -1,0 +1,611 @@
+//! From `tracing` to entries: which events pass, and which fields they carry.
+
+use crate::datagram::{Datagram, VALUE_LIMIT, truncate};
+use crate::fields::journal_name;
+use crate::message_id;
+use crate::priority::Priority;
+use crate::socket::Socket;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+
+pub use tracing::level_filters::LevelFilter;
+
+/// `SYSLOG_IDENTIFIER=`: what fail2ban, logwatch and people's fingers look for.
+const SYSLOG_IDENTIFIER: &str = "sshd";
+
+/// `SYSLOG_FACILITY=`: auth, sshd's default since ever.
+const SYSLOG_FACILITY: &str = "4";
+
+/// How many fields one span or event may have; more are not kept.
+const FIELDS_LIMIT: usize = 32;
+
+/// The crates whose events pass at the configured level. Of every other library only warnings and errors do: what HTTP/2
+/// or D-Bus libraries say at lower levels is long, and may contain what went through them.
+const OURS: &[&str] = &[
+    "accounts",
+    "config",
+    "journal",
+    "monitor",
+    "pam_sshd_privsep",
+    "preauth",
+    "rpc",
+    "sandbox",
+    "session",
+    "transport",
+    "wire",
+];
+
+/// Which of the server's processes speaks: `SSHD_ROLE=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The process that decides.
+    Monitor,
+    /// The caged process that speaks SSH.
+    Preauth,
+    /// The process with the user's identity.
+    Session,
+    /// The process with a PAM conversation.
+    Pam,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Monitor => "monitor",
+            Self::Preauth => "preauth",
+            Self::Session => "session",
+            Self::Pam => "pam",
+        }
+    }
+}
+
+/// Who writes the entries of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The process's part in the server.
+    pub role: Role,
+}
+
+impl Identity {
+    /// The identity of a process of the server.
+    #[must_use]
+    pub fn of(role: Role) -> Self {
+        Self { role }
+    }
+}
+
+/// Makes the journal (or standard error, if there is none) the place where this process's events go.
+///
+/// `level` is the lowest level that is written; spans always count, so that an error has its connection's fields also
+/// when only errors are written.
+///
+/// # Errors
+///
+/// If the process has a global subscriber already.
+pub fn init(
+    journal: Option<OwnedFd>,
+    identity: Identity,
+    level: LevelFilter,
+) -> Result<(), SetGlobalDefaultError> {
+    let layer = match journal {
+        Some(socket) => Layer::new(socket, identity),
+        None => Layer::stderr(identity),
+    };
+    set_global_default(tracing_subscriber::registry().with(layer.level(level)))
+}
+
+/// A layer for [`tracing_subscriber::Registry`] that writes each event as one journal entry.
+///
+/// An event has its own fields, those of the spans it happens in (the inner one's value counts), `PRIORITY=` by its level
+/// or by its field `priority` (`"notice"`), and `MESSAGE_ID=` by its field `message_id` (a constant of [`message_id`]).
+#[derive(Debug)]
+pub struct Layer {
+    sink: Sink,
+    identity: Identity,
+    level: LevelFilter,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Journal(Socket),
+    Stderr,
+}
+
+impl Layer {
+    /// Writes to a socket made by [`connect`](crate::connect), here or by the process that handed it over.
+    #[must_use]
+    pub fn new(socket: OwnedFd, identity: Identity) -> Self {
+        Self {
+            sink: Sink::Journal(Socket::new(socket)),
+            identity,
+            level: LevelFilter::INFO,
+        }
+    }
+
+    /// Writes lines to standard error, with the priority in the form `<6>` that systemd reads there, see sd-daemon(3).
+    #[must_use]
+    pub fn stderr(identity: Identity) -> Self {
+        Self {
+            sink: Sink::Stderr,
+            identity,
+            level: LevelFilter::INFO,
+        }
+    }
+
+    /// Sets the lowest level that is written; `INFO` if it is not called.
+    #[must_use]
+    pub fn level(self, level: LevelFilter) -> Self {
+        Self { level, ..self }
+    }
+
+    fn passes(&self, metadata: &Metadata<'_>) -> bool {
+        let krate = metadata.target().split("::").next().unwrap_or_default();
+        let ours = OURS.contains(&krate);
+        match (metadata.is_span(), ours) {
+            // An error must carry its connection, whatever the level; spans of libraries have nothing for us.
+            (true, ours) => ours && *metadata.level() <= Level::INFO,
+            (false, true) => *metadata.level() <= self.level,
+            (false, false) => *metadata.level() <= self.level.min(LevelFilter::WARN),
+        }
+    }
+}
+
+impl<S> tracing_subscriber::Layer<S> for Layer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.passes(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        // Not less than the level of spans, see `passes`.
+        Some(self.level.max(LevelFilter::INFO))
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut values = Values::default();
+            attributes.record(&mut values);
+            span.extensions_mut().insert(values);
+        }
+    }
+
+    fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(values) = span.extensions_mut().get_mut::<Values>()
+        {
+            record.record(values);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Values::default();
+        if let Some(scope) = context.event_scope(event) {
+            for span in scope.from_root() {
+                if let Some(values) = span.extensions().get::<Values>() {
+                    fields.inherit(values);
+                }
+            }
+        }
+        let mut own = Values::default();
+        event.record(&mut own);
+        let message = own.take("message").unwrap_or_default();
+        let priority = own
+            .take("priority")
+            .and_then(|name| Priority::parse(&name))
+            .unwrap_or_else(|| Priority::of_level(*event.metadata().level()));
+        let message_id = own
+            .take("message_id")
+            .filter(|id| message_id::is_well_formed(id));
+        fields.inherit(&own);
+        let entry = Entry {
+            metadata: event.metadata(),
+            priority,
+            message,
+            message_id,
+            fields,
+        };
+        match &self.sink {
+            Sink::Journal(socket) => socket.send(entry.datagram(self.identity)),
+            Sink::Stderr => entry.print(),
+        }
+    }
+}
+
+/// One event with everything it inherited.
+struct Entry {
+    metadata: &'static Metadata<'static>,
+    priority: Priority,
+    message: String,
+    message_id: Option<String>,
+    fields: Values,
+}
+
+impl Entry {
+    fn datagram(&self, identity: Identity) -> Datagram {
+        let mut datagram = Datagram::new();
+        datagram.field("MESSAGE", &self.message);
+        datagram.field("PRIORITY", self.priority.digit().encode_utf8(&mut [0; 4]));
+        datagram.field("SYSLOG_IDENTIFIER", SYSLOG_IDENTIFIER);
+        datagram.field("SYSLOG_FACILITY", SYSLOG_FACILITY);
+        datagram.field("SSHD_ROLE", identity.role.name());
+        if let Some(id) = &self.message_id {
+            datagram.field("MESSAGE_ID", id);
+        }
+        for (name, value) in &self.fields.0 {
+            datagram.field(&journal_name(name), value);
+        }
+        // Where a line comes from interests who looks for a mistake; for the others it is noise that changes with each
+        // version.
+        if *self.metadata.level() >= Level::DEBUG {
+            if let Some(file) = self.metadata.file() {
+                datagram.field("CODE_FILE", file);
+            }
+            if let Some(line) = self.metadata.line() {
+                datagram.field("CODE_LINE", &line.to_string());
+            }
+        }
+        datagram
+    }
+
+    /// `<6>message conn=…`; further lines of the message are indented, so that none of them looks like an entry.
+    fn lines(&self) -> String {
+        let priority = self.priority.digit();
+        let mut text = format!("<{priority}>");
+        for (name, value) in std::iter::once(("", self.message.as_str())).chain(self.fields.iter())
+        {
+            if !name.is_empty() {
+                text.push(' ');
+                text.push_str(name);
+                text.push('=');
+            }
+            for (at, line) in value.split('\n').enumerate() {
+                if at > 0 {
+                    text.push_str("\n<");
+                    text.push(priority);
+                    text.push_str(">    ");
+                }
+                text.push_str(line);
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    fn print(&self) {
+        // Nobody is left to be told that standard error is gone.
+        drop(std::io::stderr().write_all(self.lines().as_bytes()));
+    }
+}
+
+/// The fields of one span or event: names from the source, values as text, each name once.
+#[derive(Debug, Default)]
+struct Values(Vec<(&'static str, String)>);
+
+impl Values {
+    fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    fn set(&mut self, name: &'static str, value: String) {
+        if let Some((_, present)) = self.0.iter_mut().find(|(present, _)| *present == name) {
+            *present = value;
+        } else if self.0.len() < FIELDS_LIMIT {
+            self.0.push((name, value));
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(present, _)| *present == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    fn inherit(&mut self, other: &Self) {
+        for (name, value) in &other.0 {
+            self.set(name, value.clone());
+        }
+    }
+
+    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let mut text = Bounded(String::new());
+        if text.write_fmt(value).is_err() {
+            text.0.push('…');
+        }
+        self.set(field.name(), text.0);
+    }
+}
+
+impl Visit for Values {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.write(field, format_args!("{value:?}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut text = value.to_string();
+        let mut cause = value.source();
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        self.write(field, format_args!("{text}"));
+    }
+}
+
+/// Text that stops growing at [`VALUE_LIMIT`] and has no control characters but line feed and tab.
+struct Bounded(String);
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Room for one mark of truncation.
+        let room = (VALUE_LIMIT - '…'.len_utf8()).saturating_sub(self.0.len());
+        let fitting = truncate(text, room);
+        if fitting.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            self.0.push_str(fitting);
+        } else {
+            for c in fitting.chars() {
+                self.push(c);
+            }
+        }
+        if fitting.len() < text.len() || self.0.len() > VALUE_LIMIT - '…'.len_utf8() {
+            self.0
+                .truncate(self.0.floor_char_boundary(VALUE_LIMIT - '…'.len_utf8()));
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+impl Bounded {
+    fn push(&mut self, c: char) {
+        // The marks that turn the direction of writing can make a line read as another one.
+        let harmful = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || (c.is_control() && c != '\n' && c != '\t');
+        if harmful {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                self.0.push_str(&format!("\\{byte:03o}"));
+            }
+        } else {
+            self.0.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+    use tracing::{debug, error, info, info_span, warn};
+
+    /// Runs `events` with a layer on a socket and returns the datagrams that the other end received.
+    fn entries(level: LevelFilter, events: impl FnOnce()) -> Vec<Vec<u8>> {
+        let (ours, journald) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let layer = Layer::new(ours, Identity::of(Role::Monitor)).level(level);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
+        let mut received = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok((length, _)) = recv(&journald, &mut buffer, RecvFlags::DONTWAIT) {
+            if length == 0 {
+                break;
+            }
+            received.push(buffer[..length].to_vec());
+        }
+        received
+    }
+
+    fn text(entry: &[u8]) -> &str {
+        std::str::from_utf8(entry).unwrap()
+    }
+
+    #[test]
+    fn an_event_becomes_one_entry() {
+        let got = entries(LevelFilter::INFO, || {
+            info!(user = "alice", exit_status = 3, "Accepted")
+        });
+        assert_eq!(got.len(), 1);
+        assert_eq!(
+            text(&got[0]),
+            "MESSAGE=Accepted\nPRIORITY=6\nSYSLOG_IDENTIFIER=sshd\nSYSLOG_FACILITY=4\nSSHD_ROLE=monitor\n\
+             SSHD_USER=alice\nSSHD_EXIT_STATUS=3\n"
+        );
+    }
+
+    #[test]
+    fn every_event_in_a_span_has_the_spans_fields_and_the_innermost_value_counts() {
+        let got = entries(LevelFilter::ERROR, || {
+            let conn = info_span!(
+                "conn",
+                conn = "c1",
+                peer = "192.0.2.1",
+                user = tracing::field::Empty
+            )
+            .entered();
+            conn.record("user", "bob");
+            let _inner = info_span!("auth", peer = "192.0.2.2").entered();
+            error!(conn = "c2", "no");
+        });
+        let entry = text(&got[0]);
+        assert!(
+            entry.contains("\nSSHD_CONN=c2\nSSHD_PEER=192.0.2.2\nSSHD_USER=bob\n"),
+            "{entry}"
+        );
+        assert_eq!(entry.matches("SSHD_CONN").count(), 1);
+    }
+
+    #[test]
+    fn a_hostile_line_feed_forges_no_field() {
+        let got = entries(LevelFilter::INFO, || {
+            info!(user = "x\nMESSAGE_ID=0", "hi\nPRIORITY=0")
+        });
+        let expected: &[u8] = b"MESSAGE\n\x0d\0\0\0\0\0\0\0hi\nPRIORITY=0\nPRIORITY=6\n";
+        assert!(
+            got[0].starts_with(expected),
+            "{:?}",
+            got[0].escape_ascii().to_string()
+        );
+        let user: &[u8] = b"\nSSHD_USER\n\x0e\0\0\0\0\0\0\0x\nMESSAGE_ID=0\n";
+        assert!(got[0].windows(user.len()).any(|window| window == user));
+    }
+
+    #[test]
+    fn control_characters_are_escaped_although_nobody_asked() {
+        let got = entries(LevelFilter::INFO, || {
+            info!("a\x1b[2Jb\u{202e}c\rd\0e\u{85}f\tg")
+        });
+        assert!(
+            text(&got[0])
+                .starts_with("MESSAGE=a\\033[2Jb\\342\\200\\256c\\015d\\000e\\302\\205f\tg\n")
+        );
+    }
+
+    #[test]
+    fn priority_comes_from_the_level_or_from_the_event() {
+        let got = entries(LevelFilter::DEBUG, || {
+            error!("e");
+            warn!("w");
+            debug!("d");
+            info!(priority = "notice", "n");
+            info!(priority = "7\nX=1", "i");
+        });
+        let priorities: Vec<&str> = got
+            .iter()
+            .filter_map(|entry| {
+                text(entry)
+                    .lines()
+                    .find_map(|line| line.strip_prefix("PRIORITY="))
+            })
+            .collect();
+        assert_eq!(priorities, ["3", "4", "7", "5", "6"]);
+    }
+
+    #[test]
+    fn only_debug_entries_tell_the_source_line() {
+        let got = entries(LevelFilter::DEBUG, || {
+            debug!("d");
+            info!("i");
+        });
+        assert!(text(&got[0]).contains("\nCODE_FILE=") && text(&got[0]).contains("\nCODE_LINE="));
+        assert!(!text(&got[1]).contains("CODE_"));
+    }
+
+    #[test]
+    fn a_message_id_is_taken_only_if_it_is_one() {
+        let got = entries(LevelFilter::INFO, || {
+            info!(message_id = message_id::ACCEPTED, "a");
+            info!(message_id = "nonsense", "b");
+        });
+        assert!(text(&got[0]).contains(&format!("\nMESSAGE_ID={}\n", message_id::ACCEPTED)));
+        assert!(!text(&got[1]).contains("nonsense"));
+    }
+
+    #[test]
+    fn libraries_are_heard_only_when_they_warn() {
+        let got = entries(LevelFilter::DEBUG, || {
+            info!(target: "h2::codec", "frame");
+            debug!(target: "monitorish", "x");
+            warn!(target: "h2::codec", "bad");
+        });
+        assert_eq!(got.len(), 1);
+        assert!(text(&got[0]).starts_with("MESSAGE=bad\n"));
+    }
+
+    #[test]
+    fn an_optional_field_that_is_none_is_not_written() {
+        let got = entries(LevelFilter::INFO, || info!(suppressed = None::<u64>, "x"));
+        assert!(!text(&got[0]).contains("SUPPRESSED"));
+    }
+
+    #[test]
+    fn a_full_journal_loses_entries_without_blocking_and_says_so() {
+        let (ours, journald) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let layer = Layer::new(ours, Identity::of(Role::Preauth));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            for _ in 0..10_000 {
+                info!("{}", "x".repeat(1000));
+            }
+            let mut buffer = vec![0; 64 * 1024];
+            let mut received = 0_u64;
+            while recv(&journald, &mut buffer, RecvFlags::DONTWAIT).is_ok() {
+                received += 1;
+            }
+            assert!(received < 10_000);
+            info!("again");
+            let (length, _) = recv(&journald, &mut buffer, RecvFlags::DONTWAIT).unwrap();
+            let expected = format!("\nSSHD_ENTRIES_LOST={}\n", 10_000 - received);
+            assert!(text(&buffer[..length]).ends_with(&expected));
+        });
+    }
+
+    #[test]
+    fn a_value_that_never_ends_is_cut() {
+        struct Endless;
+        impl fmt::Display for Endless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    f.write_str("\u{1}é")?;
+                }
+            }
+        }
+        let got = entries(LevelFilter::INFO, || info!(reason = %Endless, "x"));
+        assert!(got[0].len() < VALUE_LIMIT + 200);
+        assert!(text(&got[0]).ends_with("…\n"));
+    }
+
+    #[test]
+    fn lines_on_standard_error_begin_with_the_priority_and_cannot_be_forged() {
+        let (ours, _journald) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        drop(ours);
+        let mut fields = Values::default();
+        fields.set("user", "a\n<0>x".to_owned());
+        let metadata = {
+            static CALLSITE: tracing::callsite::DefaultCallsite =
+                tracing::callsite::DefaultCallsite::new(&META);
+            static META: Metadata<'static> = tracing::metadata! {
+                name: "test", target: "journal", level: Level::INFO, fields: &[], callsite: &CALLSITE,
+                kind: tracing::metadata::Kind::EVENT
+            };
+            &META
+        };
+        let entry = Entry {
+            metadata,
+            priority: Priority::Info,
+            message: "Accepted\n<0>forged".to_owned(),
+            message_id: None,
+            fields,
+        };
+        assert_eq!(
+            entry.lines(),
+            "<6>Accepted\n<6>    <0>forged user=a\n<6>    <0>x\n"
+        );
+    }
+}
