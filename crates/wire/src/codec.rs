@@ -46,7 +46,10 @@ impl<'a> Reader<'a> {
 
     /// Exactly `count` raw bytes.
     pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Truncated)?;
+        let (head, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(head)
     }
@@ -65,7 +68,10 @@ impl<'a> Reader<'a> {
 
     /// `uint32`
     pub fn uint32(&mut self) -> Result<u32, DecodeError> {
-        let (head, rest) = self.rest.split_first_chunk::<4>().ok_or(DecodeError::Truncated)?;
+        let (head, rest) = self
+            .rest
+            .split_first_chunk::<4>()
+            .ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(u32::from_be_bytes(*head))
     }
@@ -122,7 +128,10 @@ pub trait Write {
     /// `mpint` of the non-negative integer with these big-endian bytes: leading zeros are dropped
     /// and one is added where the top bit would make it negative.
     fn put_mpint(&mut self, big_endian: &[u8]) {
-        let first = big_endian.iter().position(|byte| *byte != 0).unwrap_or(big_endian.len());
+        let first = big_endian
+            .iter()
+            .position(|byte| *byte != 0)
+            .unwrap_or(big_endian.len());
         let digits = big_endian.get(first..).unwrap_or_default();
         let sign = digits.first().is_some_and(|byte| byte & 0x80 != 0);
         let length = digits.len() + usize::from(sign);
@@ -137,5 +146,98 @@ pub trait Write {
 impl Write for Vec<u8> {
     fn put_bytes(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mpint(big_endian: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_mpint(big_endian);
+        out
+    }
+
+    #[test]
+    fn mpint_matches_the_examples_of_rfc_4251() {
+        assert_eq!(mpint(&[]), [0, 0, 0, 0]);
+        assert_eq!(mpint(&[0, 0]), [0, 0, 0, 0]);
+        assert_eq!(
+            mpint(&[0x09, 0xa3, 0x78, 0xf9, 0xb2, 0xe3, 0x32, 0xa7]),
+            [0, 0, 0, 8, 0x09, 0xa3, 0x78, 0xf9, 0xb2, 0xe3, 0x32, 0xa7]
+        );
+        assert_eq!(mpint(&[0x80]), [0, 0, 0, 2, 0, 0x80]);
+        assert_eq!(mpint(&[0, 0, 0x7f]), [0, 0, 0, 1, 0x7f]);
+    }
+
+    #[test]
+    fn a_string_longer_than_its_limit_is_refused_before_it_is_complete() {
+        let error = Reader::new(&[0xff; 8]).string(100).unwrap_err();
+        assert_eq!(
+            error,
+            DecodeError::TooLong {
+                length: 0xffff_ffff,
+                limit: 100
+            }
+        );
+        assert_eq!(
+            Reader::new(&[0, 0, 0, 3, 1, 2]).string(100),
+            Err(DecodeError::Truncated)
+        );
+    }
+
+    #[test]
+    fn bytes_after_the_last_field_are_refused() {
+        let mut reader = Reader::new(&[1, 2, 3]);
+        assert_eq!(reader.byte(), Ok(1));
+        assert_eq!(reader.rest(), [2, 3]);
+        assert_eq!(reader.finish(), Err(DecodeError::Trailing(2)));
+    }
+
+    #[test]
+    fn text_must_be_utf_8() {
+        assert_eq!(
+            Reader::new(&[0, 0, 0, 1, 0xff]).text(9),
+            Err(DecodeError::Encoding)
+        );
+        assert_eq!(Reader::new(&[0, 0, 0, 2, 0xc3, 0xa9]).text(9), Ok("é"));
+    }
+
+    proptest! {
+        #[test]
+        fn values_read_back_as_written(
+            byte in any::<u8>(),
+            truth in any::<bool>(),
+            number in any::<u32>(),
+            blob in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut out = Vec::new();
+            out.put_byte(byte);
+            out.put_boolean(truth);
+            out.put_uint32(number);
+            out.put_string(&blob);
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.byte(), Ok(byte));
+            prop_assert_eq!(reader.boolean(), Ok(truth));
+            prop_assert_eq!(reader.uint32(), Ok(number));
+            prop_assert_eq!(reader.string(300), Ok(blob.as_slice()));
+            prop_assert_eq!(reader.finish(), Ok(()));
+        }
+
+        #[test]
+        fn mpint_is_minimal_and_keeps_the_value(digits in proptest::collection::vec(any::<u8>(), 0..70)) {
+            let encoded = mpint(&digits);
+            let body = Reader::new(&encoded).string(80).unwrap();
+            let significant = |bytes: &[u8]| bytes.iter().copied().skip_while(|b| *b == 0).collect::<Vec<_>>();
+            prop_assert_eq!(significant(body), significant(&digits));
+            // Non-negative, and no zero in front that the sign does not need.
+            prop_assert!(body.first().is_none_or(|first| first & 0x80 == 0));
+            if let [0, second, ..] = body {
+                prop_assert!(second & 0x80 != 0);
+            }
+        }
     }
 }

@@ -63,3 +63,44 @@ impl ExchangeValues {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(kex: KexAlgorithm) -> ExchangeValues {
+        ExchangeValues {
+            client_identification: b"VC".to_vec(),
+            client_kexinit: b"IC".to_vec(),
+            server_kexinit: b"IS".to_vec(),
+            kex,
+            host_key: SignatureAlgorithm::Ed25519,
+            client_share: b"QC".to_vec(),
+            server_share: b"QS".to_vec(),
+            shared_secret: Zeroizing::new(vec![0, 0x80]),
+        }
+    }
+
+    #[test]
+    fn the_hash_covers_all_values_in_the_order_of_rfc_5656() {
+        let input = values(KexAlgorithm::Curve25519Sha256).hash_input(b"VS", b"KS");
+        let mut expected = Vec::new();
+        for string in [b"VC", b"VS", b"IC", b"IS", b"KS", b"QC", b"QS"] {
+            expected.extend([0, 0, 0, 2]);
+            expected.extend(string);
+        }
+        expected.extend([0, 0, 0, 2, 0, 0x80]);
+        assert_eq!(input.as_slice(), expected);
+    }
+
+    #[test]
+    fn the_hybrid_secret_is_a_string_with_its_leading_zero() {
+        let secret = values(KexAlgorithm::Mlkem768X25519Sha256).encoded_secret();
+        assert_eq!(secret.as_slice(), [0, 0, 0, 2, 0, 0x80]);
+        let mut zero_led = values(KexAlgorithm::Mlkem768X25519Sha256);
+        zero_led.shared_secret = Zeroizing::new(vec![0, 1]);
+        assert_eq!(zero_led.encoded_secret().as_slice(), [0, 0, 0, 2, 0, 1]);
+        zero_led.kex = KexAlgorithm::Curve25519Sha256;
+        assert_eq!(zero_led.encoded_secret().as_slice(), [0, 0, 0, 1, 1]);
+    }
+}

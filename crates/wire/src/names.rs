@@ -143,3 +143,26 @@ names! {
         HmacSha2_256Etm = "hmac-sha2-256-etm@openssh.com",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_map_back_to_their_algorithm_and_unknown_names_to_none() {
+        for kex in KexAlgorithm::ALL {
+            assert_eq!(KexAlgorithm::from_name(kex.name()), Some(*kex));
+        }
+        for signature in SignatureAlgorithm::ALL {
+            assert_eq!(
+                SignatureAlgorithm::from_name(signature.name()),
+                Some(*signature)
+            );
+        }
+        for cipher in CipherAlgorithm::ALL {
+            assert_eq!(CipherAlgorithm::from_name(cipher.name()), Some(*cipher));
+        }
+        assert_eq!(CipherAlgorithm::from_name("none"), None);
+        assert_eq!(MacAlgorithm::from_name(""), None);
+    }
+}
