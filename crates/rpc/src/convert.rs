@@ -1,0 +1,299 @@
+//! Protobuf types to domain types and back, with the limits of each field.
+
+use wire::exchange::ExchangeValues;
+use wire::names::{KexAlgorithm, SignatureAlgorithm};
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
+use zeroize::Zeroizing;
+
+use crate::grpc::Violation;
+use crate::proto::preauth::v1 as pre;
+use crate::proto::session::v1 as ses;
+use crate::session::{
+    COMMAND_LIMIT, Channel, ENVIRONMENT_LIMIT, Program, ProgramEnd, PtyRequest, Signal,
+    TERMINAL_MODE_LIMIT, WindowSize,
+};
+
+/// Identification string: 255 bytes with CR LF (RFC 4253 section 4.2).
+const IDENTIFICATION_LIMIT: usize = 253;
+/// A payload before login: the packet limit of RFC 4253 section 6.1.
+const PAYLOAD_LIMIT: usize = 35_000;
+/// Largest share: FrodoKEM and the like are far off; sntrup761 needs 1,158 and ML-KEM-768 1,216.
+const SHARE_LIMIT: usize = 4096;
+/// Largest secret: 8192-bit Diffie-Hellman.
+const SECRET_LIMIT: usize = 1024;
+/// Names of algorithms, methods and services (RFC 4251 section 6).
+const NAME_LIMIT: usize = 64;
+/// Public key blob: RSA 16384 bits, or a certificate with principals.
+const KEY_LIMIT: usize = 32 * 1024;
+/// Signature blob: RSA 16384 bits and names.
+const SIGNATURE_LIMIT: usize = 4096;
+
+fn bounded<T: AsRef<[u8]>>(value: T, limit: usize, field: &str) -> Result<T, Violation> {
+    let length = value.as_ref().len();
+    if length > limit {
+        return Err(Violation(format!(
+            "{field}: {length} bytes, the limit is {limit}"
+        )));
+    }
+    Ok(value)
+}
+
+fn named<T>(value: Option<T>, field: &str) -> Result<T, Violation> {
+    value.ok_or_else(|| Violation(format!("{field}: not a name of ours")))
+}
+
+pub(crate) fn exchange_to_proto(values: ExchangeValues) -> pre::SignExchangeRequest {
+    pre::SignExchangeRequest {
+        client_identification: values.client_identification,
+        client_kexinit: values.client_kexinit,
+        server_kexinit: values.server_kexinit,
+        kex_algorithm: values.kex.name().to_owned(),
+        host_key_algorithm: values.host_key.name().to_owned(),
+        client_share: values.client_share,
+        server_share: values.server_share,
+        shared_secret: values.shared_secret.to_vec(),
+    }
+}
+
+pub(crate) fn exchange_from_proto(
+    message: pre::SignExchangeRequest,
+) -> Result<ExchangeValues, Violation> {
+    let shared_secret = Zeroizing::new(message.shared_secret);
+    Ok(ExchangeValues {
+        client_identification: bounded(
+            message.client_identification,
+            IDENTIFICATION_LIMIT,
+            "client_identification",
+        )?,
+        client_kexinit: bounded(message.client_kexinit, PAYLOAD_LIMIT, "client_kexinit")?,
+        server_kexinit: bounded(message.server_kexinit, PAYLOAD_LIMIT, "server_kexinit")?,
+        kex: named(
+            KexAlgorithm::from_name(&message.kex_algorithm),
+            "kex_algorithm",
+        )?,
+        host_key: named(
+            SignatureAlgorithm::from_name(&message.host_key_algorithm),
+            "host_key_algorithm",
+        )?,
+        client_share: bounded(message.client_share, SHARE_LIMIT, "client_share")?,
+        server_share: bounded(message.server_share, SHARE_LIMIT, "server_share")?,
+        shared_secret: bounded(shared_secret, SECRET_LIMIT, "shared_secret")?,
+    })
+}
+
+pub(crate) fn auth_to_proto(request: AuthRequest) -> pre::AuthenticateRequest {
+    use pre::authenticate_request::Method;
+    let method = match request.method {
+        AuthMethod::None => Method::None(pre::None {}),
+        AuthMethod::PublicKey(PublicKeyRequest {
+            algorithm,
+            key,
+            signature,
+        }) => Method::PublicKey(pre::PublicKey {
+            algorithm,
+            key,
+            signature,
+        }),
+        AuthMethod::Unsupported(name) => Method::Unsupported(name),
+    };
+    pre::AuthenticateRequest {
+        user: request.user.as_str().to_owned(),
+        service: request.service,
+        method: Some(method),
+    }
+}
+
+pub(crate) fn auth_from_proto(message: pre::AuthenticateRequest) -> Result<AuthRequest, Violation> {
+    use pre::authenticate_request::Method;
+    let user = UserName::new(&message.user).map_err(|error| Violation(format!("user: {error}")))?;
+    let method = match message.method {
+        Some(Method::None(pre::None {})) => AuthMethod::None,
+        Some(Method::PublicKey(pre::PublicKey {
+            algorithm,
+            key,
+            signature,
+        })) => AuthMethod::PublicKey(PublicKeyRequest {
+            algorithm: bounded(algorithm, NAME_LIMIT, "algorithm")?,
+            key: bounded(key, KEY_LIMIT, "key")?,
+            signature: signature
+                .map(|blob| bounded(blob, SIGNATURE_LIMIT, "signature"))
+                .transpose()?,
+        }),
+        Some(Method::Unsupported(name)) => {
+            AuthMethod::Unsupported(bounded(name, NAME_LIMIT, "method")?)
+        }
+        None => return Err(Violation::new("method: missing")),
+    };
+    Ok(AuthRequest {
+        user,
+        service: bounded(message.service, NAME_LIMIT, "service")?,
+        method,
+    })
+}
+
+pub(crate) fn outcome_to_proto(outcome: AuthOutcome) -> pre::AuthenticateReply {
+    use pre::authenticate_reply::Outcome;
+    let outcome = match outcome {
+        AuthOutcome::Accepted => Outcome::Accepted(pre::Accepted {}),
+        AuthOutcome::KeyAcceptable => Outcome::KeyAcceptable(pre::KeyAcceptable {}),
+        AuthOutcome::Refused {
+            methods,
+            partial_success,
+        } => Outcome::Refused(pre::Refused {
+            methods,
+            partial_success,
+        }),
+        AuthOutcome::TooManyFailures => Outcome::TooManyFailures(pre::TooManyFailures {}),
+    };
+    pre::AuthenticateReply {
+        outcome: Some(outcome),
+    }
+}
+
+pub(crate) fn outcome_from_proto(message: pre::AuthenticateReply) -> Option<AuthOutcome> {
+    use pre::authenticate_reply::Outcome;
+    Some(match message.outcome? {
+        Outcome::Accepted(pre::Accepted {}) => AuthOutcome::Accepted,
+        Outcome::KeyAcceptable(pre::KeyAcceptable {}) => AuthOutcome::KeyAcceptable,
+        Outcome::Refused(pre::Refused {
+            methods,
+            partial_success,
+        }) => AuthOutcome::Refused {
+            methods,
+            partial_success,
+        },
+        Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
+    })
+}
+
+pub(crate) fn environment_from_proto(
+    message: ses::SetEnvironmentRequest,
+) -> Result<(Channel, String, String), Violation> {
+    let name = bounded(message.name, ENVIRONMENT_LIMIT, "name")?;
+    let value = bounded(message.value, ENVIRONMENT_LIMIT, "value")?;
+    // '=' in a name would set another variable, NUL cannot be in either (environ(7)).
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+        return Err(Violation::new("name: not a variable"));
+    }
+    Ok((Channel(message.channel), name, value))
+}
+
+pub(crate) fn size_to_proto(size: WindowSize) -> ses::WindowSize {
+    ses::WindowSize {
+        columns: size.columns.into(),
+        rows: size.rows.into(),
+        width_pixels: size.width_pixels.into(),
+        height_pixels: size.height_pixels.into(),
+    }
+}
+
+pub(crate) fn size_from_proto(message: ses::WindowSize) -> WindowSize {
+    let cut = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+    WindowSize {
+        columns: cut(message.columns),
+        rows: cut(message.rows),
+        width_pixels: cut(message.width_pixels),
+        height_pixels: cut(message.height_pixels),
+    }
+}
+
+pub(crate) fn pty_to_proto(channel: Channel, request: PtyRequest) -> ses::AllocatePtyRequest {
+    let mode = |(opcode, argument): (u8, u32)| ses::TerminalMode {
+        opcode: opcode.into(),
+        argument,
+    };
+    ses::AllocatePtyRequest {
+        channel: channel.0,
+        term: request.term,
+        size: Some(size_to_proto(request.size)),
+        modes: request.modes.into_iter().map(mode).collect(),
+    }
+}
+
+pub(crate) fn pty_from_proto(
+    message: ses::AllocatePtyRequest,
+) -> Result<(Channel, PtyRequest), Violation> {
+    let term = bounded(message.term, NAME_LIMIT, "term")?;
+    if !term.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Violation::new("term: not printable"));
+    }
+    if message.modes.len() > TERMINAL_MODE_LIMIT {
+        return Err(Violation::new("modes: too many"));
+    }
+    let mode = |mode: ses::TerminalMode| match u8::try_from(mode.opcode) {
+        Ok(opcode) => Ok((opcode, mode.argument)),
+        Err(_) => Err(Violation::new("modes: opcode is not a byte")),
+    };
+    let request = PtyRequest {
+        term,
+        size: size_from_proto(message.size.unwrap_or_default()),
+        modes: message
+            .modes
+            .into_iter()
+            .map(mode)
+            .collect::<Result<_, _>>()?,
+    };
+    Ok((Channel(message.channel), request))
+}
+
+pub(crate) fn program_to_proto(channel: Channel, program: Program) -> ses::StartRequest {
+    use ses::start_request::Program as Message;
+    let program = match program {
+        Program::Shell => Message::Shell(ses::Shell {}),
+        Program::Command(line) => Message::Command(line),
+        Program::Subsystem(name) => Message::Subsystem(name),
+    };
+    ses::StartRequest {
+        channel: channel.0,
+        program: Some(program),
+    }
+}
+
+pub(crate) fn program_from_proto(
+    message: ses::StartRequest,
+) -> Result<(Channel, Program), Violation> {
+    use ses::start_request::Program as Message;
+    let program = match message.program {
+        Some(Message::Shell(ses::Shell {})) => Program::Shell,
+        Some(Message::Command(line)) => {
+            let line = bounded(line, COMMAND_LIMIT, "command")?;
+            if line.contains(&0) {
+                return Err(Violation::new("command: contains NUL"));
+            }
+            Program::Command(line)
+        }
+        Some(Message::Subsystem(name)) => {
+            Program::Subsystem(bounded(name, NAME_LIMIT, "subsystem")?)
+        }
+        None => return Err(Violation::new("program: missing")),
+    };
+    Ok((Channel(message.channel), program))
+}
+
+pub(crate) fn end_to_proto(end: ProgramEnd) -> ses::WaitReply {
+    use ses::wait_reply::End;
+    let end = match end {
+        ProgramEnd::Exited(status) => End::ExitStatus(status),
+        ProgramEnd::Signaled {
+            signal,
+            core_dumped,
+        } => End::ExitSignal(ses::ExitSignal {
+            name: signal.name().to_owned(),
+            core_dumped,
+        }),
+        ProgramEnd::Gone => End::Gone(ses::Done {}),
+    };
+    ses::WaitReply { end: Some(end) }
+}
+
+pub(crate) fn end_from_proto(message: ses::WaitReply) -> Option<ProgramEnd> {
+    use ses::wait_reply::End;
+    Some(match message.end? {
+        End::ExitStatus(status) => ProgramEnd::Exited(status),
+        End::ExitSignal(ses::ExitSignal { name, core_dumped }) => ProgramEnd::Signaled {
+            signal: Signal::from_name(&name)?,
+            core_dumped,
+        },
+        End::Gone(ses::Done {}) => ProgramEnd::Gone,
+    })
+}

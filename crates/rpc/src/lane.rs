@@ -1,0 +1,431 @@
+//! The lane: one SOCK_SEQPACKET datagram is one message plus its descriptors.
+//!
+//! Descriptors flow from the more trusted process to the less trusted one only. The kind of each
+//! message fixes how many descriptors come with it and of which type; anything else ends the
+//! connection ([`LaneError`]). A datagram has no half-read state, so a lane survives the death of
+//! either side's memory: whoever holds the descriptor can go on with it.
+
+mod convert;
+mod descriptor;
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    sendmsg, socketpair,
+};
+use thiserror::Error;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::identity::{ConnectionId, Endpoints};
+use crate::reactor::watch;
+use crate::session::Channel;
+
+/// Largest datagram in bytes.
+const DATAGRAM_LIMIT: usize = 64 * 1024;
+
+/// Most descriptors in one datagram; one more than any message has, so that an excess shows.
+const DESCRIPTOR_LIMIT: usize = 4;
+
+/// Why a lane cannot go on.
+#[derive(Debug, Error)]
+pub enum LaneError {
+    /// The other side closed it or died.
+    #[error("lane is closed")]
+    Closed,
+    /// A datagram or its control data was cut: too large, or more descriptors than any message has.
+    #[error("datagram is truncated")]
+    Truncated,
+    /// The descriptors are not those that the message announces.
+    #[error("wrong descriptors: {0}")]
+    Descriptors(&'static str),
+    /// The message does not convert to its domain type.
+    #[error("malformed message: {0}")]
+    Malformed(&'static str),
+    /// The system refused.
+    #[error("lane: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<Errno> for LaneError {
+    fn from(errno: Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
+/// What an idle worker must know before its client comes: public knowledge only. Names are checked
+/// by who uses them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// Text after "SSH-2.0-" (RFC 4253 section 4.2).
+    pub software_version: String,
+    /// Public host keys, in the order in which they are offered.
+    pub host_keys: Vec<HostKey>,
+    /// Key exchange methods in order of preference.
+    pub kex_algorithms: Vec<String>,
+    /// Ciphers in order of preference.
+    pub ciphers: Vec<String>,
+    /// MACs in order of preference.
+    pub macs: Vec<String>,
+    /// Signature algorithms for publickey (RFC 8308 section 3.1).
+    pub pubkey_algorithms: Vec<String>,
+    /// RekeyLimit in bytes; 0 is the cipher's own.
+    pub rekey_bytes: u64,
+    /// RekeyLimit in seconds; 0 is never.
+    pub rekey_seconds: u32,
+}
+
+/// A public host key and what the monitor signs with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostKey {
+    /// K_S
+    pub public_key: Vec<u8>,
+    /// Signature algorithm names.
+    pub algorithms: Vec<String>,
+}
+
+/// The client that a worker serves from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Its name in every journal line.
+    pub id: ConnectionId,
+    /// Its addresses.
+    pub endpoints: Endpoints,
+}
+
+/// What the worker must know of an accepted login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionGrant {
+    /// The user, for the journal.
+    pub user: String,
+    /// MaxSessions
+    pub max_sessions: u32,
+    /// ClientAliveInterval in seconds; 0 is off.
+    pub client_alive_interval: u32,
+    /// ClientAliveCountMax
+    pub client_alive_count_max: u32,
+}
+
+/// Everything that a session must know of its connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionStart {
+    /// Name of the connection.
+    pub id: ConnectionId,
+    /// Its addresses, for SSH_CONNECTION.
+    pub endpoints: Endpoints,
+    /// Login name.
+    pub user: String,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+    /// AcceptEnv patterns.
+    pub accept_env: Vec<String>,
+    /// PermitTTY
+    pub permit_tty: bool,
+    /// Subsystem: name and command line.
+    pub subsystems: Vec<(String, String)>,
+    /// MaxSessions
+    pub max_sessions: u32,
+}
+
+/// What the monitor sends to a worker.
+#[derive(Debug)]
+pub enum ToWorker {
+    /// First datagram.
+    Welcome {
+        /// Public knowledge.
+        welcome: Welcome,
+        /// Stream of `preauth.proto`.
+        rpc: OwnedFd,
+        /// Connected datagram socket of the journal.
+        journal: OwnedFd,
+    },
+    /// A client came.
+    Connection {
+        /// Who.
+        connection: Connection,
+        /// Its TCP socket.
+        tcp: OwnedFd,
+    },
+    /// The login is accepted.
+    Session {
+        /// What it may.
+        grant: SessionGrant,
+        /// Stream of `session.proto`.
+        rpc: OwnedFd,
+        /// Lane of the session.
+        lane: OwnedFd,
+    },
+}
+
+/// What the monitor sends to a session.
+#[derive(Debug)]
+pub enum ToSession {
+    /// First and only datagram.
+    Start {
+        /// Everything it must know.
+        start: SessionStart,
+        /// Stream of `session.proto`.
+        rpc: OwnedFd,
+        /// Lane to the worker.
+        lane: OwnedFd,
+    },
+}
+
+/// Descriptors of a started program.
+#[derive(Debug)]
+pub enum ProgramDescriptors {
+    /// Master of its pseudo-terminal.
+    Pty(OwnedFd),
+    /// Our ends of its pipes.
+    Pipes {
+        /// Writable.
+        stdin: OwnedFd,
+        /// Readable.
+        stdout: OwnedFd,
+        /// Readable.
+        stderr: OwnedFd,
+    },
+}
+
+/// What a session sends to the worker.
+#[derive(Debug)]
+pub enum FromSession {
+    /// A program was started for this channel.
+    Descriptors {
+        /// The channel of the call.
+        channel: Channel,
+        /// Its descriptors.
+        descriptors: ProgramDescriptors,
+    },
+}
+
+/// One end of a lane.
+#[derive(Debug)]
+pub struct Lane {
+    socket: AsyncFd<OwnedFd>,
+}
+
+/// A pair of connected lane descriptors.
+///
+/// # Errors
+/// The system has no descriptors left.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        flags,
+        None,
+    )?)
+}
+
+/// A pair of connected stream descriptors for gRPC.
+///
+/// # Errors
+/// The system has no descriptors left.
+pub fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
+}
+
+impl Lane {
+    /// Takes a lane descriptor into the current runtime.
+    ///
+    /// # Errors
+    /// Not a SOCK_SEQPACKET socket of AF_UNIX, or no reactor.
+    pub fn new(descriptor: OwnedFd) -> Result<Self, LaneError> {
+        descriptor::expect_lane(&descriptor)?;
+        rustix::io::ioctl_fionbio(&descriptor, true)?;
+        Ok(Self {
+            socket: watch(descriptor, Interest::READABLE | Interest::WRITABLE)?,
+        })
+    }
+
+    /// Sends one message to a worker. The descriptors stay open here; the caller drops them.
+    ///
+    /// # Errors
+    /// [`LaneError::Closed`] when the worker is gone.
+    pub async fn send_to_worker(&self, message: &ToWorker) -> Result<(), LaneError> {
+        let (bytes, descriptors) = convert::to_worker(message);
+        self.send(&bytes, &descriptors).await
+    }
+
+    /// Sends one message to a session.
+    ///
+    /// # Errors
+    /// [`LaneError::Closed`] when the session is gone.
+    pub async fn send_to_session(&self, message: &ToSession) -> Result<(), LaneError> {
+        let (bytes, descriptors) = convert::to_session(message);
+        self.send(&bytes, &descriptors).await
+    }
+
+    /// Sends a started program's descriptors to the worker.
+    ///
+    /// # Errors
+    /// [`LaneError::Closed`] when the worker is gone.
+    pub async fn send_from_session(&self, message: &FromSession) -> Result<(), LaneError> {
+        let (bytes, descriptors) = convert::from_session(message);
+        self.send(&bytes, &descriptors).await
+    }
+
+    /// Receives what the monitor sends to a worker.
+    ///
+    /// # Errors
+    /// See [`LaneError`]; each of them ends the lane's use.
+    pub async fn receive_to_worker(&self) -> Result<ToWorker, LaneError> {
+        let (bytes, descriptors) = self.receive().await?;
+        convert::read_to_worker(&bytes, descriptors)
+    }
+
+    /// Receives what the monitor sends to a session.
+    ///
+    /// # Errors
+    /// See [`LaneError`]; each of them ends the lane's use.
+    pub async fn receive_to_session(&self) -> Result<ToSession, LaneError> {
+        let (bytes, descriptors) = self.receive().await?;
+        convert::read_to_session(&bytes, descriptors)
+    }
+
+    /// Receives what a session sends to the worker.
+    ///
+    /// # Errors
+    /// See [`LaneError`]; each of them ends the lane's use.
+    pub async fn receive_from_session(&self) -> Result<FromSession, LaneError> {
+        let (bytes, descriptors) = self.receive().await?;
+        convert::read_from_session(&bytes, descriptors)
+    }
+
+    /// Waits until the other side is gone. For the end that only sends: whatever arrives here was
+    /// not asked for, and its descriptors are closed.
+    ///
+    /// # Errors
+    /// [`LaneError::Malformed`] when something arrived.
+    pub async fn closed(&self) -> Result<(), LaneError> {
+        match self.receive().await {
+            Err(LaneError::Closed) => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(LaneError::Malformed("message in the wrong direction")),
+        }
+    }
+
+    async fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), LaneError> {
+        let sent = self
+            .socket
+            .async_io(Interest::WRITABLE, |socket| {
+                Ok(send_once(socket.as_fd(), bytes, descriptors)?)
+            })
+            .await;
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) if is_gone(&error) => Err(LaneError::Closed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn receive(&self) -> Result<(Vec<u8>, Vec<OwnedFd>), LaneError> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match receive_once(self.socket.get_ref().as_fd()) {
+                Err(LaneError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready()
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Hands a worker its lane over the stream that systemd connected to its stdin.
+///
+/// # Errors
+/// The worker is gone.
+pub fn send_bootstrap(stream: impl AsFd, lane: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(send_once(stream.as_fd(), b"L", &[lane])?)
+}
+
+/// Takes the lane from the stream at stdin; waits until it comes, without a deadline: an idle
+/// worker has nothing else to do, and the monitor's end of the stream closes with the monitor.
+///
+/// # Errors
+/// The monitor is gone, or something else than one lane came.
+pub fn receive_bootstrap(stream: impl AsFd) -> Result<OwnedFd, LaneError> {
+    let (_, mut descriptors) = receive_once(stream.as_fd())?;
+    let lane = descriptors.pop().ok_or(LaneError::Descriptors("no lane"))?;
+    if !descriptors.is_empty() {
+        return Err(LaneError::Descriptors("more than a lane"));
+    }
+    descriptor::expect_lane(&lane)?;
+    Ok(lane)
+}
+
+fn send_once(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::MSGSIZE);
+    }
+    // A datagram is sent whole or not at all; MSG_NOSIGNAL: a dead peer is an error, not a signal.
+    sendmsg(
+        socket,
+        &[io::IoSlice::new(bytes)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(())
+}
+
+fn receive_once(socket: BorrowedFd<'_>) -> Result<(Vec<u8>, Vec<OwnedFd>), LaneError> {
+    let mut bytes = vec![0; DATAGRAM_LIMIT];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        let mut parts = [io::IoSliceMut::new(&mut bytes)];
+        match recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => return Err(LaneError::Closed),
+            other => break other?,
+        }
+    };
+    // Collected before any check: what is refused must be closed, not leaked.
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    if received
+        .flags
+        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+    {
+        return Err(LaneError::Truncated);
+    }
+    if received.bytes == 0 {
+        return Err(LaneError::Closed);
+    }
+    bytes.truncate(received.bytes);
+    Ok((bytes, descriptors))
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
+}
+
+#[cfg(test)]
+mod tests;

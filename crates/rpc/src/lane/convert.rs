@@ -1,0 +1,280 @@
+//! Lane messages to bytes and descriptors, and back with all checks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use prost::Message;
+
+use super::descriptor::{
+    expect_client, expect_datagram, expect_lane, expect_program_stream, expect_stream,
+    expect_terminal,
+};
+use super::{
+    Connection, FromSession, HostKey, LaneError, ProgramDescriptors, SessionGrant, SessionStart,
+    ToSession, ToWorker, Welcome,
+};
+use crate::identity::{ConnectionId, Endpoints};
+use crate::proto::lane::v1 as pb;
+use crate::proto::types::v1 as types;
+use crate::session::Channel;
+use pb::lane_message::Body;
+
+type Encoded<'a> = (Vec<u8>, Vec<BorrowedFd<'a>>);
+
+pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
+    match message {
+        ToWorker::Welcome {
+            welcome,
+            rpc,
+            journal,
+        } => encode(
+            Body::Welcome(welcome_to_proto(welcome)),
+            vec![rpc.as_fd(), journal.as_fd()],
+        ),
+        ToWorker::Connection { connection, tcp } => {
+            let body = pb::Connection {
+                id: Some(id_to_proto(connection.id)),
+                peer: Some(address_to_proto(connection.endpoints.peer)),
+                local: Some(address_to_proto(connection.endpoints.local)),
+            };
+            encode(Body::Connection(body), vec![tcp.as_fd()])
+        }
+        ToWorker::Session { grant, rpc, lane } => {
+            let body = pb::Session {
+                user: grant.user.clone(),
+                max_sessions: grant.max_sessions,
+                client_alive_interval: grant.client_alive_interval,
+                client_alive_count_max: grant.client_alive_count_max,
+            };
+            encode(Body::Session(body), vec![rpc.as_fd(), lane.as_fd()])
+        }
+    }
+}
+
+pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
+    let ToSession::Start { start, rpc, lane } = message;
+    let subsystem = |(name, command): &(String, String)| pb::Subsystem {
+        name: name.clone(),
+        command: command.clone(),
+    };
+    let body = pb::SessionStart {
+        id: Some(id_to_proto(start.id)),
+        peer: Some(address_to_proto(start.endpoints.peer)),
+        local: Some(address_to_proto(start.endpoints.local)),
+        user: start.user.clone(),
+        home: start.home.clone(),
+        shell: start.shell.clone(),
+        accept_env: start.accept_env.clone(),
+        permit_tty: start.permit_tty,
+        subsystems: start.subsystems.iter().map(subsystem).collect(),
+        max_sessions: start.max_sessions,
+    };
+    encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
+}
+
+pub(super) fn from_session(message: &FromSession) -> Encoded<'_> {
+    let FromSession::Descriptors {
+        channel,
+        descriptors,
+    } = message;
+    let (pty, descriptors) = match descriptors {
+        ProgramDescriptors::Pty(master) => (true, vec![master.as_fd()]),
+        ProgramDescriptors::Pipes {
+            stdin,
+            stdout,
+            stderr,
+        } => (false, vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]),
+    };
+    encode(
+        Body::ChannelDescriptors(pb::ChannelDescriptors {
+            channel: channel.0,
+            pty,
+        }),
+        descriptors,
+    )
+}
+
+pub(super) fn read_to_worker(
+    bytes: &[u8],
+    descriptors: Vec<OwnedFd>,
+) -> Result<ToWorker, LaneError> {
+    match decode(bytes)? {
+        Body::Welcome(body) => {
+            let [rpc, journal] = exactly(descriptors)?;
+            expect_stream(&rpc)?;
+            expect_datagram(&journal)?;
+            Ok(ToWorker::Welcome {
+                welcome: welcome_from_proto(body),
+                rpc,
+                journal,
+            })
+        }
+        Body::Connection(body) => {
+            let [tcp] = exactly(descriptors)?;
+            expect_client(&tcp)?;
+            let connection = Connection {
+                id: id_from_proto(body.id)?,
+                endpoints: endpoints(body.peer, body.local)?,
+            };
+            Ok(ToWorker::Connection { connection, tcp })
+        }
+        Body::Session(body) => {
+            let [rpc, lane] = exactly(descriptors)?;
+            expect_stream(&rpc)?;
+            expect_lane(&lane)?;
+            let grant = SessionGrant {
+                user: body.user,
+                max_sessions: body.max_sessions,
+                client_alive_interval: body.client_alive_interval,
+                client_alive_count_max: body.client_alive_count_max,
+            };
+            Ok(ToWorker::Session { grant, rpc, lane })
+        }
+        Body::ChannelDescriptors(_) | Body::SessionStart(_) => {
+            Err(LaneError::Malformed("not for a worker"))
+        }
+    }
+}
+
+pub(super) fn read_to_session(
+    bytes: &[u8],
+    descriptors: Vec<OwnedFd>,
+) -> Result<ToSession, LaneError> {
+    let Body::SessionStart(body) = decode(bytes)? else {
+        return Err(LaneError::Malformed("not for a session"));
+    };
+    let [rpc, lane] = exactly(descriptors)?;
+    expect_stream(&rpc)?;
+    expect_lane(&lane)?;
+    let start = SessionStart {
+        id: id_from_proto(body.id)?,
+        endpoints: endpoints(body.peer, body.local)?,
+        user: body.user,
+        home: body.home,
+        shell: body.shell,
+        accept_env: body.accept_env,
+        permit_tty: body.permit_tty,
+        subsystems: body
+            .subsystems
+            .into_iter()
+            .map(|s| (s.name, s.command))
+            .collect(),
+        max_sessions: body.max_sessions,
+    };
+    Ok(ToSession::Start { start, rpc, lane })
+}
+
+pub(super) fn read_from_session(
+    bytes: &[u8],
+    descriptors: Vec<OwnedFd>,
+) -> Result<FromSession, LaneError> {
+    let Body::ChannelDescriptors(body) = decode(bytes)? else {
+        return Err(LaneError::Malformed("not from a session"));
+    };
+    let descriptors = if body.pty {
+        let [master] = exactly(descriptors)?;
+        expect_terminal(&master)?;
+        ProgramDescriptors::Pty(master)
+    } else {
+        let [stdin, stdout, stderr] = exactly(descriptors)?;
+        for stream in [&stdin, &stdout, &stderr] {
+            expect_program_stream(stream)?;
+        }
+        ProgramDescriptors::Pipes {
+            stdin,
+            stdout,
+            stderr,
+        }
+    };
+    Ok(FromSession::Descriptors {
+        channel: Channel(body.channel),
+        descriptors,
+    })
+}
+
+fn encode(body: Body, descriptors: Vec<BorrowedFd<'_>>) -> Encoded<'_> {
+    (
+        pb::LaneMessage { body: Some(body) }.encode_to_vec(),
+        descriptors,
+    )
+}
+
+fn decode(bytes: &[u8]) -> Result<Body, LaneError> {
+    let message =
+        pb::LaneMessage::decode(bytes).map_err(|_| LaneError::Malformed("not a lane message"))?;
+    message.body.ok_or(LaneError::Malformed("no body"))
+}
+
+fn exactly<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], LaneError> {
+    descriptors
+        .try_into()
+        .map_err(|_| LaneError::Descriptors("wrong number"))
+}
+
+fn id_to_proto(id: ConnectionId) -> types::ConnectionId {
+    types::ConnectionId {
+        hex: id.to_string(),
+    }
+}
+
+fn id_from_proto(id: Option<types::ConnectionId>) -> Result<ConnectionId, LaneError> {
+    id.and_then(|id| ConnectionId::from_hex(&id.hex))
+        .ok_or(LaneError::Malformed("connection id"))
+}
+
+fn address_to_proto(address: SocketAddr) -> types::SocketAddress {
+    types::SocketAddress {
+        ip: address.ip().to_string(),
+        port: address.port().into(),
+    }
+}
+
+fn address_from_proto(address: Option<types::SocketAddress>) -> Option<SocketAddr> {
+    let address = address?;
+    let ip: IpAddr = address.ip.parse().ok()?;
+    Some(SocketAddr::new(ip, u16::try_from(address.port).ok()?))
+}
+
+fn endpoints(
+    peer: Option<types::SocketAddress>,
+    local: Option<types::SocketAddress>,
+) -> Result<Endpoints, LaneError> {
+    match (address_from_proto(peer), address_from_proto(local)) {
+        (Some(peer), Some(local)) => Ok(Endpoints { peer, local }),
+        _ => Err(LaneError::Malformed("socket address")),
+    }
+}
+
+fn welcome_to_proto(welcome: &Welcome) -> pb::Welcome {
+    let host_key = |key: &HostKey| pb::HostKey {
+        public_key: key.public_key.clone(),
+        algorithms: key.algorithms.clone(),
+    };
+    pb::Welcome {
+        software_version: welcome.software_version.clone(),
+        host_keys: welcome.host_keys.iter().map(host_key).collect(),
+        kex_algorithms: welcome.kex_algorithms.clone(),
+        ciphers: welcome.ciphers.clone(),
+        macs: welcome.macs.clone(),
+        pubkey_algorithms: welcome.pubkey_algorithms.clone(),
+        rekey_bytes: welcome.rekey_bytes,
+        rekey_seconds: welcome.rekey_seconds,
+    }
+}
+
+fn welcome_from_proto(body: pb::Welcome) -> Welcome {
+    let host_key = |key: pb::HostKey| HostKey {
+        public_key: key.public_key,
+        algorithms: key.algorithms,
+    };
+    Welcome {
+        software_version: body.software_version,
+        host_keys: body.host_keys.into_iter().map(host_key).collect(),
+        kex_algorithms: body.kex_algorithms,
+        ciphers: body.ciphers,
+        macs: body.macs,
+        pubkey_algorithms: body.pubkey_algorithms,
+        rekey_bytes: body.rekey_bytes,
+        rekey_seconds: body.rekey_seconds,
+    }
+}

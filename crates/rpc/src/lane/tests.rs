@@ -1,0 +1,194 @@
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::*;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn connection() -> Connection {
+    Connection {
+        id: ConnectionId::from_bytes([7; 8]),
+        endpoints: Endpoints {
+            peer: "192.0.2.1:4711".parse().unwrap(),
+            local: "[2001:db8::1]:22".parse().unwrap(),
+        },
+    }
+}
+
+fn grant() -> SessionGrant {
+    SessionGrant {
+        user: "alice".to_owned(),
+        max_sessions: 10,
+        client_alive_interval: 0,
+        client_alive_count_max: 3,
+    }
+}
+
+#[test]
+fn a_message_arrives_with_its_descriptors() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let (monitor, worker) = (Lane::new(monitor).unwrap(), Lane::new(worker).unwrap());
+        let (tcp, _other) = stream_pair().unwrap();
+        let sent = ToWorker::Connection {
+            connection: connection(),
+            tcp,
+        };
+        monitor.send_to_worker(&sent).await.unwrap();
+        let ToWorker::Connection {
+            connection: got, ..
+        } = worker.receive_to_worker().await.unwrap()
+        else {
+            panic!("another message");
+        };
+        assert_eq!(got, connection());
+    });
+}
+
+#[test]
+fn a_missing_descriptor_ends_the_lane() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let worker = Lane::new(worker).unwrap();
+        let (rpc, lane) = stream_pair().unwrap();
+        let message = ToWorker::Session {
+            grant: grant(),
+            rpc,
+            lane,
+        };
+        let (bytes, descriptors) = convert::to_worker(&message);
+        send_once(monitor.as_fd(), &bytes, descriptors.get(..1).unwrap()).unwrap();
+        assert!(matches!(
+            worker.receive_to_worker().await,
+            Err(LaneError::Descriptors(_))
+        ));
+    });
+}
+
+#[test]
+fn a_descriptor_of_another_type_ends_the_lane() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let (monitor, worker) = (Lane::new(monitor).unwrap(), Lane::new(worker).unwrap());
+        // A stream where a lane must be.
+        let (rpc, lane) = stream_pair().unwrap();
+        monitor
+            .send_to_worker(&ToWorker::Session {
+                grant: grant(),
+                rpc,
+                lane,
+            })
+            .await
+            .unwrap();
+        assert!(matches!(
+            worker.receive_to_worker().await,
+            Err(LaneError::Descriptors("not a lane"))
+        ));
+    });
+}
+
+#[test]
+fn descriptors_beyond_the_limit_are_closed_and_end_the_lane() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let worker = Lane::new(worker).unwrap();
+        let (probe, other) = stream_pair().unwrap();
+        let many = [other.as_fd(); DESCRIPTOR_LIMIT * 2];
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT * 2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&many)));
+        sendmsg(
+            &monitor,
+            &[io::IoSlice::new(b"x")],
+            &mut control,
+            SendFlags::empty(),
+        )
+        .unwrap();
+        assert!(matches!(
+            worker.receive_to_worker().await,
+            Err(LaneError::Truncated)
+        ));
+        drop(other);
+        // All received copies are closed: our end sees the end of the stream.
+        let mut byte = [0];
+        assert_eq!(rustix::io::read(&probe, &mut byte).unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_datagram_of_garbage_ends_the_lane() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let worker = Lane::new(worker).unwrap();
+        send_once(monitor.as_fd(), &[0xff; 40], &[]).unwrap();
+        assert!(matches!(
+            worker.receive_to_worker().await,
+            Err(LaneError::Malformed(_))
+        ));
+    });
+}
+
+#[test]
+fn a_message_for_somebody_else_is_refused() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let (monitor, worker) = (Lane::new(monitor).unwrap(), Lane::new(worker).unwrap());
+        let (tcp, _other) = stream_pair().unwrap();
+        monitor
+            .send_to_worker(&ToWorker::Connection {
+                connection: connection(),
+                tcp,
+            })
+            .await
+            .unwrap();
+        assert!(matches!(
+            worker.receive_from_session().await,
+            Err(LaneError::Malformed(_))
+        ));
+    });
+}
+
+#[test]
+fn the_end_of_the_other_side_shows() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let monitor = Lane::new(monitor).unwrap();
+        drop(worker);
+        monitor.closed().await.unwrap();
+    });
+}
+
+#[test]
+fn a_worker_cannot_send_up_the_lane() {
+    runtime().block_on(async {
+        let (monitor, worker) = pair().unwrap();
+        let monitor = Lane::new(monitor).unwrap();
+        let (_keep, other) = stream_pair().unwrap();
+        send_once(worker.as_fd(), b"x", &[other.as_fd()]).unwrap();
+        assert!(matches!(
+            monitor.closed().await,
+            Err(LaneError::Malformed(_))
+        ));
+    });
+}
+
+#[test]
+fn bootstrap_hands_over_exactly_one_lane() {
+    let (monitor, worker) = stream_pair().unwrap();
+    let (lane, _other) = pair().unwrap();
+    send_bootstrap(&monitor, lane.as_fd()).unwrap();
+    let received = receive_bootstrap(&worker).unwrap();
+    assert_ne!(received.as_raw_fd(), lane.as_raw_fd());
+
+    let (stream, _other) = stream_pair().unwrap();
+    send_bootstrap(&monitor, stream.as_fd()).unwrap();
+    assert!(matches!(
+        receive_bootstrap(&worker),
+        Err(LaneError::Descriptors("not a lane"))
+    ));
+}

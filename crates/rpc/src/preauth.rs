@@ -1,0 +1,126 @@
+//! The border between a worker and the monitor (`proto/preauth.proto`).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use wire::exchange::ExchangeValues;
+use wire::userauth::{AuthOutcome, AuthRequest};
+
+use crate::convert;
+use crate::grpc::{
+    self, CALL_DEADLINE, CallError, Caller, MESSAGE_LIMIT, ServeEnd, Tripwire, Violation,
+};
+use crate::proto::preauth::v1 as pb;
+
+/// How long an authentication may take. LoginGraceTime ends the connection earlier; this is for
+/// servers that set it to 0.
+const AUTHENTICATE_DEADLINE: Duration = Duration::from_secs(600);
+
+/// What the monitor does for one worker. A `Violation` ends the connection without an answer.
+pub trait MonitorFace: Send + Sync + 'static {
+    /// Computes the exchange hash from these values and signs it; the signature blob of RFC 4253
+    /// section 6.6.
+    fn sign_exchange(
+        &self,
+        values: ExchangeValues,
+    ) -> impl Future<Output = Result<Vec<u8>, Violation>> + Send;
+
+    /// Decides one authentication request. Before `Accepted` is returned, the session's
+    /// descriptors must have been sent through the lane.
+    fn authenticate(
+        &self,
+        request: AuthRequest,
+    ) -> impl Future<Output = Result<AuthOutcome, Violation>> + Send;
+}
+
+/// Serves one worker until it goes or breaks the contract.
+pub async fn serve(stream: UnixStream, face: impl MonitorFace) -> ServeEnd {
+    let wire = Tripwire::default();
+    let adapter = Adapter {
+        face: Arc::new(face),
+        wire: wire.clone(),
+    };
+    let service = pb::preauth_server::PreauthServer::new(adapter)
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
+    grpc::serve(stream, service, grpc::MONITOR_STREAMS, wire).await
+}
+
+/// The worker's end: the monitor as it may be asked.
+#[derive(Clone)]
+pub struct Monitor(pb::preauth_client::PreauthClient<Caller>);
+
+impl Monitor {
+    /// Starts the border on a stream that came through the lane.
+    ///
+    /// # Errors
+    /// The stream is closed.
+    pub async fn start(stream: UnixStream) -> Result<Self, CallError> {
+        let client = pb::preauth_client::PreauthClient::with_origin(
+            Caller::start(stream).await?,
+            grpc::origin(),
+        )
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
+        Ok(Self(client))
+    }
+
+    /// Asks for the signature over this exchange.
+    ///
+    /// # Errors
+    /// The monitor is gone, refuses to go on, or is too slow.
+    pub async fn sign_exchange(&mut self, values: ExchangeValues) -> Result<Vec<u8>, CallError> {
+        let request = convert::exchange_to_proto(values);
+        Ok(grpc::within(CALL_DEADLINE, self.0.sign_exchange(request))
+            .await?
+            .signature)
+    }
+
+    /// Asks for a decision.
+    ///
+    /// # Errors
+    /// The monitor is gone, refuses to go on, or is too slow.
+    pub async fn authenticate(&mut self, request: AuthRequest) -> Result<AuthOutcome, CallError> {
+        let request = convert::auth_to_proto(request);
+        let reply = grpc::within(AUTHENTICATE_DEADLINE, self.0.authenticate(request)).await?;
+        convert::outcome_from_proto(reply).ok_or(CallError::Malformed("outcome is missing"))
+    }
+}
+
+struct Adapter<F> {
+    face: Arc<F>,
+    wire: Tripwire,
+}
+
+#[tonic::async_trait]
+impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
+    async fn sign_exchange(
+        &self,
+        request: tonic::Request<pb::SignExchangeRequest>,
+    ) -> Result<tonic::Response<pb::SignExchangeReply>, tonic::Status> {
+        let values = match convert::exchange_from_proto(request.into_inner()) {
+            Ok(values) => values,
+            Err(violation) => return self.wire.trip(violation).await,
+        };
+        match self.face.sign_exchange(values).await {
+            Ok(signature) => Ok(tonic::Response::new(pb::SignExchangeReply { signature })),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn authenticate(
+        &self,
+        request: tonic::Request<pb::AuthenticateRequest>,
+    ) -> Result<tonic::Response<pb::AuthenticateReply>, tonic::Status> {
+        let request = match convert::auth_from_proto(request.into_inner()) {
+            Ok(request) => request,
+            Err(violation) => return self.wire.trip(violation).await,
+        };
+        match self.face.authenticate(request).await {
+            Ok(outcome) => Ok(tonic::Response::new(convert::outcome_to_proto(outcome))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+}
