@@ -1,2 +1,45 @@
-//! To be written.
-fn main() {}
+//! Developer commands: `cargo xtask help` lists them.
+//!
+//! The pipeline in `.ci/` only calls these, so that what it does can be done at home.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool speaks on standard output"
+)]
+
+mod machine;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use support::progress;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  machine up|exec|down|list   test machines, see `cargo xtask machine`
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::line(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
+        ["machine", rest @ ..] => machine::run(rest),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        [command, ..] => bail!("unknown command {command:?}\n\n{HELP}"),
+    }
+}
