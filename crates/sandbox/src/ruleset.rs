@@ -1,0 +1,60 @@
+//! Landlock: the objects that stay reachable. For the worker that is none.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+use crate::roles::Files;
+
+/// What a kernel must have. Landlock's first version (Linux 5.13) already makes every path unusable, and the distributions
+/// that this server supports start with the second (Debian 12, Linux 6.1).
+const REQUIRED: ABI = ABI::V1;
+
+/// What is asked for on top, best effort: TCP (6.7), ioctls of devices (6.10), signals and abstract sockets (6.12), AF_UNIX by path.
+///
+/// Best effort is enough for these because for the worker they are a second wall: seccomp lets no socket, connection,
+/// ioctl or signal through on any kernel.
+const WISHED: ABI = ABI::V9;
+
+/// Landlock is missing, or would not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesetError {
+    /// The kernel lacks what is required, or refuses the ruleset.
+    #[error("landlock cannot be used: {0}")]
+    Refused(#[from] landlock::RulesetError),
+    /// The root directory cannot be opened for the rule that is to hold for it.
+    #[error("landlock rule for the root directory: {0}")]
+    Root(#[from] landlock::PathFdError),
+    /// The kernel took the ruleset and enforces nothing of it.
+    #[error("landlock is not enforced by this kernel")]
+    NotEnforced,
+}
+
+/// Leaves only `files` reachable to this thread and those that it will start.
+pub(crate) fn restrict(files: Files) -> Result<(), RulesetError> {
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(REQUIRED))?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(WISHED))?
+        .handle_access(AccessNet::from_all(WISHED))?
+        .scope(Scope::from_all(WISHED))?
+        .create()?;
+    if let Some(access) = permitted(files) {
+        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new("/")?, access))?;
+    }
+    let status = ruleset.restrict_self()?;
+    match status.ruleset {
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+        RulesetStatus::NotEnforced => Err(RulesetError::NotEnforced),
+    }
+}
+
+/// The access rights below the root directory, if there are any.
+fn permitted(files: Files) -> Option<BitFlags<AccessFs>> {
+    match files {
+        Files::Nothing => None,
+        Files::Readable => Some(AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::ResolveUnix),
+    }
+}
