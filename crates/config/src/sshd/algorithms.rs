@@ -1,0 +1,294 @@
+//! Lists of algorithms: what OpenSSH knows, what this server offers, and the edits `+`, `-` and `^` of sshd_config(5).
+
+use super::report::{ErrorKind, WarningKind, closest};
+use crate::pattern::Pattern;
+
+/// The algorithms that this server offers, by kind, each in the order of preference that holds without configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Offered<'a> {
+    /// Key exchange methods.
+    pub kex: &'a [&'static str],
+    /// Ciphers.
+    pub ciphers: &'a [&'static str],
+    /// Message authentication codes.
+    pub macs: &'a [&'static str],
+    /// Signature algorithms of host keys.
+    pub host_key: &'a [&'static str],
+    /// Signature algorithms accepted from users.
+    pub pubkey: &'a [&'static str],
+}
+
+/// A list in order of preference, each name once, all of them offered by this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlgorithmList(Vec<&'static str>);
+
+impl AlgorithmList {
+    /// Everything the server offers.
+    #[must_use]
+    pub fn all(offered: &[&'static str]) -> Self {
+        Self(offered.to_vec())
+    }
+
+    /// The names, best first.
+    #[must_use]
+    pub fn names(&self) -> &[&'static str] {
+        &self.0
+    }
+
+    /// Whether the list contains a name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(&name)
+    }
+}
+
+/// Key exchange methods of OpenSSH 10.5 (`ssh -Q kex`).
+pub(crate) const KEX: &[&str] = &[
+    "mlkem768x25519-sha256",
+    "mlkem768nistp256-sha256",
+    "sntrup761x25519-sha512",
+    "sntrup761x25519-sha512@openssh.com",
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group-exchange-sha1",
+    "diffie-hellman-group18-sha512",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group14-sha256",
+    "diffie-hellman-group14-sha1",
+    "diffie-hellman-group1-sha1",
+];
+
+/// Ciphers of OpenSSH 10.5 (`ssh -Q cipher`).
+pub(crate) const CIPHERS: &[&str] = &[
+    "chacha20-poly1305@openssh.com",
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+    "aes128-cbc",
+    "aes192-cbc",
+    "aes256-cbc",
+    "rijndael-cbc@lysator.liu.se",
+    "3des-cbc",
+];
+
+/// Message authentication codes of OpenSSH 10.5 (`ssh -Q mac`).
+pub(crate) const MACS: &[&str] = &[
+    "umac-64-etm@openssh.com",
+    "umac-128-etm@openssh.com",
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha1-etm@openssh.com",
+    "hmac-sha1-96-etm@openssh.com",
+    "hmac-md5-etm@openssh.com",
+    "hmac-md5-96-etm@openssh.com",
+    "umac-64@openssh.com",
+    "umac-128@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+    "hmac-sha1",
+    "hmac-sha1-96",
+    "hmac-md5",
+    "hmac-md5-96",
+];
+
+/// Signature algorithms of OpenSSH 10.5 (`ssh -Q key-sig`).
+pub(crate) const SIGNATURES: &[&str] = &[
+    "ssh-ed25519",
+    "ssh-ed25519-cert-v01@openssh.com",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+    "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ssh-mldsa44-ed25519@openssh.com",
+    "ssh-mldsa44-ed25519-cert-v01@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256",
+    "rsa-sha2-256-cert-v01@openssh.com",
+    "ssh-rsa",
+    "ssh-rsa-cert-v01@openssh.com",
+    "ssh-dss",
+    "ssh-dss-cert-v01@openssh.com",
+];
+
+/// How a list changes the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    Replace,
+    Append,
+    Remove,
+    Prepend,
+}
+
+/// Reads a list for `keyword`: names or patterns separated by commas, after an optional `+`, `-` or `^`.
+///
+/// A name that OpenSSH knows and this server does not offer is skipped with a warning: a configuration hardened for OpenSSH
+/// stays usable. A name nobody knows is an error, since a slip there would silently change what is negotiated.
+pub(crate) fn parse(
+    keyword: &'static str,
+    text: &str,
+    offered: &[&'static str],
+    openssh: &'static [&'static str],
+) -> Result<(AlgorithmList, Vec<WarningKind>), ErrorKind> {
+    let (edit, list) = match text.chars().next() {
+        Some('+') => (Edit::Append, text.get(1..)),
+        Some('-') => (Edit::Remove, text.get(1..)),
+        Some('^') => (Edit::Prepend, text.get(1..)),
+        _ => (Edit::Replace, Some(text)),
+    };
+    let mut warnings = Vec::new();
+    let mut named = Vec::new();
+    for word in list.unwrap_or_default().split(',') {
+        let pattern = Pattern::new(word);
+        let before = named.len();
+        named.extend(offered.iter().filter(|name| pattern.matches(name)));
+        if named.len() > before {
+            continue;
+        }
+        if openssh.iter().any(|name| pattern.matches(name)) {
+            // To remove what is not there anyway needs no remark.
+            if edit != Edit::Remove {
+                warnings.push(WarningKind::AlgorithmSkipped {
+                    keyword,
+                    name: word.to_owned(),
+                });
+            }
+        } else if edit == Edit::Remove {
+            // OpenSSH does not check these names either; lists to remove old algorithms outlive the algorithms.
+            warnings.push(WarningKind::NothingRemoved {
+                keyword,
+                name: word.to_owned(),
+            });
+        } else {
+            let known = offered.iter().chain(openssh).copied();
+            return Err(ErrorKind::UnknownAlgorithm {
+                keyword,
+                name: word.to_owned(),
+                suggestion: closest(word, known),
+            });
+        }
+    }
+    let edited: Vec<&'static str> = match edit {
+        Edit::Replace => named,
+        Edit::Append => offered.iter().copied().chain(named).collect(),
+        Edit::Prepend => named.into_iter().chain(offered.iter().copied()).collect(),
+        Edit::Remove => offered
+            .iter()
+            .copied()
+            .filter(|name| !named.contains(name))
+            .collect(),
+    };
+    let mut names = Vec::new();
+    for name in edited {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Err(ErrorKind::NoAlgorithmLeft {
+            keyword,
+            offered: offered.join(","),
+        });
+    }
+    Ok((AlgorithmList(names), warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &[&str] = &[
+        "aes256-gcm@openssh.com",
+        "chacha20-poly1305@openssh.com",
+        "aes256-ctr",
+    ];
+
+    fn names(text: &str) -> Vec<&'static str> {
+        parse("Ciphers", text, OURS, CIPHERS)
+            .unwrap()
+            .0
+            .names()
+            .to_vec()
+    }
+
+    #[test]
+    fn edits_and_patterns() {
+        assert_eq!(names("aes256-ctr"), ["aes256-ctr"]);
+        assert_eq!(
+            names("aes256-ctr,chacha20-poly1305@openssh.com,aes256-ctr"),
+            ["aes256-ctr", OURS[1]]
+        );
+        assert_eq!(names("+aes256-ctr"), OURS);
+        assert_eq!(names("^aes256-ctr"), ["aes256-ctr", OURS[0], OURS[1]]);
+        assert_eq!(names("-aes*"), [OURS[1]]);
+        assert_eq!(names("*-gcm@openssh.com"), [OURS[0]]);
+    }
+
+    #[test]
+    fn what_only_openssh_has_is_skipped_with_a_warning() {
+        let (list, warnings) = parse("Ciphers", "aes128-cbc,aes256-ctr", OURS, CIPHERS).unwrap();
+        assert_eq!(list.names(), ["aes256-ctr"]);
+        assert_eq!(
+            warnings,
+            [WarningKind::AlgorithmSkipped {
+                keyword: "Ciphers",
+                name: "aes128-cbc".to_owned()
+            }]
+        );
+        let (_, warnings) = parse("Ciphers", "-3des-cbc", OURS, CIPHERS).unwrap();
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn a_name_nobody_knows_is_an_error_with_a_suggestion() {
+        let error = parse("Ciphers", "aes256-crt", OURS, CIPHERS).unwrap_err();
+        assert_eq!(
+            error,
+            ErrorKind::UnknownAlgorithm {
+                keyword: "Ciphers",
+                name: "aes256-crt".to_owned(),
+                suggestion: Some("aes256-ctr")
+            }
+        );
+        for text in [
+            "",
+            ",",
+            "aes256-ctr,",
+            "+",
+            "none",
+            "!aes256-ctr",
+            "+-aes256-ctr",
+        ] {
+            assert!(parse("Ciphers", text, OURS, CIPHERS).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_with_nothing_left_is_an_error() {
+        for text in ["-*", "3des-cbc"] {
+            let error = parse("Ciphers", text, OURS, CIPHERS).unwrap_err();
+            assert!(matches!(error, ErrorKind::NoAlgorithmLeft { .. }), "{text}");
+        }
+    }
+
+    #[test]
+    fn removing_what_does_not_exist_is_remarked() {
+        let (list, warnings) = parse("Ciphers", "-aes256-crt", OURS, CIPHERS).unwrap();
+        assert_eq!(list.names(), OURS);
+        assert_eq!(warnings.len(), 1);
+    }
+}

@@ -1,0 +1,469 @@
+use super::*;
+use crate::sshd::{
+    FileSystem, HostKeys, LogLevel, MaxStartups, NoFiles, OWN_KEYWORDS, PermitRootLogin,
+    RekeyLimit, YesNo,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const OFFERED: Offered<'static> = Offered {
+    kex: &["mlkem768x25519-sha256", "curve25519-sha256"],
+    ciphers: &[
+        "chacha20-poly1305@openssh.com",
+        "aes256-gcm@openssh.com",
+        "aes256-ctr",
+    ],
+    macs: &["hmac-sha2-256-etm@openssh.com"],
+    host_key: &["ssh-ed25519", "rsa-sha2-512"],
+    pubkey: &["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"],
+};
+
+/// What Debian 12 installs, with its comments left out.
+const DEBIAN_12: &str = "\
+Include /etc/ssh/sshd_config.d/*.conf
+#Port 22
+KbdInteractiveAuthentication no
+UsePAM yes
+X11Forwarding yes
+PrintMotd no
+AcceptEnv LANG LC_*
+Subsystem\tsftp\t/usr/lib/openssh/sftp-server
+#Match User anoncvs
+#\tX11Forwarding no
+";
+
+#[derive(Default)]
+struct Files(BTreeMap<&'static str, &'static str>);
+
+impl Includes for Files {
+    fn resolve(&self, pattern: &str) -> Result<Vec<IncludedFile>, ErrorKind> {
+        let pattern = crate::pattern::Pattern::new(pattern);
+        let files = self.0.iter().filter(|(name, _)| pattern.matches(name));
+        Ok(files
+            .map(|(name, text)| IncludedFile {
+                name: (*name).to_owned(),
+                text: (*text).to_owned(),
+            })
+            .collect())
+    }
+}
+
+fn loaded(text: &str) -> Loaded {
+    parse(text, "f", &NoFiles, &OFFERED).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn config(text: &str) -> SshdConfig {
+    loaded(text).config
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    loaded(text)
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn errors(text: &str) -> Vec<String> {
+    match parse(text, "f", &NoFiles, &OFFERED) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn nothing_configured_is_openssh_default() {
+    let config = config("");
+    assert_eq!(config, SshdConfig::defaults(&OFFERED));
+    assert_eq!(config.login_grace_time, Some(Duration::from_secs(120)));
+    assert_eq!(
+        config.max_startups,
+        MaxStartups {
+            start: 10,
+            rate: 30,
+            full: 100
+        }
+    );
+    assert_eq!(config.permit_root_login, PermitRootLogin::ProhibitPassword);
+    assert_eq!(config.host_keys.len(), 3);
+    assert_eq!(config.host_keys_origin, HostKeys::Default);
+    assert_eq!(config.kex_algorithms.names(), OFFERED.kex);
+}
+
+#[test]
+fn own_keywords_have_the_documented_defaults() {
+    for own in OWN_KEYWORDS {
+        assert_eq!(
+            config(&format!("{} {}", own.name, own.default)),
+            config(""),
+            "{}",
+            own.name
+        );
+    }
+}
+
+#[test]
+fn debians_file_loads_with_warnings_only() {
+    let loaded = loaded(DEBIAN_12);
+    assert_eq!(loaded.config.use_pam, YesNo::Yes);
+    assert!(loaded.config.accepts_env("LC_ALL") && loaded.config.accepts_env("LANG"));
+    assert!(!loaded.config.accepts_env("LD_PRELOAD"));
+    assert_eq!(loaded.config.subsystems[0].name, "sftp");
+    assert_eq!(
+        loaded.config.subsystems[0].command,
+        "/usr/lib/openssh/sftp-server"
+    );
+    let remarks: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        remarks,
+        ["f:5:1: X11Forwarding has no effect in this version: no forwarding is offered"]
+    );
+}
+
+#[test]
+fn every_active_keyword_sets_its_value() {
+    let config = config(
+        "AcceptEnv A B*\nAcceptEnv C\nAuthorizedKeysFile %h/keys /etc/keys/%u\nCiphers aes256-ctr\n\
+         ClientAliveCountMax 0\nClientAliveInterval 15\nFingerprintHash SHA256\nHostKey /a\nHostKey /b\nHostKey /a\n\
+         HostKeyAlgorithms -rsa*\nKexAlgorithms ^curve25519*\nLogLevel debug\nLoginGraceTime 1m30s\nMACs +hmac-sha2-512\n\
+         MaxAuthTries 3\nMaxSessions 0\nMaxStartups 3:50:9\nPermitRootLogin without-password\nPermitTTY no\n\
+         PubkeyAcceptedKeyTypes ssh-ed25519\nPubkeyAuthentication no\nRekeyLimit 1G 1h\nRequiredRSASize 3072\n\
+         StrictModes no\nSubsystem sftp \"/a b/sftp\" -l 'I N' # why\nUsePAM yes\nVersionAddendum here #1\n\
+         WorkerPoolIdle 8\nWorkerPoolMax 8\nWorkerStartRate 5\n",
+    );
+    assert!(config.accepts_env("C") && config.accepts_env("B1") && !config.accepts_env("AB"));
+    let home = PathBuf::from("/home/u");
+    let files: Vec<PathBuf> = config
+        .authorized_keys_files
+        .iter()
+        .map(|file| file.expand("u", 7, &home))
+        .collect();
+    assert_eq!(files, [home.join("keys"), PathBuf::from("/etc/keys/u")]);
+    assert_eq!(config.ciphers.names(), ["aes256-ctr"]);
+    assert_eq!(config.client_alive_count_max, 0);
+    assert_eq!(config.client_alive_interval, Some(Duration::from_secs(15)));
+    assert_eq!(config.host_keys, [PathBuf::from("/a"), PathBuf::from("/b")]);
+    assert_eq!(config.host_keys_origin, HostKeys::Configured);
+    assert_eq!(config.host_key_algorithms.names(), ["ssh-ed25519"]);
+    assert_eq!(
+        config.kex_algorithms.names(),
+        ["curve25519-sha256", "mlkem768x25519-sha256"]
+    );
+    assert_eq!(config.log_level, LogLevel::Debug1);
+    assert_eq!(config.login_grace_time, Some(Duration::from_secs(90)));
+    assert_eq!(config.macs.names(), OFFERED.macs);
+    assert_eq!(config.max_auth_tries, 3);
+    assert_eq!(config.max_sessions, 0);
+    assert_eq!(
+        config.max_startups,
+        MaxStartups {
+            start: 3,
+            rate: 50,
+            full: 9
+        }
+    );
+    assert_eq!(config.permit_root_login, PermitRootLogin::ProhibitPassword);
+    assert_eq!(config.permit_tty, YesNo::No);
+    assert_eq!(config.pubkey_accepted_algorithms.names(), ["ssh-ed25519"]);
+    assert_eq!(config.pubkey_authentication, YesNo::No);
+    assert_eq!(
+        config.rekey_limit,
+        RekeyLimit {
+            bytes: Some(1 << 30),
+            time: Some(Duration::from_secs(3600))
+        }
+    );
+    assert_eq!(config.required_rsa_size, 3072);
+    assert_eq!(config.strict_modes, YesNo::No);
+    assert_eq!(config.subsystems[0].command, "\"/a b/sftp\" -l 'I N'");
+    assert_eq!(config.use_pam, YesNo::Yes);
+    assert_eq!(config.version_addendum.as_deref(), Some("here #1"));
+    assert_eq!(
+        (
+            config.worker_pool.idle,
+            config.worker_pool.max,
+            config.worker_pool.start_rate
+        ),
+        (8, 8, 5)
+    );
+}
+
+#[test]
+fn zero_and_none_turn_off() {
+    let config = config(
+        "LoginGraceTime 0\nClientAliveInterval 0\nVersionAddendum none\nAuthorizedKeysFile none\nRekeyLimit default none\n",
+    );
+    assert_eq!(config.login_grace_time, None);
+    assert_eq!(config.client_alive_interval, None);
+    assert_eq!(config.version_addendum, None);
+    assert!(config.authorized_keys_files.is_empty());
+    assert_eq!(
+        config.rekey_limit,
+        RekeyLimit {
+            bytes: None,
+            time: None
+        }
+    );
+}
+
+#[test]
+fn the_first_value_counts_and_later_ones_must_be_valid() {
+    assert_eq!(config("MaxAuthTries 3\nmaxauthtries 4\n").max_auth_tries, 3);
+    assert_eq!(errors("MaxAuthTries 3\nMaxAuthTries x\n").len(), 1);
+}
+
+#[test]
+fn an_included_file_counts_where_it_is_included() {
+    let files = Files(BTreeMap::from([
+        ("/d/20.conf", "MaxSessions 20\nMaxAuthTries 20"),
+        ("/d/10.conf", "MaxSessions 10\nInclude /nested"),
+        ("/nested", "LoginGraceTime 5"),
+    ]));
+    let loaded = parse(
+        "MaxAuthTries 1\nInclude /d/*.conf /missing\nLoginGraceTime 9",
+        "f",
+        &files,
+        &OFFERED,
+    )
+    .unwrap();
+    assert_eq!(loaded.config.max_auth_tries, 1);
+    assert_eq!(loaded.config.max_sessions, 10);
+    assert_eq!(loaded.config.login_grace_time, Some(Duration::from_secs(5)));
+}
+
+#[test]
+fn an_error_in_an_included_file_names_that_file() {
+    let files = Files(BTreeMap::from([("/d/10.conf", "\nPermitRotLogin no")]));
+    let Errors(errors) = parse("Include /d/*", "f", &files, &OFFERED).unwrap_err();
+    assert!(
+        errors[0]
+            .to_string()
+            .starts_with("/d/10.conf:2:1: unknown keyword")
+    );
+}
+
+#[test]
+fn includes_that_include_each_other_end() {
+    let files = Files(BTreeMap::from([("/a", "Include /a")]));
+    let Errors(errors) = parse("Include /a", "f", &files, &OFFERED).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].kind, ErrorKind::IncludeDepth(DEPTH_LIMIT));
+    let files = Files(BTreeMap::from([
+        ("/a", "Include /*\nInclude /*"),
+        ("/b", "Include /*"),
+    ]));
+    let Errors(errors) = parse("Include /*", "f", &files, &OFFERED).unwrap_err();
+    assert!(
+        errors
+            .iter()
+            .any(|error| error.kind == ErrorKind::IncludeCount(COUNT_LIMIT))
+    );
+}
+
+#[test]
+fn an_unknown_keyword_is_shown_with_a_marker_and_a_suggestion() {
+    assert_eq!(
+        errors("# x\n  PermitRotLogin no\n"),
+        [
+            "f:2:3: unknown keyword \"PermitRotLogin\" (did you mean PermitRootLogin?)\n      PermitRotLogin no\n      \
+          ^^^^^^^^^^^^^^"
+        ]
+    );
+    assert_eq!(
+        errors("FlyToTheMoon yes"),
+        ["f:1:1: unknown keyword \"FlyToTheMoon\"\n    FlyToTheMoon yes\n    ^^^^^^^^^^^^"]
+    );
+}
+
+#[test]
+fn all_errors_are_reported_in_one_run_and_in_order() {
+    let got =
+        errors("Prt 22\nMaxAuthTries many\nUsePAM\nBanner \"x\nMaxSessions 1 2\nStrictModes yes\n");
+    let starts = [
+        "f:1:1: unknown",
+        "f:2:14: MaxAuthTries: \"many\"",
+        "f:3:1: UsePAM needs",
+        "f:4:8: quot",
+        "f:5:15: MaxS",
+    ];
+    assert_eq!(got.len(), starts.len());
+    for (error, start) in got.iter().zip(starts) {
+        assert!(error.starts_with(start), "{error}");
+    }
+}
+
+#[test]
+fn what_forbids_something_is_never_ignored() {
+    for line in [
+        "AllowUsers alice",
+        "DenyUsers bob",
+        "AllowGroups ssh",
+        "DenyGroups ftp",
+        "ForceCommand /bin/false",
+        "ChrootDirectory /srv",
+        "Match User alice",
+        "RevokedKeys /etc/ssh/revoked",
+        "AuthenticationMethods publickey,password",
+        "PubkeyAuthOptions touch-required",
+        "RefuseConnection yes",
+        "ChannelTimeout session=1h",
+        "UnusedConnectionTimeout 5m",
+        "PAMServiceName strict",
+        "RDomain x",
+    ] {
+        let got = errors(line);
+        assert!(
+            got.len() == 1 && got[0].contains("cannot be ignored"),
+            "{line}: {got:?}"
+        );
+    }
+}
+
+#[test]
+fn values_that_ask_for_what_happens_anyway_get_no_remark() {
+    let quiet = "PasswordAuthentication no\nForceCommand none\nAuthenticationMethods Any\nX11Forwarding no\n\
+                 RevokedKeys none\nBanner none\nChrootDirectory none\nSyslogFacility AUTH\n";
+    assert!(warnings(quiet).is_empty());
+}
+
+#[test]
+fn what_has_no_effect_is_remarked() {
+    let got = warnings(
+        "Port 2222\nListenAddress ::\nUsePrivilegeSeparation sandbox\nPasswordAuthentication yes\nUsePAM no",
+    );
+    assert_eq!(
+        got[0],
+        "f:1:1: Port has no effect: the listening addresses come from sshd-privsep.socket"
+    );
+    assert!(got[2].ends_with("UsePrivilegeSeparation is deprecated and has no effect"));
+    assert!(got[3].ends_with(
+        "PasswordAuthentication has no effect in this version: only public keys are accepted"
+    ));
+    assert_eq!(got.len(), 5);
+}
+
+#[test]
+fn lines_below_a_match_are_checked_but_do_not_count() {
+    let got = errors("Match User a\n  MaxSessions x\n  PermitTTY no\n");
+    assert_eq!(got.len(), 2);
+}
+
+#[test]
+fn values_out_of_range_are_errors() {
+    for line in [
+        "MaxAuthTries -1",
+        "MaxAuthTries 99999999999",
+        "LoginGraceTime soon",
+        "ClientAliveInterval 1y",
+        "MaxStartups 10:30",
+        "PermitRootLogin maybe",
+        "PermitTTY perhaps",
+        "StrictModes true",
+        "RekeyLimit 5",
+        "RekeyLimit 1G later",
+        "LogLevel LOUD",
+        "FingerprintHash md5",
+        "HostKey relative/key",
+        "HostKey none",
+        "RequiredRSASize 512",
+        "AuthorizedKeysFile %k",
+        "AuthorizedKeysFile none .ssh/authorized_keys",
+        "AcceptEnv A=B",
+        "VersionAddendum café",
+        "Subsystem sftp",
+        "Subsystem sftp a\nSubsystem sftp b",
+        "Ciphers aes256-crt",
+        "Ciphers 3des-cbc",
+        "WorkerPoolIdle 0",
+        "WorkerPoolIdle 65",
+        "WorkerPoolIdle 10\nWorkerPoolMax 9",
+        "WorkerStartRate 0",
+        "Port",
+        "Banner \"\u{fffd}\"",
+        "=",
+    ] {
+        assert_eq!(errors(line).len(), 1, "{line}: {:?}", errors(line));
+    }
+}
+
+#[test]
+fn an_algorithm_only_openssh_has_is_remarked_at_its_place() {
+    assert_eq!(
+        warnings("Ciphers aes128-cbc,aes256-ctr"),
+        ["f:1:9: Ciphers: aes128-cbc is not offered by this server"]
+    );
+}
+
+#[test]
+fn bytes_that_are_not_text_harm_only_outside_of_comments() {
+    let directory = std::env::temp_dir().join(format!("config-latin1-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("sshd_config");
+    std::fs::write(&path, b"# f\xfcr alle\nMaxSessions 3 # \xfc\n").unwrap();
+    let good = load(&path, &OFFERED);
+    std::fs::write(&path, b"Banner /etc/\xfc\n").unwrap();
+    let bad = load(&path, &OFFERED);
+    let missing = load(&directory.join("none"), &OFFERED);
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(good.unwrap().config.max_sessions, 3);
+    assert_eq!(bad.unwrap_err().0[0].kind, ErrorKind::NotUtf8);
+    assert!(
+        missing
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot read /")
+    );
+}
+
+#[test]
+fn line_ends_of_other_systems_are_no_part_of_a_value() {
+    assert_eq!(
+        config("VersionAddendum x\r\nMaxSessions 3\r\n")
+            .version_addendum
+            .as_deref(),
+        Some("x")
+    );
+}
+
+#[test]
+fn the_real_file_system_resolves_nothing_for_a_directory_that_is_not_there() {
+    assert_eq!(FileSystem.resolve("/nonexistent/*.conf"), Ok(Vec::new()));
+}
+
+fn any_line() -> impl Strategy<Value = String> {
+    let keyword = proptest::sample::select(
+        keywords::KEYWORDS
+            .iter()
+            .map(|row| row.name.to_owned())
+            .collect::<Vec<_>>(),
+    );
+    let value = prop_oneof![
+        "[ -~]{0,20}",
+        "\\PC{0,20}",
+        "[0-9]{1,12}[smhdwKMG:,]{0,2}",
+        Just("yes".to_owned()),
+        Just("none".to_owned()),
+        Just("+*,-a".to_owned()),
+    ];
+    (keyword, prop_oneof![Just(" "), Just("="), Just("")], value)
+        .prop_map(|(keyword, separator, value)| format!("{keyword}{separator}{value}"))
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_every_error_can_be_shown(lines in proptest::collection::vec(any_line(), 0..6)) {
+        match parse(&lines.join("\n"), "f", &Files(BTreeMap::from([("/a", "Include *")])), &OFFERED) {
+            Ok(loaded) => drop(loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            Err(errors) => prop_assert!(!errors.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn arbitrary_text_does_not_panic(text in "\\PC{0,200}|[\\x00-\\x7f]{0,200}") {
+        if let Err(errors) = parse(&text, "f", &NoFiles, &OFFERED) {
+            prop_assert!(!errors.to_string().is_empty());
+        }
+    }
+}
