@@ -1,0 +1,302 @@
+//! The admission table: which message number is allowed when. Nothing looks at a message that this
+//! table does not let in.
+
+use wire::message::number;
+
+use crate::error::{Error, Misbehaviour};
+use crate::kexinit::StrictKex;
+
+/// Where the connection is, as far as messages are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The client's first SSH_MSG_KEXINIT has not come; whether it is strict is not known.
+    Opening,
+    /// The client's SSH_MSG_KEXINIT has come, its SSH_MSG_NEWKEYS has not.
+    KeyExchange(StrictKex, Expected),
+    /// The first packet under the first keys.
+    FirstUnderKeys,
+    /// A service has to be requested.
+    Service,
+    /// `ssh-userauth` runs.
+    Authentication,
+    /// `ssh-connection` runs.
+    Connection,
+}
+
+/// The next message of a key exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// The packet that was sent on a wrong guess.
+    WrongGuess,
+    /// The method's first message.
+    MethodInit,
+    /// SSH_MSG_NEWKEYS
+    NewKeys,
+}
+
+/// What to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Decode it and act.
+    Handle,
+    /// Drop it.
+    Ignore,
+    /// Answer SSH_MSG_UNIMPLEMENTED (RFC 4253 section 11.4).
+    Unimplemented,
+    /// Disconnect.
+    Refuse,
+}
+
+/// The first number that an authentication method may use (RFC 4250 section 4.1.2), and the few
+/// unassigned ones before it.
+const METHOD_FIRST: u8 = number::USERAUTH_BANNER + 1;
+
+/// The table.
+pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
+    use Verdict::{Handle, Ignore, Refuse, Unimplemented};
+
+    let in_key_exchange = matches!(stage, Stage::Opening | Stage::KeyExchange(..));
+    match message {
+        number::DISCONNECT => Handle,
+
+        // RFC 4253 section 11 allows these at any time; strict key exchange takes that back, since
+        // inserting them is how Terrapin shifts sequence numbers.
+        number::IGNORE | number::UNIMPLEMENTED | number::DEBUG => match stage {
+            Stage::KeyExchange(StrictKex::On, _) => Refuse,
+            Stage::Opening
+            | Stage::KeyExchange(StrictKex::Off, _)
+            | Stage::FirstUnderKeys
+            | Stage::Service
+            | Stage::Authentication
+            | Stage::Connection => Ignore,
+        },
+
+        number::SERVICE_REQUEST => match stage {
+            Stage::FirstUnderKeys | Stage::Service => Handle,
+            // A second request is no error in RFC 4253, but no client needs it.
+            Stage::Opening | Stage::KeyExchange(..) | Stage::Authentication | Stage::Connection => {
+                Refuse
+            }
+        },
+
+        // RFC 8308 section 2.4: a client sends it right after its first NEWKEYS. It tells nothing
+        // that this server acts on.
+        number::EXT_INFO => match stage {
+            Stage::FirstUnderKeys => Ignore,
+            Stage::Opening
+            | Stage::KeyExchange(..)
+            | Stage::Service
+            | Stage::Authentication
+            | Stage::Connection => Refuse,
+        },
+
+        number::KEXINIT => match stage {
+            Stage::KeyExchange(..) => Refuse,
+            Stage::Opening
+            | Stage::FirstUnderKeys
+            | Stage::Service
+            | Stage::Authentication
+            | Stage::Connection => Handle,
+        },
+        number::NEWKEYS => match stage {
+            Stage::KeyExchange(_, Expected::NewKeys) => Handle,
+            Stage::KeyExchange(_, Expected::WrongGuess | Expected::MethodInit)
+            | Stage::Opening
+            | Stage::FirstUnderKeys
+            | Stage::Service
+            | Stage::Authentication
+            | Stage::Connection => Refuse,
+        },
+        number::KEX_METHOD_FIRST..=number::KEX_METHOD_LAST => match (stage, message) {
+            (Stage::KeyExchange(_, Expected::WrongGuess), _)
+            | (Stage::KeyExchange(_, Expected::MethodInit), number::KEX_ECDH_INIT) => Handle,
+            _ => Refuse,
+        },
+
+        // From here on nothing belongs into a key exchange (RFC 4253 section 7.1), unknown numbers
+        // included. Zero is no message number, and the next four are a server's to send.
+        0
+        | number::SERVICE_ACCEPT
+        | number::USERAUTH_FAILURE
+        | number::USERAUTH_SUCCESS
+        | number::USERAUTH_BANNER => Refuse,
+        _ if in_key_exchange => Refuse,
+
+        number::USERAUTH_REQUEST => match stage {
+            Stage::Authentication => Handle,
+            // RFC 4252 section 5.1: silently, after success.
+            Stage::Connection => Ignore,
+            Stage::Opening | Stage::KeyExchange(..) | Stage::FirstUnderKeys | Stage::Service => {
+                Refuse
+            }
+        },
+        METHOD_FIRST..=number::USERAUTH_LAST => match stage {
+            // A method's own messages; no method here has any from the client.
+            Stage::Authentication => Unimplemented,
+            Stage::Connection => Ignore,
+            Stage::Opening | Stage::KeyExchange(..) | Stage::FirstUnderKeys | Stage::Service => {
+                Refuse
+            }
+        },
+
+        number::CONNECTION_FIRST..=number::CONNECTION_LAST => match stage {
+            Stage::Connection => Handle,
+            // RFC 4252 section 6: an error before authentication has succeeded.
+            Stage::Opening
+            | Stage::KeyExchange(..)
+            | Stage::FirstUnderKeys
+            | Stage::Service
+            | Stage::Authentication => Refuse,
+        },
+
+        _ => Unimplemented,
+    }
+}
+
+/// The error of a message that was refused.
+pub(crate) fn refusal(stage: Stage, message: u8, sequence: u32) -> Error {
+    match stage {
+        Stage::KeyExchange(StrictKex::On, _) => {
+            Misbehaviour::StrictKeyExchange { message, sequence }.into()
+        }
+        _ => Misbehaviour::Unexpected {
+            message,
+            stage: stage.describe(),
+        }
+        .into(),
+    }
+}
+
+impl Stage {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Opening => "before the key exchange",
+            Self::KeyExchange(..) => "during key exchange",
+            Self::FirstUnderKeys | Self::Service => "before a service was requested",
+            Self::Authentication => "before authentication has succeeded",
+            Self::Connection => "after authentication",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXCHANGES: [Stage; 6] = [
+        Stage::KeyExchange(StrictKex::On, Expected::WrongGuess),
+        Stage::KeyExchange(StrictKex::On, Expected::MethodInit),
+        Stage::KeyExchange(StrictKex::On, Expected::NewKeys),
+        Stage::KeyExchange(StrictKex::Off, Expected::WrongGuess),
+        Stage::KeyExchange(StrictKex::Off, Expected::MethodInit),
+        Stage::KeyExchange(StrictKex::Off, Expected::NewKeys),
+    ];
+
+    /// The numbers that get a verdict.
+    fn numbers(stage: Stage, wanted: Verdict) -> Vec<u8> {
+        (0..=255)
+            .filter(|message| verdict(stage, *message) == wanted)
+            .collect()
+    }
+
+    #[test]
+    fn a_key_exchange_lets_in_its_next_message_and_disconnect_only() {
+        for stage in EXCHANGES {
+            let Stage::KeyExchange(strict, expected) = stage else {
+                unreachable!()
+            };
+            let handled = numbers(stage, Verdict::Handle);
+            match expected {
+                Expected::MethodInit => assert_eq!(handled, [1, 30]),
+                Expected::NewKeys => assert_eq!(handled, [1, 21]),
+                Expected::WrongGuess => {
+                    assert_eq!(
+                        handled,
+                        std::iter::once(1).chain(30..=49).collect::<Vec<_>>()
+                    );
+                }
+            }
+            match strict {
+                StrictKex::On => assert!(numbers(stage, Verdict::Ignore).is_empty()),
+                StrictKex::Off => assert_eq!(numbers(stage, Verdict::Ignore), [2, 3, 4]),
+            }
+            assert!(numbers(stage, Verdict::Unimplemented).is_empty());
+        }
+    }
+
+    #[test]
+    fn connection_messages_are_let_in_after_authentication_only() {
+        for stage in [
+            Stage::Opening,
+            Stage::FirstUnderKeys,
+            Stage::Service,
+            Stage::Authentication,
+        ]
+        .into_iter()
+        .chain(EXCHANGES)
+        {
+            for message in 80..=127 {
+                assert_eq!(verdict(stage, message), Verdict::Refuse);
+            }
+        }
+        for message in 80..=127 {
+            assert_eq!(verdict(Stage::Connection, message), Verdict::Handle);
+        }
+    }
+
+    #[test]
+    fn authentication_is_asked_for_in_its_stage_only() {
+        assert_eq!(verdict(Stage::Authentication, 50), Verdict::Handle);
+        assert_eq!(verdict(Stage::Connection, 50), Verdict::Ignore);
+        for stage in [Stage::Opening, Stage::FirstUnderKeys, Stage::Service] {
+            assert_eq!(verdict(stage, 50), Verdict::Refuse);
+        }
+    }
+
+    #[test]
+    fn a_second_service_request_is_refused() {
+        assert_eq!(verdict(Stage::Service, 5), Verdict::Handle);
+        assert_eq!(verdict(Stage::Authentication, 5), Verdict::Refuse);
+        assert_eq!(verdict(Stage::Connection, 5), Verdict::Refuse);
+    }
+
+    #[test]
+    fn extension_information_is_let_in_right_after_the_first_keys_only() {
+        assert_eq!(verdict(Stage::FirstUnderKeys, 7), Verdict::Ignore);
+        for stage in [
+            Stage::Opening,
+            Stage::Service,
+            Stage::Authentication,
+            Stage::Connection,
+        ] {
+            assert_eq!(verdict(stage, 7), Verdict::Refuse);
+        }
+    }
+
+    #[test]
+    fn unknown_numbers_are_answered_outside_of_a_key_exchange() {
+        for message in [9, 19, 22, 29, 128, 191, 192, 255] {
+            assert_eq!(verdict(Stage::Connection, message), Verdict::Unimplemented);
+            assert_eq!(verdict(Stage::Service, message), Verdict::Unimplemented);
+            assert_eq!(verdict(Stage::Opening, message), Verdict::Refuse);
+        }
+    }
+
+    #[test]
+    fn messages_of_a_server_are_refused_always() {
+        for message in [0, 6, 31, 51, 52, 53] {
+            for stage in [
+                Stage::Opening,
+                Stage::Service,
+                Stage::Authentication,
+                Stage::Connection,
+            ] {
+                assert_eq!(
+                    verdict(stage, message),
+                    Verdict::Refuse,
+                    "{message} {stage:?}"
+                );
+            }
+        }
+    }
+}

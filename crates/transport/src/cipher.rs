@@ -1,0 +1,279 @@
+//! Sealing and opening of whole packets, in place.
+//!
+//! A packet is `packet_length || padding_length || payload || padding || tag` (RFC 4253 section 6)
+//! in one slice. What differs between algorithms is how `packet_length` is hidden and what the tag
+//! covers, so each algorithm has a module of its own and [`SealingKey`] and [`OpeningKey`] choose.
+
+mod chacha20poly1305;
+mod ctr_etm;
+mod gcm;
+
+use wire::names::{CipherAlgorithm, MacAlgorithm};
+
+use crate::error::{Error, Failure};
+use crate::keys::DirectionKeys;
+
+/// Bytes of `packet_length`.
+pub(crate) const LENGTH_FIELD: usize = 4;
+
+/// Longest tag of any algorithm, in bytes (HMAC-SHA-512).
+pub(crate) const TAG_LIMIT: usize = 64;
+
+/// Cipher and MAC of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectionAlgorithms {
+    /// Encryption algorithm.
+    pub cipher: CipherAlgorithm,
+    /// MAC algorithm; `None` for a cipher that authenticates by itself.
+    pub mac: Option<MacAlgorithm>,
+}
+
+/// How packets are laid out for an algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Padding makes the covered bytes a multiple of this.
+    pub(crate) block: usize,
+    /// First byte that padding counts: 0 with `packet_length`, 4 without it.
+    pub(crate) aligned_from: usize,
+    /// Bytes of the tag.
+    pub(crate) tag: usize,
+}
+
+/// The sending side's key.
+pub(crate) enum SealingKey {
+    /// Before the first key exchange.
+    Clear,
+    /// AES-GCM.
+    Gcm(gcm::Key),
+    /// ChaCha20 and Poly1305.
+    Chacha20Poly1305(chacha20poly1305::SealingKey),
+    /// AES-CTR, then HMAC.
+    CtrEtm(Box<ctr_etm::Key>),
+}
+
+/// The receiving side's key.
+pub(crate) enum OpeningKey {
+    /// Before the first key exchange.
+    Clear,
+    /// AES-GCM.
+    Gcm(gcm::Key),
+    /// ChaCha20 and Poly1305.
+    Chacha20Poly1305(chacha20poly1305::OpeningKey),
+    /// AES-CTR, then HMAC.
+    CtrEtm(Box<ctr_etm::Key>),
+}
+
+/// Whether a cipher authenticates by itself, so that no MAC is negotiated.
+pub(crate) fn authenticates(cipher: CipherAlgorithm) -> bool {
+    match cipher {
+        CipherAlgorithm::Chacha20Poly1305
+        | CipherAlgorithm::Aes128Gcm
+        | CipherAlgorithm::Aes256Gcm => true,
+        CipherAlgorithm::Aes256Ctr => false,
+    }
+}
+
+/// Layout before the first key exchange: as if the cipher had blocks of eight bytes.
+const CLEAR: Layout = Layout {
+    block: 8,
+    aligned_from: 0,
+    tag: 0,
+};
+
+impl SealingKey {
+    /// Derives and prepares what the algorithms of this direction need.
+    pub(crate) fn new(
+        algorithms: DirectionAlgorithms,
+        keys: &DirectionKeys<'_>,
+    ) -> Result<Self, Error> {
+        Ok(match algorithms.cipher {
+            CipherAlgorithm::Aes128Gcm | CipherAlgorithm::Aes256Gcm => {
+                Self::Gcm(gcm::Key::new(algorithms.cipher, keys)?)
+            }
+            CipherAlgorithm::Chacha20Poly1305 => {
+                Self::Chacha20Poly1305(chacha20poly1305::SealingKey::new(keys)?)
+            }
+            CipherAlgorithm::Aes256Ctr => Self::CtrEtm(Box::new(ctr_etm::Key::new(
+                algorithms.mac.ok_or(Failure::Cryptography)?,
+                keys,
+            )?)),
+        })
+    }
+
+    /// How packets are laid out.
+    pub(crate) fn layout(&self) -> Layout {
+        match self {
+            Self::Clear => CLEAR,
+            Self::Gcm(_) => gcm::LAYOUT,
+            Self::Chacha20Poly1305(_) => chacha20poly1305::LAYOUT,
+            Self::CtrEtm(key) => key.layout(),
+        }
+    }
+
+    /// Encrypts `packet` and fills in its tag. `packet` is laid out as [`Self::layout`] says.
+    pub(crate) fn seal(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), Error> {
+        match self {
+            Self::Clear => Ok(()),
+            Self::Gcm(key) => key.seal(packet),
+            Self::Chacha20Poly1305(key) => key.seal(sequence, packet),
+            Self::CtrEtm(key) => key.seal(sequence, packet),
+        }
+    }
+}
+
+impl OpeningKey {
+    /// Derives and prepares what the algorithms of this direction need.
+    pub(crate) fn new(
+        algorithms: DirectionAlgorithms,
+        keys: &DirectionKeys<'_>,
+    ) -> Result<Self, Error> {
+        Ok(match algorithms.cipher {
+            CipherAlgorithm::Aes128Gcm | CipherAlgorithm::Aes256Gcm => {
+                Self::Gcm(gcm::Key::new(algorithms.cipher, keys)?)
+            }
+            CipherAlgorithm::Chacha20Poly1305 => {
+                Self::Chacha20Poly1305(chacha20poly1305::OpeningKey::new(keys)?)
+            }
+            CipherAlgorithm::Aes256Ctr => Self::CtrEtm(Box::new(ctr_etm::Key::new(
+                algorithms.mac.ok_or(Failure::Cryptography)?,
+                keys,
+            )?)),
+        })
+    }
+
+    /// How packets are laid out.
+    pub(crate) fn layout(&self) -> Layout {
+        match self {
+            Self::Clear => CLEAR,
+            Self::Gcm(_) => gcm::LAYOUT,
+            Self::Chacha20Poly1305(_) => chacha20poly1305::LAYOUT,
+            Self::CtrEtm(key) => key.layout(),
+        }
+    }
+
+    /// `packet_length` of the next packet. Changes no state: it may be asked again when more has
+    /// arrived. The answer is not authenticated yet.
+    pub(crate) fn packet_length(&self, sequence: u32, field: [u8; LENGTH_FIELD]) -> u32 {
+        match self {
+            Self::Clear | Self::Gcm(_) | Self::CtrEtm(_) => u32::from_be_bytes(field),
+            Self::Chacha20Poly1305(key) => key.packet_length(sequence, field),
+        }
+    }
+
+    /// Checks the tag of a whole packet and decrypts it, except for `packet_length`.
+    pub(crate) fn open(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), Error> {
+        match self {
+            Self::Clear => Ok(()),
+            Self::Gcm(key) => key.open(packet),
+            Self::Chacha20Poly1305(key) => key.open(sequence, packet),
+            Self::CtrEtm(key) => key.open(sequence, packet),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::names::HashAlgorithm;
+
+    use super::*;
+    use crate::keys::{ExchangeHash, Flow, KeySource};
+
+    const ALL: [DirectionAlgorithms; 4] = [
+        DirectionAlgorithms {
+            cipher: CipherAlgorithm::Chacha20Poly1305,
+            mac: None,
+        },
+        DirectionAlgorithms {
+            cipher: CipherAlgorithm::Aes128Gcm,
+            mac: None,
+        },
+        DirectionAlgorithms {
+            cipher: CipherAlgorithm::Aes256Gcm,
+            mac: None,
+        },
+        DirectionAlgorithms {
+            cipher: CipherAlgorithm::Aes256Ctr,
+            mac: Some(MacAlgorithm::HmacSha2_256Etm),
+        },
+    ];
+
+    fn pair(algorithms: DirectionAlgorithms) -> (SealingKey, OpeningKey) {
+        let hash = ExchangeHash::compute(HashAlgorithm::Sha256, b"test");
+        let source = KeySource {
+            hash: HashAlgorithm::Sha256,
+            secret: b"secret",
+            exchange_hash: &hash,
+            session_identifier: &hash,
+        };
+        let keys = source.direction(Flow::ServerToClient);
+        (
+            SealingKey::new(algorithms, &keys).unwrap(),
+            OpeningKey::new(algorithms, &keys).unwrap(),
+        )
+    }
+
+    /// A packet of 32 bytes after its length field, and room for the tag.
+    fn packet(layout: Layout) -> Vec<u8> {
+        let mut packet = vec![0, 0, 0, 32];
+        packet.extend(0..32);
+        packet.resize(packet.len() + layout.tag, 0);
+        packet
+    }
+
+    #[test]
+    fn opening_gives_back_what_was_sealed_packet_after_packet() {
+        for algorithms in ALL {
+            let (mut sealing, mut opening) = pair(algorithms);
+            let layout = sealing.layout();
+            for sequence in 0..5 {
+                let clear = packet(layout);
+                let mut sealed = clear.clone();
+                sealing.seal(sequence, &mut sealed).unwrap();
+                assert_ne!(sealed[4..36], clear[4..36]);
+                let field = sealed[..4].try_into().unwrap();
+                assert_eq!(opening.packet_length(sequence, field), 32, "{algorithms:?}");
+                opening.open(sequence, &mut sealed).unwrap();
+                assert_eq!(sealed[4..36], clear[4..36], "{algorithms:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        for algorithms in ALL {
+            let layout = pair(algorithms).0.layout();
+            for position in 0..packet(layout).len() {
+                let (mut sealing, mut opening) = pair(algorithms);
+                let mut sealed = packet(layout);
+                sealing.seal(0, &mut sealed).unwrap();
+                sealed[position] ^= 1;
+                assert!(
+                    opening.open(0, &mut sealed).is_err(),
+                    "{algorithms:?} at {position}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_replayed_or_left_out_is_noticed() {
+        for algorithms in ALL {
+            let (mut sealing, mut opening) = pair(algorithms);
+            let layout = sealing.layout();
+            let mut first = packet(layout);
+            sealing.seal(0, &mut first).unwrap();
+            let replayed = first.clone();
+            opening.open(0, &mut first).unwrap();
+            assert!(
+                opening.open(1, &mut replayed.clone()).is_err(),
+                "{algorithms:?}"
+            );
+
+            let (mut sealing, mut opening) = pair(algorithms);
+            sealing.seal(0, &mut packet(layout)).unwrap();
+            let mut second = packet(layout);
+            sealing.seal(1, &mut second).unwrap();
+            assert!(opening.open(0, &mut second).is_err(), "{algorithms:?}");
+        }
+    }
+}

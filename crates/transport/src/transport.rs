@@ -1,0 +1,905 @@
+//! The state machine of one connection.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wire::codec::{DecodeError, Write};
+use wire::message::{
+    Disconnect, DisconnectReason, ExtInfo, ServiceAccept, ServiceRequest, Unimplemented, number,
+    server_sig_algs,
+};
+use wire::userauth::AuthOutcome;
+
+use crate::admission::{self, Expected, Stage, Verdict};
+use crate::cipher::SealingKey;
+use crate::error::{Error, Failure, Incompatibility, Misbehaviour};
+use crate::event::{Event, Phase, Step};
+use crate::exchange::{Exchange, Requested};
+use crate::identification;
+use crate::inbound::{self, Inbound, Opened};
+use crate::kexinit::{self, ExtInfoWish, Guess, Negotiated, Round, StrictKex};
+use crate::keys::ExchangeHash;
+use crate::outbound::{INPUT_HIGH_WATER, Outbound, PAYLOAD_HIGH_WATER, PAYLOAD_LIMIT};
+use crate::peer_text::printable;
+use crate::random::Random;
+use crate::rekey::KeyLimits;
+use crate::settings::Settings;
+use crate::userauth::{self, Authentication, Decided, Pending};
+
+/// The server's side of one SSH connection, from the first byte on.
+///
+/// The driver owns the socket and the clock. It hands received bytes to
+/// [`handle_input`](Self::handle_input) until that consumes nothing, answers the questions among
+/// the events, writes what [`poll_output`](Self::poll_output) shows, and calls
+/// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) says so. After
+/// each of these the others may have something new. An error of which
+/// [`disconnect_reason`](Error::disconnect_reason) tells a reason has ended the connection: what is
+/// left of the output, with an SSH_MSG_DISCONNECT at its end, should still be written.
+///
+/// Memory is bounded by what is *not* taken: no input while a question is open or while much output
+/// waits, no payload while output waits or keys are exchanged.
+pub struct Transport {
+    settings: Arc<Settings>,
+    random: Box<dyn Random + Send>,
+    inbound: Inbound,
+    outbound: Outbound,
+    allowance: Allowance,
+    state: State,
+}
+
+/// Where the connection is.
+enum State {
+    /// Our identification string and SSH_MSG_KEXINIT are out, the client's line is not here.
+    Identification(Requested),
+    /// No keys yet.
+    FirstExchange(FirstExchange),
+    /// There are keys, and services run under them.
+    Established(Established),
+    /// Over.
+    Closed,
+}
+
+struct FirstExchange {
+    client_identification: Vec<u8>,
+    exchange: Exchange,
+}
+
+struct Established {
+    client_identification: Vec<u8>,
+    session_identifier: ExchangeHash,
+    negotiated: Negotiated,
+    limits: KeyLimits,
+    rekey: Rekey,
+    service: Service,
+}
+
+/// Runs beside the service: keys may be replaced at any time.
+enum Rekey {
+    Idle,
+    Running(Exchange),
+}
+
+enum Service {
+    /// No packet has come under the first keys.
+    FirstUnderKeys,
+    /// `ssh-userauth` was not requested.
+    Unrequested,
+    /// `ssh-userauth` waits for a request.
+    Authentication(Authentication),
+    /// `ssh-userauth` has asked the outside.
+    Deciding(Pending),
+    /// `ssh-connection`
+    Connection,
+}
+
+/// What a stranger may send before login. A login takes a dozen packets and 10 KiB; a client with
+/// many keys takes two packets for each.
+struct Allowance {
+    packets: u32,
+    bytes: usize,
+}
+
+const ALLOWANCE: Allowance = Allowance {
+    packets: 1024,
+    bytes: 4 * 1024 * 1024,
+};
+
+/// Longest description that is sent or kept, in bytes.
+const DESCRIPTION_LIMIT: usize = 512;
+
+/// The service that a client has to request first.
+const AUTHENTICATION_SERVICE: &str = "ssh-userauth";
+
+impl Transport {
+    /// Starts a connection: our identification string and SSH_MSG_KEXINIT are in the output at once.
+    ///
+    /// Fails if there is no randomness, or if the settings cannot be offered.
+    pub fn new(settings: Arc<Settings>, mut random: Box<dyn Random + Send>) -> Result<Self, Error> {
+        let mut outbound = Outbound::new();
+        let mut line = identification::server(&settings.software_version);
+        line.put_bytes(b"\r\n");
+        outbound.push_clear(&line);
+        let requested = request_exchange(&settings, &mut *random, &mut outbound, Round::First)?;
+        Ok(Self {
+            settings,
+            random,
+            inbound: Inbound::new(),
+            outbound,
+            allowance: ALLOWANCE,
+            state: State::Identification(requested),
+        })
+    }
+
+    /// Takes at most one step, the identification string or one packet, from the front of `input`,
+    /// which it opens in place. Bytes that were not consumed must be passed again.
+    ///
+    /// If nothing is consumed and there is no event, then more input, the answer to the open
+    /// question, or progress of the output is needed first.
+    pub fn handle_input<'b>(
+        &mut self,
+        now: Instant,
+        input: &'b mut [u8],
+    ) -> Result<Step<'b>, Error> {
+        let step = self.step(now, input);
+        if let Err(error) = &step {
+            self.fail(error);
+        }
+        step
+    }
+
+    /// Whether a question waits for its answer.
+    pub fn question_open(&self) -> bool {
+        match &self.state {
+            State::FirstExchange(FirstExchange {
+                exchange: Exchange::Signing(_),
+                ..
+            })
+            | State::Established(Established {
+                service: Service::Deciding(_),
+                ..
+            })
+            | State::Established(Established {
+                rekey: Rekey::Running(Exchange::Signing(_)),
+                ..
+            }) => true,
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => false,
+        }
+    }
+
+    /// Answers [`Event::SignExchange`] with the signature blob (RFC 4253 section 6.6): sends it, and
+    /// takes our new key into use.
+    pub fn handle_signature(&mut self, signature: Vec<u8>) -> Result<(), Error> {
+        let result = self.answer_signature(&signature);
+        self.note(result)
+    }
+
+    /// Answers [`Event::Authenticate`]. After [`AuthOutcome::Accepted`] the connection protocol
+    /// runs; after [`AuthOutcome::TooManyFailures`] the connection is [`Phase::Closed`].
+    pub fn handle_auth_outcome(&mut self, outcome: AuthOutcome) -> Result<(), Error> {
+        let result = self.answer_authentication(outcome);
+        self.note(result)
+    }
+
+    /// Bytes for the socket.
+    pub fn poll_output(&self) -> &[u8] {
+        self.outbound.waiting()
+    }
+
+    /// The socket took the first `count` bytes of the output.
+    pub fn output_sent(&mut self, count: usize) {
+        self.outbound.sent(count);
+    }
+
+    /// How many bytes wait for the socket.
+    pub fn output_pending(&self) -> usize {
+        self.outbound.waiting().len()
+    }
+
+    /// Whether a message of the connection protocol can be sent now: the user has logged in, we are
+    /// not between our SSH_MSG_KEXINIT and SSH_MSG_NEWKEYS (RFC 4253 section 7.1), and not too much
+    /// output waits.
+    pub fn can_send(&self) -> bool {
+        match &self.state {
+            State::Established(Established {
+                service: Service::Connection,
+                rekey: Rekey::Idle | Rekey::Running(Exchange::AwaitingNewKeys(_)),
+                ..
+            }) => self.output_pending() < PAYLOAD_HIGH_WATER,
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => false,
+        }
+    }
+
+    /// Sends a message of the connection protocol; [`Failure::Busy`] if that
+    /// [cannot be](Self::can_send) now.
+    pub fn send_packet(&mut self, payload: &[u8]) -> Result<(), Error> {
+        if payload.len() > PAYLOAD_LIMIT {
+            return Err(Failure::PayloadTooLong(payload.len()).into());
+        }
+        self.payload_slot(payload.len())
+            .ok_or(Failure::Busy)?
+            .copy_from_slice(payload);
+        self.seal_payload(payload.len())
+    }
+
+    /// Room for a payload of up to `max` bytes ([`PAYLOAD_LIMIT`] at most), in the place where it
+    /// will be sealed; its contents are arbitrary. `None` if nothing [can be sent](Self::can_send)
+    /// now. A slot that is not sealed before something else happens leaves nothing behind.
+    pub fn payload_slot(&mut self, max: usize) -> Option<&mut [u8]> {
+        (max <= PAYLOAD_LIMIT && self.can_send()).then(|| self.outbound.slot(max))
+    }
+
+    /// Makes one packet of the first `len` bytes of the slot that [`payload_slot`](Self::payload_slot)
+    /// has just given.
+    pub fn seal_payload(&mut self, len: usize) -> Result<(), Error> {
+        let result = self
+            .outbound
+            .seal(len, &mut *self.random)
+            .and_then(|()| self.rekey_if_used());
+        self.note(result)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Established(Established {
+                service: Service::Connection,
+                rekey: Rekey::Idle,
+                limits,
+                ..
+            }) => limits.deadline(),
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => None,
+        }
+    }
+
+    /// Asks for new keys if those in use are too old.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        let result = match &self.state {
+            State::Established(established) if established.limits.expired(now) => {
+                self.start_rekey()
+            }
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => Ok(()),
+        };
+        self.note(result)
+    }
+
+    /// Asks for new keys now; nothing happens before login or while keys are exchanged.
+    pub fn rekey(&mut self) -> Result<(), Error> {
+        let result = self.start_rekey();
+        self.note(result)
+    }
+
+    /// Ends the connection with an SSH_MSG_DISCONNECT at the end of the output. Does nothing if it
+    /// has ended already.
+    pub fn disconnect(&mut self, reason: DisconnectReason, description: &str) {
+        match mem::replace(&mut self.state, State::Closed) {
+            State::Closed => {}
+            State::Identification(_) | State::FirstExchange(_) | State::Established(_) => {
+                self.push_disconnect(reason, description);
+            }
+        }
+    }
+
+    /// V_C: the client's identification string, once it is here.
+    pub fn client_identification(&self) -> Option<&[u8]> {
+        match &self.state {
+            State::FirstExchange(first) => Some(&first.client_identification),
+            State::Established(established) => Some(&established.client_identification),
+            State::Identification(_) | State::Closed => None,
+        }
+    }
+
+    /// The algorithms in use; during the first key exchange, those that will be.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        match &self.state {
+            State::FirstExchange(first) => first.exchange.negotiated(),
+            State::Established(established) => Some(&established.negotiated),
+            State::Identification(_) | State::Closed => None,
+        }
+    }
+
+    /// The session identifier: the hash of the first exchange, once that is complete.
+    pub fn session_identifier(&self) -> Option<&[u8]> {
+        match &self.state {
+            State::Established(established) => Some(established.session_identifier.as_bytes()),
+            State::Identification(_) | State::FirstExchange(_) | State::Closed => None,
+        }
+    }
+
+    /// How far the connection has come.
+    pub fn phase(&self) -> Phase {
+        match &self.state {
+            State::Identification(_) | State::FirstExchange(_) => Phase::Handshake,
+            State::Established(Established {
+                service: Service::Connection,
+                ..
+            }) => Phase::Connection,
+            State::Established(_) => Phase::Authentication,
+            State::Closed => Phase::Closed,
+        }
+    }
+
+    fn step<'b>(&mut self, now: Instant, input: &'b mut [u8]) -> Result<Step<'b>, Error> {
+        if self.question_open() || self.output_pending() >= INPUT_HIGH_WATER {
+            return Ok(Step::waiting());
+        }
+        let cap = match self.phase() {
+            Phase::Closed => return Err(Failure::Closed.into()),
+            Phase::Connection => inbound::AFTER_LOGIN,
+            Phase::Authentication => inbound::BEFORE_LOGIN,
+            Phase::Handshake if matches!(self.state, State::Identification(_)) => {
+                return self.read_identification(input);
+            }
+            Phase::Handshake => inbound::BEFORE_LOGIN,
+        };
+        let Some(opened) = self.inbound.open(input, cap)? else {
+            return Ok(Step::waiting());
+        };
+        self.charge(&opened)?;
+        let consumed = opened.consumed;
+        let event = self.dispatch(now, opened)?;
+        self.rekey_if_used()?;
+        Ok(Step { consumed, event })
+    }
+
+    fn read_identification<'b>(&mut self, input: &[u8]) -> Result<Step<'b>, Error> {
+        let Some(line) = identification::read(input)? else {
+            return Ok(Step::waiting());
+        };
+        self.state = match self.take_state() {
+            State::Identification(requested) => State::FirstExchange(FirstExchange {
+                client_identification: line.identification,
+                exchange: Exchange::Requested(requested),
+            }),
+            state @ (State::FirstExchange(_) | State::Established(_) | State::Closed) => state,
+        };
+        Ok(Step {
+            consumed: line.consumed,
+            event: None,
+        })
+    }
+
+    /// Takes a packet off the allowance of a stranger.
+    fn charge(&mut self, opened: &Opened<'_>) -> Result<(), Error> {
+        if self.phase() == Phase::Connection {
+            return Ok(());
+        }
+        let Allowance { packets, bytes } = &mut self.allowance;
+        match (packets.checked_sub(1), bytes.checked_sub(opened.consumed)) {
+            (Some(packets_left), Some(bytes_left)) => {
+                (*packets, *bytes) = (packets_left, bytes_left);
+                Ok(())
+            }
+            (None, _) | (_, None) => Err(Misbehaviour::TooMuchBeforeLogin.into()),
+        }
+    }
+
+    /// One message, by the admission table.
+    fn dispatch<'b>(
+        &mut self,
+        now: Instant,
+        opened: Opened<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        let Opened {
+            payload,
+            message,
+            sequence,
+            ..
+        } = opened;
+        let stage = self.stage();
+        if let State::Established(established) = &mut self.state
+            && matches!(established.service, Service::FirstUnderKeys)
+        {
+            established.service = Service::Unrequested;
+        }
+        match admission::verdict(stage, message) {
+            Verdict::Handle => {}
+            Verdict::Ignore => return Ok(None),
+            Verdict::Unimplemented => {
+                let mut answer = Vec::new();
+                Unimplemented {
+                    sequence_number: sequence,
+                }
+                .encode(&mut answer);
+                self.push(&answer)?;
+                return Ok(None);
+            }
+            Verdict::Refuse => return Err(admission::refusal(stage, message, sequence)),
+        }
+        match (message, stage) {
+            (number::CONNECTION_FIRST..=number::CONNECTION_LAST, _) => {
+                return Ok(Some(Event::Packet(payload)));
+            }
+            (number::DISCONNECT, _) => return self.handle_disconnect(payload).map(Some),
+            (number::KEXINIT, _) => self.handle_kexinit(payload, sequence)?,
+            (number::NEWKEYS, _) => self.handle_new_keys(now, payload)?,
+            (_, Stage::KeyExchange(_, Expected::WrongGuess)) => self.skip_guess()?,
+            (number::KEX_ECDH_INIT, _) => return self.handle_kex_init(payload).map(Some),
+            (number::SERVICE_REQUEST, _) => self.handle_service_request(payload)?,
+            (number::USERAUTH_REQUEST, _) => {
+                return self.handle_userauth_request(payload).map(Some);
+            }
+            _ => return Err(admission::refusal(stage, message, sequence)),
+        }
+        Ok(None)
+    }
+
+    fn stage(&self) -> Stage {
+        match &self.state {
+            State::Identification(_) | State::Closed => Stage::Opening,
+            State::FirstExchange(first) => {
+                exchange_stage(&first.exchange, strictness(&first.exchange))
+                    .unwrap_or(Stage::Opening)
+            }
+            State::Established(established) => {
+                let service = match &established.service {
+                    Service::FirstUnderKeys => Stage::FirstUnderKeys,
+                    Service::Unrequested => Stage::Service,
+                    Service::Authentication(_) | Service::Deciding(_) => Stage::Authentication,
+                    Service::Connection => Stage::Connection,
+                };
+                match &established.rekey {
+                    Rekey::Idle => service,
+                    // What strict key exchange forbids, it forbids in the first exchange only.
+                    Rekey::Running(exchange) => {
+                        exchange_stage(exchange, StrictKex::Off).unwrap_or(service)
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_disconnect<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
+        let message = Disconnect::decode(payload).map_err(Error::malformed(Disconnect::NUMBER))?;
+        self.state = State::Closed;
+        Ok(Event::Disconnected {
+            reason: message.reason,
+            description: printable(message.description, DESCRIPTION_LIMIT),
+        })
+    }
+
+    fn handle_kexinit(&mut self, payload: &[u8], sequence: u32) -> Result<(), Error> {
+        match self.take_state() {
+            State::FirstExchange(FirstExchange {
+                client_identification,
+                exchange: Exchange::Requested(requested),
+            }) => {
+                let agreed = requested.handle_kexinit(&self.settings, payload)?;
+                // OpenSSH PROTOCOL section 1.10: it must be the first packet, which can be told
+                // only now that the client has said that it is strict.
+                if agreed.negotiated().strict == StrictKex::On && sequence != 0 {
+                    let message = number::KEXINIT;
+                    return Err(Misbehaviour::StrictKeyExchange { message, sequence }.into());
+                }
+                let exchange = Exchange::Agreed(agreed);
+                self.state = State::FirstExchange(FirstExchange {
+                    client_identification,
+                    exchange,
+                });
+                Ok(())
+            }
+            State::Established(established) => {
+                let requested = match established.rekey {
+                    Rekey::Running(Exchange::Requested(requested)) => requested,
+                    Rekey::Idle => self.request_exchange(established.negotiated.strict)?,
+                    Rekey::Running(_) => return Err(Failure::Closed.into()),
+                };
+                let agreed = requested.handle_kexinit(&self.settings, payload)?;
+                let rekey = Rekey::Running(Exchange::Agreed(agreed));
+                self.state = State::Established(Established {
+                    rekey,
+                    ..established
+                });
+                Ok(())
+            }
+            State::Identification(_) | State::FirstExchange(_) | State::Closed => {
+                Err(Failure::Closed.into())
+            }
+        }
+    }
+
+    fn skip_guess(&mut self) -> Result<(), Error> {
+        self.advance_exchange(|_, exchange, _| match exchange {
+            Exchange::Agreed(agreed) => Ok((Exchange::Agreed(agreed.skip_guess()), ())),
+            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
+                Err(Failure::Closed.into())
+            }
+        })
+    }
+
+    fn handle_kex_init<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
+        self.advance_exchange(|transport, exchange, context| match exchange {
+            Exchange::Agreed(agreed) => {
+                let (signing, values) = agreed.handle_init(
+                    &transport.settings,
+                    context.client_identification,
+                    payload,
+                )?;
+                Ok((Exchange::Signing(signing), Event::SignExchange(values)))
+            }
+            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
+                Err(Failure::Closed.into())
+            }
+        })
+    }
+
+    fn answer_signature(&mut self, signature: &[u8]) -> Result<(), Error> {
+        let signing = self.question_open()
+            && !matches!(
+                self.state,
+                State::Established(Established {
+                    service: Service::Deciding(_),
+                    ..
+                })
+            );
+        if !signing {
+            return Err(Failure::NoQuestion.into());
+        }
+        self.advance_exchange(|transport, exchange, context| match exchange {
+            Exchange::Signing(signing) => {
+                let (reply, sealing, awaiting) =
+                    signing.handle_signature(signature, context.session_identifier)?;
+                transport.push(&reply)?;
+                transport.switch_sealing_key(sealing, &awaiting.negotiated)?;
+                Ok((Exchange::AwaitingNewKeys(awaiting), ()))
+            }
+            Exchange::Requested(_) | Exchange::Agreed(_) | Exchange::AwaitingNewKeys(_) => {
+                Err(Failure::Closed.into())
+            }
+        })
+    }
+
+    /// SSH_MSG_NEWKEYS, and what RFC 8308 section 2.4 wants right after the first one.
+    fn switch_sealing_key(
+        &mut self,
+        key: SealingKey,
+        negotiated: &Negotiated,
+    ) -> Result<(), Error> {
+        self.push(&[number::NEWKEYS])?;
+        self.outbound.replace_key(key, negotiated.strict);
+        match negotiated.ext_info {
+            ExtInfoWish::Wanted => {
+                let algorithms = server_sig_algs(&self.settings.pubkey_algorithms);
+                let mut message = Vec::new();
+                ExtInfo {
+                    extensions: vec![(b"server-sig-algs", algorithms.as_bytes())],
+                }
+                .encode(&mut message);
+                self.push(&message)
+            }
+            ExtInfoWish::Unwanted => Ok(()),
+        }
+    }
+
+    fn handle_new_keys(&mut self, now: Instant, payload: &[u8]) -> Result<(), Error> {
+        match payload.len() {
+            1 => {}
+            length => {
+                let source = DecodeError::Trailing(length.saturating_sub(1));
+                return Err(Misbehaviour::Malformed {
+                    message: number::NEWKEYS,
+                    source,
+                }
+                .into());
+            }
+        }
+        let (client_identification, session_identifier, service, exchange) = match self.take_state()
+        {
+            State::FirstExchange(first) => (
+                first.client_identification,
+                None,
+                Service::FirstUnderKeys,
+                first.exchange,
+            ),
+            State::Established(Established {
+                client_identification,
+                session_identifier,
+                service,
+                rekey: Rekey::Running(exchange),
+                ..
+            }) => (
+                client_identification,
+                Some(session_identifier),
+                service,
+                exchange,
+            ),
+            State::Identification(_) | State::Established(_) | State::Closed => {
+                return Err(Failure::Closed.into());
+            }
+        };
+        let Exchange::AwaitingNewKeys(awaiting) = exchange else {
+            return Err(Failure::Closed.into());
+        };
+        let negotiated = awaiting.negotiated;
+        self.inbound
+            .replace_key(awaiting.opening, negotiated.strict);
+        self.state = State::Established(Established {
+            client_identification,
+            // The first exchange's hash stays the session identifier (RFC 4253 section 7.2).
+            session_identifier: session_identifier.unwrap_or(awaiting.hash),
+            limits: KeyLimits::new(
+                self.settings.rekey,
+                negotiated.client_to_server.cipher,
+                negotiated.server_to_client.cipher,
+                now,
+            ),
+            negotiated,
+            rekey: Rekey::Idle,
+            service,
+        });
+        Ok(())
+    }
+
+    fn handle_service_request(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let request =
+            ServiceRequest::decode(payload).map_err(Error::malformed(ServiceRequest::NUMBER))?;
+        if request.service != AUTHENTICATION_SERVICE {
+            let service = printable(request.service.as_bytes(), DESCRIPTION_LIMIT);
+            return Err(Incompatibility::Service { service }.into());
+        }
+        let mut answer = Vec::new();
+        ServiceAccept {
+            service: AUTHENTICATION_SERVICE,
+        }
+        .encode(&mut answer);
+        self.push(&answer)?;
+        if let State::Established(established) = &mut self.state {
+            established.service = Service::Authentication(Authentication::Unbound);
+        }
+        Ok(())
+    }
+
+    fn handle_userauth_request<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
+        match self.take_state() {
+            State::Established(Established {
+                service: Service::Authentication(authentication),
+                client_identification,
+                session_identifier,
+                negotiated,
+                limits,
+                rekey,
+            }) => {
+                let (pending, request) = authentication.handle_request(payload)?;
+                self.state = State::Established(Established {
+                    client_identification,
+                    session_identifier,
+                    negotiated,
+                    limits,
+                    rekey,
+                    service: Service::Deciding(pending),
+                });
+                Ok(Event::Authenticate(request))
+            }
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => Err(Failure::Closed.into()),
+        }
+    }
+
+    fn answer_authentication(&mut self, outcome: AuthOutcome) -> Result<(), Error> {
+        let State::Established(established) = &mut self.state else {
+            return Err(Failure::NoQuestion.into());
+        };
+        match &established.service {
+            Service::Deciding(pending) if pending.permits(&outcome) => {}
+            Service::Deciding(_) => return Err(Failure::UnfitAnswer.into()),
+            Service::FirstUnderKeys
+            | Service::Unrequested
+            | Service::Authentication(_)
+            | Service::Connection => return Err(Failure::NoQuestion.into()),
+        }
+        let Service::Deciding(pending) =
+            mem::replace(&mut established.service, Service::Unrequested)
+        else {
+            return Err(Failure::NoQuestion.into());
+        };
+        match pending.handle_outcome(outcome)? {
+            Decided::Success => {
+                established.service = Service::Connection;
+                self.push(&userauth::success())?;
+                self.rekey_if_used()
+            }
+            Decided::Continue(authentication, answer) => {
+                established.service = Service::Authentication(authentication);
+                self.push(&answer)
+            }
+            Decided::GiveUp => {
+                let reason = DisconnectReason::NoMoreAuthMethodsAvailable;
+                self.disconnect(reason, "Too many authentication failures");
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the running exchange one step further. If that fails, the connection is closed.
+    fn advance_exchange<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self, Exchange, ExchangeContext<'_>) -> Result<(Exchange, T), Error>,
+    ) -> Result<T, Error> {
+        match self.take_state() {
+            State::FirstExchange(FirstExchange {
+                client_identification,
+                exchange,
+            }) => {
+                let context = ExchangeContext {
+                    client_identification: &client_identification,
+                    session_identifier: None,
+                };
+                let (exchange, result) = step(self, exchange, context)?;
+                self.state = State::FirstExchange(FirstExchange {
+                    client_identification,
+                    exchange,
+                });
+                Ok(result)
+            }
+            State::Established(Established {
+                client_identification,
+                session_identifier,
+                negotiated,
+                limits,
+                rekey: Rekey::Running(exchange),
+                service,
+            }) => {
+                let context = ExchangeContext {
+                    client_identification: &client_identification,
+                    session_identifier: Some(&session_identifier),
+                };
+                let (exchange, result) = step(self, exchange, context)?;
+                self.state = State::Established(Established {
+                    client_identification,
+                    session_identifier,
+                    negotiated,
+                    limits,
+                    rekey: Rekey::Running(exchange),
+                    service,
+                });
+                Ok(result)
+            }
+            State::Identification(_) | State::Established(_) | State::Closed => {
+                Err(Failure::Closed.into())
+            }
+        }
+    }
+
+    /// Asks for new keys if those in use have carried enough.
+    fn rekey_if_used(&mut self) -> Result<(), Error> {
+        match &self.state {
+            State::Established(Established {
+                service: Service::Connection,
+                rekey: Rekey::Idle,
+                limits,
+                ..
+            }) if limits.reached_by(self.inbound.traffic())
+                || limits.reached_by(self.outbound.traffic()) =>
+            {
+                self.start_rekey()
+            }
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => Ok(()),
+        }
+    }
+
+    fn start_rekey(&mut self) -> Result<(), Error> {
+        let strict = match &self.state {
+            State::Established(Established {
+                service: Service::Connection,
+                rekey: Rekey::Idle,
+                negotiated,
+                ..
+            }) => negotiated.strict,
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => return Ok(()),
+        };
+        let requested = self.request_exchange(strict)?;
+        if let State::Established(established) = &mut self.state {
+            established.rekey = Rekey::Running(Exchange::Requested(requested));
+        }
+        Ok(())
+    }
+
+    fn request_exchange(&mut self, strict: StrictKex) -> Result<Requested, Error> {
+        request_exchange(
+            &self.settings,
+            &mut *self.random,
+            &mut self.outbound,
+            Round::Again(strict),
+        )
+    }
+
+    fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.outbound.push(payload, &mut *self.random)
+    }
+
+    fn push_disconnect(&mut self, reason: DisconnectReason, description: &str) {
+        let description = printable(description.as_bytes(), DESCRIPTION_LIMIT);
+        let mut payload = Vec::new();
+        Disconnect {
+            reason: reason.code(),
+            description: description.as_bytes(),
+            language: b"",
+        }
+        .encode(&mut payload);
+        // The connection is over either way: a goodbye that cannot be sealed is left out.
+        self.push(&payload).unwrap_or_default();
+    }
+
+    /// For a transition: what fails on its way leaves the connection closed.
+    fn take_state(&mut self) -> State {
+        mem::replace(&mut self.state, State::Closed)
+    }
+
+    fn note(&mut self, result: Result<(), Error>) -> Result<(), Error> {
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        result
+    }
+
+    /// Ends the connection if the error is one of the connection and not of its user.
+    fn fail(&mut self, error: &Error) {
+        if let Some(text) = error.clear_text() {
+            self.outbound.push_clear(text.as_bytes());
+            self.state = State::Closed;
+        } else if let Some(reason) = error.disconnect_reason() {
+            self.state = State::Closed;
+            self.push_disconnect(reason, &error.to_string());
+        }
+    }
+}
+
+/// What a step of a key exchange needs to know of the connection.
+struct ExchangeContext<'c> {
+    client_identification: &'c [u8],
+    /// `None` in the first exchange.
+    session_identifier: Option<&'c ExchangeHash>,
+}
+
+/// Sends our SSH_MSG_KEXINIT.
+fn request_exchange(
+    settings: &Settings,
+    random: &mut (dyn Random + Send),
+    outbound: &mut Outbound,
+    round: Round,
+) -> Result<Requested, Error> {
+    let mut cookie = [0; 16];
+    random.fill(&mut cookie).map_err(Failure::from)?;
+    let payload = kexinit::ours(settings, cookie, round)?;
+    outbound.push(&payload, random)?;
+    Ok(Requested::new(payload, round))
+}
+
+fn strictness(exchange: &Exchange) -> StrictKex {
+    exchange
+        .negotiated()
+        .map_or(StrictKex::Off, |negotiated| negotiated.strict)
+}
+
+/// The stage while the client is in a key exchange; `None` while only we are.
+fn exchange_stage(exchange: &Exchange, strict: StrictKex) -> Option<Stage> {
+    let expected = match exchange {
+        Exchange::Requested(_) => return None,
+        Exchange::Agreed(agreed) => match agreed.negotiated().guess {
+            Guess::Wrong => Expected::WrongGuess,
+            Guess::NoneOrRight => Expected::MethodInit,
+        },
+        Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => Expected::NewKeys,
+    };
+    Some(Stage::KeyExchange(strict, expected))
+}

@@ -1,0 +1,218 @@
+//! The user authentication service (RFC 4252), as far as it is protocol: who may log in, and
+//! whether a key or a signature is right, is decided elsewhere.
+
+use wire::codec::Write;
+use wire::message::{NameList, UserauthFailure, UserauthPkOk, number};
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, AuthRequestError, UserName};
+
+use crate::error::{Error, Failure, Incompatibility, Misbehaviour};
+use crate::peer_text::printable;
+
+/// The only service that follows authentication.
+pub(crate) const CONNECTION_SERVICE: &str = "ssh-connection";
+
+/// How much of a service name is kept for the log.
+const LOG_LIMIT: usize = 64;
+
+/// The service between two requests.
+pub(crate) enum Authentication {
+    /// Nobody was named yet.
+    Unbound,
+    /// The first request named this user; the connection is bound to it.
+    Bound(UserName),
+}
+
+/// A request is being decided.
+pub(crate) struct Pending {
+    user: UserName,
+    method: AuthMethod,
+}
+
+/// What follows from an outcome.
+pub(crate) enum Decided {
+    /// SSH_MSG_USERAUTH_SUCCESS
+    Success,
+    /// The client may try again; the answer's payload.
+    Continue(Authentication, Vec<u8>),
+    /// It may not.
+    GiveUp,
+}
+
+impl Authentication {
+    /// SSH_MSG_USERAUTH_REQUEST
+    pub(crate) fn handle_request(self, payload: &[u8]) -> Result<(Pending, AuthRequest), Error> {
+        let request = AuthRequest::decode(payload).map_err(|error| match error {
+            AuthRequestError::UserName(source) => Misbehaviour::IllegalUserName(source),
+            AuthRequestError::Malformed(source) => Misbehaviour::Malformed {
+                message: AuthRequest::NUMBER,
+                source,
+            },
+        })?;
+        if request.service != CONNECTION_SERVICE {
+            let service = printable(request.service.as_bytes(), LOG_LIMIT);
+            return Err(Incompatibility::Service { service }.into());
+        }
+        match self {
+            Self::Bound(user) if user != request.user => {
+                return Err(Misbehaviour::UserChanged.into());
+            }
+            Self::Bound(_) | Self::Unbound => {}
+        }
+        let pending = Pending {
+            user: request.user.clone(),
+            method: request.method.clone(),
+        };
+        Ok((pending, request))
+    }
+}
+
+impl Pending {
+    /// Whether the outcome is one that RFC 4252 has an answer for.
+    pub(crate) fn permits(&self, outcome: &AuthOutcome) -> bool {
+        match outcome {
+            AuthOutcome::Refused { .. } | AuthOutcome::TooManyFailures => true,
+            AuthOutcome::Accepted => match &self.method {
+                // Nothing was proved by asking whether a key would do, or by a method that is not
+                // ours.
+                AuthMethod::PublicKey(request) => request.signature.is_some(),
+                AuthMethod::None => true,
+                AuthMethod::Unsupported(_) => false,
+            },
+            AuthOutcome::KeyAcceptable => match &self.method {
+                AuthMethod::PublicKey(request) => request.signature.is_none(),
+                AuthMethod::None | AuthMethod::Unsupported(_) => false,
+            },
+        }
+    }
+
+    /// The outcome.
+    pub(crate) fn handle_outcome(self, outcome: AuthOutcome) -> Result<Decided, Error> {
+        if !self.permits(&outcome) {
+            return Err(Failure::UnfitAnswer.into());
+        }
+        let mut out = Vec::new();
+        match (outcome, self.method) {
+            (AuthOutcome::Accepted, _) => return Ok(Decided::Success),
+            (AuthOutcome::TooManyFailures, _) => return Ok(Decided::GiveUp),
+            (AuthOutcome::KeyAcceptable, AuthMethod::PublicKey(request)) => {
+                UserauthPkOk {
+                    algorithm: &request.algorithm,
+                    key: &request.key,
+                }
+                .encode(&mut out);
+            }
+            (AuthOutcome::KeyAcceptable, _) => return Err(Failure::UnfitAnswer.into()),
+            (
+                AuthOutcome::Refused {
+                    methods,
+                    partial_success,
+                },
+                _,
+            ) => {
+                let methods = methods.join(",");
+                UserauthFailure {
+                    methods: NameList::new(&methods).map_err(|_| Failure::UnfitAnswer)?,
+                    partial_success: u8::from(partial_success),
+                }
+                .encode(&mut out);
+            }
+        }
+        Ok(Decided::Continue(Authentication::Bound(self.user), out))
+    }
+}
+
+/// Payload of SSH_MSG_USERAUTH_SUCCESS.
+pub(crate) fn success() -> Vec<u8> {
+    let mut out = Vec::new();
+    out.put_byte(number::USERAUTH_SUCCESS);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::userauth::PublicKeyRequest;
+
+    use super::*;
+
+    fn payload(user: &str, service: &str, method: AuthMethod) -> Vec<u8> {
+        let mut out = Vec::new();
+        AuthRequest {
+            user: UserName::new(user).unwrap(),
+            service: service.to_owned(),
+            method,
+        }
+        .encode(&mut out);
+        out
+    }
+
+    fn public_key(signature: Option<Vec<u8>>) -> AuthMethod {
+        AuthMethod::PublicKey(PublicKeyRequest {
+            algorithm: "ssh-ed25519".to_owned(),
+            key: b"key".to_vec(),
+            signature,
+        })
+    }
+
+    fn pending(method: AuthMethod) -> Pending {
+        let payload = payload("alice", CONNECTION_SERVICE, method);
+        Authentication::Unbound
+            .handle_request(&payload)
+            .map(|(pending, _)| pending)
+            .unwrap()
+    }
+
+    fn refused() -> AuthOutcome {
+        AuthOutcome::Refused {
+            methods: vec!["publickey".to_owned()],
+            partial_success: false,
+        }
+    }
+
+    #[test]
+    fn the_first_user_name_binds_the_connection() {
+        let decided = pending(AuthMethod::None)
+            .handle_outcome(refused())
+            .unwrap_or(Decided::GiveUp);
+        let Decided::Continue(authentication, answer) = decided else {
+            panic!("not continued")
+        };
+        assert_eq!(
+            UserauthFailure::decode(&answer).unwrap().methods.as_str(),
+            "publickey"
+        );
+        let other = payload("bob", CONNECTION_SERVICE, AuthMethod::None);
+        assert_eq!(
+            authentication.handle_request(&other).err(),
+            Some(Misbehaviour::UserChanged.into())
+        );
+    }
+
+    #[test]
+    fn another_service_is_not_available() {
+        let other = payload("alice", "ssh-nothing", AuthMethod::None);
+        assert!(matches!(
+            Authentication::Unbound.handle_request(&other),
+            Err(Error::Incompatible(Incompatibility::Service { .. }))
+        ));
+    }
+
+    #[test]
+    fn asking_for_a_key_is_never_a_success() {
+        let outcome = pending(public_key(None)).handle_outcome(AuthOutcome::Accepted);
+        assert_eq!(outcome.err(), Some(Failure::UnfitAnswer.into()));
+        let unsupported = AuthMethod::Unsupported("hostbased".to_owned());
+        let outcome = pending(unsupported).handle_outcome(AuthOutcome::Accepted);
+        assert_eq!(outcome.err(), Some(Failure::UnfitAnswer.into()));
+    }
+
+    #[test]
+    fn an_acceptable_key_is_told_only_who_asked_for_it() {
+        let asked = pending(public_key(None)).handle_outcome(AuthOutcome::KeyAcceptable);
+        let Ok(Decided::Continue(_, answer)) = asked else {
+            panic!("not continued")
+        };
+        assert_eq!(UserauthPkOk::decode(&answer).unwrap().key, b"key");
+        let signed = pending(public_key(Some(Vec::new())));
+        assert!(signed.handle_outcome(AuthOutcome::KeyAcceptable).is_err());
+    }
+}
