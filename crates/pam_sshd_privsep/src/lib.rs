@@ -1,1 +1,117 @@
-//! To be written.
+//! `pam_sshd_privsep.so`: tells the PAM stack of a session where its user came from.
+//!
+//! systemd opens the PAM session of a session unit (`PAMName=`), and it has no setting for the remote host or the
+//! terminal. It does hand the unit's environment to PAM, before anything else. So the monitor starts the unit with
+//!
+//! * `SSHD_PRIVSEP_RHOST=` the client's address, as the monitor knows it from getpeername(2),
+//! * `SSHD_PRIVSEP_TTY=` the terminal, `ssh` where there is none,
+//!
+//! and this module turns them into `PAM_RHOST` and `PAM_TTY`: pam_systemd then registers a remote session with logind,
+//! pam_access finds the host that its rules are about, and pam_lastlog and the audit log name it. The variables end
+//! here: the user's processes do not inherit them.
+//!
+//! In `/etc/pam.d/sshd-privsep` it stands first in the `account` and `session` stacks (pam.d(5)):
+//!
+//! ```text
+//! account  required  pam_sshd_privsep.so
+//! session  required  pam_sshd_privsep.so
+//! ```
+//!
+//! A variable with an unexpected form fails the session: a wrong origin in the records is worse than no login.
+//!
+//! This crate is the one island of unsafe code: module `transaction` holds all of it but the entry points' signatures.
+
+mod origin;
+mod transaction;
+
+use std::ffi::{c_char, c_int};
+
+use origin::{Found, adopt};
+use transaction::Transaction;
+
+pub use transaction::RawTransaction;
+
+/// `account`: sets the items for the modules below; has no opinion on the account.
+///
+/// # Safety
+/// `pamh` is the transaction that libpam passes to its modules, or null.
+#[unsafe(no_mangle)]
+#[expect(
+    unsafe_code,
+    reason = "an entry point of the module interface, pam_sm_acct_mgmt(3)"
+)]
+pub unsafe extern "C" fn pam_sm_acct_mgmt(
+    pamh: *mut RawTransaction,
+    _flags: c_int,
+    _argc: c_int,
+    _argv: *const *const c_char,
+) -> c_int {
+    // JUSTIFICATION: libpam is a C library and hands over a raw pointer.
+    // SAFETY: the caller promises it is libpam's transaction, which outlives this call, and no other thread has it.
+    let transaction = unsafe { Transaction::new(pamh) };
+    match transaction.map(adopt) {
+        // Success would count as "this account is fine" in a stack where nobody else speaks.
+        Some(Ok(Found::Origin | Found::Nothing)) => PAM_IGNORE,
+        Some(Err(_)) | None => PAM_SYSTEM_ERR,
+    }
+}
+
+/// `session`, on opening: sets the items for the modules below.
+///
+/// # Safety
+/// `pamh` is the transaction that libpam passes to its modules, or null.
+#[unsafe(no_mangle)]
+#[expect(
+    unsafe_code,
+    reason = "an entry point of the module interface, pam_sm_open_session(3)"
+)]
+pub unsafe extern "C" fn pam_sm_open_session(
+    pamh: *mut RawTransaction,
+    _flags: c_int,
+    _argc: c_int,
+    _argv: *const *const c_char,
+) -> c_int {
+    // JUSTIFICATION: libpam is a C library and hands over a raw pointer.
+    // SAFETY: the caller promises it is libpam's transaction, which outlives this call, and no other thread has it.
+    let transaction = unsafe { Transaction::new(pamh) };
+    match transaction.map(adopt) {
+        Some(Ok(Found::Origin | Found::Nothing)) => PAM_SUCCESS,
+        Some(Err(_)) | None => PAM_SESSION_ERR,
+    }
+}
+
+/// `session`, on closing: there is nothing to undo.
+#[unsafe(no_mangle)]
+#[expect(
+    unsafe_code,
+    reason = "an entry point of the module interface, pam_sm_close_session(3)"
+)]
+pub extern "C" fn pam_sm_close_session(
+    _pamh: *mut RawTransaction,
+    _flags: c_int,
+    _argc: c_int,
+    _argv: *const *const c_char,
+) -> c_int {
+    PAM_SUCCESS
+}
+
+/// `auth`, on credentials: libpam asks modules of an `auth` stack for both; this one has no part in it.
+#[unsafe(no_mangle)]
+#[expect(
+    unsafe_code,
+    reason = "an entry point of the module interface, pam_sm_setcred(3)"
+)]
+pub extern "C" fn pam_sm_setcred(
+    _pamh: *mut RawTransaction,
+    _flags: c_int,
+    _argc: c_int,
+    _argv: *const *const c_char,
+) -> c_int {
+    PAM_IGNORE
+}
+
+// Return values of security/_pam_types.h.
+const PAM_SUCCESS: c_int = 0;
+const PAM_SYSTEM_ERR: c_int = 4;
+const PAM_SESSION_ERR: c_int = 14;
+const PAM_IGNORE: c_int = 25;

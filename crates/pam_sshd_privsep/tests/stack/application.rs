@@ -1,0 +1,136 @@
+//! libpam as an application uses it, by hand: four tests are not worth a binding.
+#![expect(unsafe_code, reason = "drives libpam, a C library")]
+
+use std::env;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fs;
+use std::path::PathBuf;
+use std::ptr::{null, null_mut};
+
+pub(crate) const PAM_SUCCESS: c_int = 0;
+pub(crate) const PAM_SESSION_ERR: c_int = 14;
+pub(crate) const PAM_TTY: c_int = 3;
+pub(crate) const PAM_RHOST: c_int = 4;
+
+/// An application's side of a transaction with a stack of its own.
+pub(crate) struct Application {
+    handle: *mut c_void,
+    configuration: PathBuf,
+}
+
+impl Application {
+    pub(crate) fn start(name: &str) -> Self {
+        let module = env::current_exe()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .join("libpam_sshd_privsep.so");
+        assert!(module.exists(), "{}", module.display());
+        let configuration = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&configuration).unwrap();
+        let module = module.display();
+        let stack = format!(
+            "account required {module}\naccount required pam_permit.so\nsession required {module}\n\
+             session required pam_permit.so\n"
+        );
+        fs::write(configuration.join("stack"), stack).unwrap();
+
+        let directory = CString::new(configuration.to_str().unwrap()).unwrap();
+        let conversation = Conversation {
+            _conv: None,
+            _data: null_mut(),
+        };
+        let mut handle = null_mut();
+        // SAFETY: all strings outlive the call, and libpam copies the conversation.
+        let code = unsafe {
+            pam_start_confdir(
+                c"stack".as_ptr(),
+                c"nobody".as_ptr(),
+                &conversation,
+                directory.as_ptr(),
+                &mut handle,
+            )
+        };
+        assert_eq!(code, 0);
+        Self {
+            handle,
+            configuration,
+        }
+    }
+
+    pub(crate) fn put(&self, variable: &CStr) {
+        // SAFETY: the handle is live until drop; the string outlives the call.
+        assert_eq!(unsafe { pam_putenv(self.handle, variable.as_ptr()) }, 0);
+    }
+
+    pub(crate) fn variable(&self, name: &CStr) -> Option<String> {
+        // SAFETY: the handle is live until drop.
+        let value = unsafe { pam_getenv(self.handle, name.as_ptr()) };
+        copy(value)
+    }
+
+    pub(crate) fn item(&self, number: c_int) -> Option<String> {
+        let mut value = null();
+        // SAFETY: the handle is live until drop; the items asked for are strings.
+        assert_eq!(unsafe { pam_get_item(self.handle, number, &mut value) }, 0);
+        let value = value.cast::<c_char>();
+        copy(value)
+    }
+
+    pub(crate) fn account(&self) -> c_int {
+        // SAFETY: the handle is live until drop.
+        unsafe { pam_acct_mgmt(self.handle, 0) }
+    }
+
+    pub(crate) fn open(&self) -> c_int {
+        // SAFETY: the handle is live until drop.
+        unsafe { pam_open_session(self.handle, 0) }
+    }
+
+    pub(crate) fn close(&self) -> c_int {
+        // SAFETY: the handle is live until drop.
+        unsafe { pam_close_session(self.handle, 0) }
+    }
+}
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from pam_start_confdir and is ended once.
+        unsafe { pam_end(self.handle, 0) };
+        drop(fs::remove_dir_all(&self.configuration));
+    }
+}
+
+fn copy(value: *const c_char) -> Option<String> {
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: libpam answers with null or a terminated string of the transaction, and it is copied at once.
+    let value = unsafe { CStr::from_ptr(value) };
+    Some(value.to_str().unwrap().to_owned())
+}
+
+/// `struct pam_conv` without a function: nothing in these stacks asks.
+#[repr(C)]
+struct Conversation {
+    _conv: Option<extern "C" fn()>,
+    _data: *mut c_void,
+}
+
+#[link(name = "pam")]
+unsafe extern "C" {
+    fn pam_start_confdir(
+        service: *const c_char,
+        user: *const c_char,
+        conversation: *const Conversation,
+        directory: *const c_char,
+        handle: *mut *mut c_void,
+    ) -> c_int;
+    fn pam_end(handle: *mut c_void, status: c_int) -> c_int;
+    fn pam_putenv(handle: *mut c_void, name_value: *const c_char) -> c_int;
+    fn pam_getenv(handle: *mut c_void, name: *const c_char) -> *const c_char;
+    fn pam_get_item(handle: *const c_void, item: c_int, value: *mut *const c_void) -> c_int;
+    fn pam_acct_mgmt(handle: *mut c_void, flags: c_int) -> c_int;
+    fn pam_open_session(handle: *mut c_void, flags: c_int) -> c_int;
+    fn pam_close_session(handle: *mut c_void, flags: c_int) -> c_int;
+}

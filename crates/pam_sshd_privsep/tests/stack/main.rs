@@ -1,0 +1,48 @@
+//! The module in a real PAM stack: libpam loads the shared object that was just built, by a service file of the test.
+
+#[cfg(test)]
+mod application;
+
+use application::{Application, PAM_RHOST, PAM_SESSION_ERR, PAM_SUCCESS, PAM_TTY};
+
+#[test]
+fn variables_become_items_and_disappear() {
+    let pam = Application::start("items");
+    pam.put(c"SSHD_PRIVSEP_RHOST=203.0.113.9");
+    pam.put(c"SSHD_PRIVSEP_TTY=ssh");
+    pam.put(c"LANG=C");
+    assert_eq!(pam.open(), PAM_SUCCESS);
+    assert_eq!(pam.item(PAM_RHOST).as_deref(), Some("203.0.113.9"));
+    assert_eq!(pam.item(PAM_TTY).as_deref(), Some("ssh"));
+    assert_eq!(pam.variable(c"SSHD_PRIVSEP_RHOST"), None);
+    assert_eq!(pam.variable(c"SSHD_PRIVSEP_TTY"), None);
+    assert_eq!(pam.variable(c"LANG").as_deref(), Some("C"));
+    assert_eq!(pam.close(), PAM_SUCCESS);
+}
+
+#[test]
+fn items_are_there_from_the_account_stack_on() {
+    let pam = Application::start("account");
+    pam.put(c"SSHD_PRIVSEP_RHOST=2001:db8::1");
+    assert_eq!(pam.account(), PAM_SUCCESS);
+    assert_eq!(pam.item(PAM_RHOST).as_deref(), Some("2001:db8::1"));
+    assert_eq!(pam.open(), PAM_SUCCESS);
+    assert_eq!(pam.item(PAM_RHOST).as_deref(), Some("2001:db8::1"));
+}
+
+#[test]
+fn a_session_without_origin_opens_and_has_none() {
+    let pam = Application::start("none");
+    assert_eq!(pam.account(), PAM_SUCCESS);
+    assert_eq!(pam.open(), PAM_SUCCESS);
+    assert_eq!(pam.item(PAM_RHOST), None);
+}
+
+#[test]
+fn a_forged_origin_fails_the_session_and_is_not_inherited() {
+    let pam = Application::start("forged");
+    pam.put(c"SSHD_PRIVSEP_RHOST=192.0.2.1 port 22 ssh2\nAccepted");
+    assert_eq!(pam.open(), PAM_SESSION_ERR);
+    assert_eq!(pam.item(PAM_RHOST), None);
+    assert_eq!(pam.variable(c"SSHD_PRIVSEP_RHOST"), None);
+}
