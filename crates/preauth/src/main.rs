@@ -1,2 +1,8 @@
-//! To be written.
-fn main() {}
+//! The worker's entry: see the library.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    preauth::worker::main()
+}

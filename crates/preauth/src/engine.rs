@@ -1,0 +1,144 @@
+//! After login: the connection protocol (RFC 4254).
+//!
+//! ```text
+//!             ┌──────────────── mux (one state, one thread) ────────────────┐
+//!  TCP ─ reader ─▶ transport ─┬─ CHANNEL_DATA ─▶ queue ─▶ feeder ─▶ pipe, pty
+//!                             ├─ WINDOW_ADJUST ▶ window
+//!                             └─ the rest ─▶ link ─▶ russh ─▶ requests ─▶ session
+//!  TCP ◀ writer ── transport ◀┬─ CHANNEL_DATA ◀──────── pump ◀── pipe, pty
+//!                             └─ the rest ◀─ link ◀─ russh
+//! ```
+//!
+//! russh is the engine of the protocol: it opens and closes channels, decodes and answers
+//! requests. Channel data and windows do not pass it. That keeps back-pressure per channel (russh
+//! credits the window when data arrives, not when the program took it, and one full channel stops
+//! its loop), and it saves four copies: data is read from a pipe into the place where it is sealed,
+//! and written to a pipe from the place where it was opened.
+
+mod channel;
+mod end;
+mod feeder;
+mod link_stream;
+mod mux;
+mod program;
+mod pump;
+mod reader;
+mod requests;
+mod writer;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc::lane::{Lane, SessionGrant};
+use rpc::preauth::Monitor;
+use rpc::session::Session;
+use russh::keys::ssh_key;
+
+pub use end::EngineEnd;
+
+use crate::client::ClientSocket;
+use crate::handshake::LoggedIn;
+use link_stream::LinkStream;
+use mux::Mux;
+use requests::Requests;
+
+/// Window that a channel starts with and is refilled to, in bytes: what OpenSSH gives.
+const RECEIVE_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// Largest channel data packet that we take, in bytes: what OpenSSH gives.
+const RECEIVE_PACKET: u32 = 32 * 1024;
+
+/// How long the last bytes may take to a client that does not read.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Time of years: russh must never start a key exchange of its own.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Serves a logged-in connection until it ends.
+pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> EngineEnd {
+    let LoggedIn {
+        transport,
+        input,
+        grant,
+        session,
+        lane,
+    } = login;
+    let (session, lane) = match session_border(session, lane).await {
+        Ok(border) => border,
+        Err(end) => return end,
+    };
+    let mux = Mux::new(transport);
+    let config = Arc::new(engine_config(&grant));
+    let requests = Requests::new(Arc::clone(&mux), session, lane, grant.max_sessions);
+
+    let engine = {
+        let mux = Arc::clone(&mux);
+        async move {
+            let running = russh::server::run_stream(config, LinkStream::new(mux), requests).await;
+            match running {
+                Ok(session) => match session.await {
+                    Ok(()) => EngineEnd::Closed,
+                    Err(error) => EngineEnd::Engine(error.to_string()),
+                },
+                Err(error) => EngineEnd::Engine(error.to_string()),
+            }
+        }
+    };
+    let end = tokio::select! {
+        end = reader::run(&mux, &client, input, monitor) => end,
+        end = writer::run(&mux, &client) => end,
+        end = engine => end,
+        end = mux.ended() => end,
+    };
+    mux.finish(&end);
+    // A client that does not read its last bytes loses them.
+    drop(tokio::time::timeout(FLUSH_DEADLINE, writer::drain(&mux, &client)).await);
+    client.finish();
+    end
+}
+
+async fn session_border(
+    stream: std::os::fd::OwnedFd,
+    lane: std::os::fd::OwnedFd,
+) -> Result<(Session, Lane), EngineEnd> {
+    let failed = |error: &dyn std::fmt::Display| EngineEnd::Session(error.to_string());
+    let stream = rpc::grpc::stream(stream).map_err(|error| failed(&error))?;
+    let session = Session::start(stream)
+        .await
+        .map_err(|error| failed(&error))?;
+    let lane = Lane::new(lane).map_err(|error| failed(&error))?;
+    Ok((session, lane))
+}
+
+/// russh behind the link: everything "none", no limits of its own where the transport has them.
+fn engine_config(grant: &SessionGrant) -> russh::server::Config {
+    // russh wants a host key to negotiate; with key exchange "none" it signs nothing.
+    let key = ssh_key::private::Ed25519Keypair::from_seed(&[0; 32]);
+    let interval = u64::from(grant.client_alive_interval);
+    russh::server::Config {
+        server_id: russh::SshId::Standard(Cow::Borrowed("SSH-2.0-engine")),
+        methods: russh::MethodSet::from(&[russh::MethodKind::None][..]),
+        keys: vec![key.into()],
+        auth_rejection_time: Duration::ZERO,
+        window_size: RECEIVE_WINDOW,
+        maximum_packet_size: RECEIVE_PACKET,
+        limits: russh::Limits {
+            rekey_write_limit: usize::MAX,
+            rekey_read_limit: usize::MAX,
+            rekey_time_limit: NEVER,
+        },
+        preferred: russh::Preferred {
+            kex: Cow::Borrowed(&[russh::kex::NONE]),
+            key: Cow::Borrowed(&[ssh_key::Algorithm::Ed25519]),
+            host_key_certificates: Cow::Borrowed(&[]),
+            cipher: Cow::Borrowed(&[russh::cipher::NONE]),
+            mac: Cow::Borrowed(&[russh::mac::NONE]),
+            compression: Cow::Borrowed(&[russh::compression::NONE]),
+        },
+        inactivity_timeout: None,
+        keepalive_interval: (interval != 0).then(|| Duration::from_secs(interval)),
+        keepalive_max: usize::try_from(grant.client_alive_count_max).unwrap_or(usize::MAX),
+        ..russh::server::Config::default()
+    }
+}

@@ -1,0 +1,248 @@
+//! One channel's data: windows, the queue towards its program.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
+
+/// Consumed bytes that are worth an SSH_MSG_CHANNEL_WINDOW_ADJUST.
+const CREDIT_ABOVE: u32 = RECEIVE_WINDOW / 8;
+
+/// The client exceeded what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WindowViolation;
+
+/// Where data of the client goes.
+#[derive(Debug)]
+enum Input {
+    /// The program is not started yet: wait, bounded by the window.
+    Waiting,
+    /// To this descriptor.
+    Open(Arc<AsyncFd<OwnedFd>>),
+    /// Nobody reads it any more: taken and dropped, so that the client does not hang on it.
+    Discarded,
+}
+
+/// Which sides have sent SSH_MSG_CHANNEL_CLOSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Open,
+    ByUs,
+}
+
+/// Data state of a channel that is open.
+#[derive(Debug)]
+pub(super) struct Channel {
+    /// The client's number for it ("recipient channel" of what we send).
+    peer: u32,
+    send_window: u32,
+    send_packet: u32,
+    receive_window: u32,
+    consumed: u32,
+    input: Input,
+    queue: Vec<u8>,
+    queue_start: usize,
+    eof: bool,
+    closing: Closing,
+    /// Something of this state changed.
+    changed: Arc<Notify>,
+}
+
+impl Channel {
+    /// A channel as SSH_MSG_CHANNEL_OPEN and its confirmation describe it.
+    pub(super) fn new(peer: u32, send_window: u32, send_packet: u32) -> Self {
+        Self {
+            peer,
+            send_window,
+            send_packet,
+            receive_window: RECEIVE_WINDOW,
+            consumed: 0,
+            input: Input::Waiting,
+            queue: Vec::new(),
+            queue_start: 0,
+            eof: false,
+            closing: Closing::Open,
+            changed: Arc::new(Notify::new()),
+        }
+    }
+
+    pub(super) fn peer(&self) -> u32 {
+        self.peer
+    }
+
+    pub(super) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    /// Bytes that may be sent now in one packet.
+    pub(super) fn sendable(&self) -> u32 {
+        match self.closing {
+            Closing::Open => self.send_window.min(self.send_packet),
+            Closing::ByUs => 0,
+        }
+    }
+
+    /// These bytes were sent.
+    pub(super) fn sent(&mut self, count: u32) {
+        self.send_window = self.send_window.saturating_sub(count);
+    }
+
+    /// SSH_MSG_CHANNEL_WINDOW_ADJUST; the sum must fit (RFC 4254 section 5.2).
+    pub(super) fn widen(&mut self, count: u32) -> Result<(), WindowViolation> {
+        self.send_window = self.send_window.checked_add(count).ok_or(WindowViolation)?;
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// SSH_MSG_CHANNEL_DATA.
+    pub(super) fn receive(&mut self, data: &[u8]) -> Result<(), WindowViolation> {
+        let count = self.count(data)?;
+        if self.closing == Closing::ByUs {
+            return Ok(());
+        }
+        let Input::Open(descriptor) = &self.input else {
+            if matches!(self.input, Input::Discarded) {
+                self.consumed = self.consumed.saturating_add(count);
+            } else {
+                self.queue.extend_from_slice(data);
+            }
+            return Ok(());
+        };
+        // Straight from where it was opened to the program, if the program keeps up.
+        let written = if self.queue_start == self.queue.len() && !data.is_empty() {
+            match rustix::io::write(descriptor.as_fd(), data) {
+                Ok(written) => written,
+                Err(Errno::AGAIN | Errno::INTR) => 0,
+                // The program closed its standard input: sshd goes on to take data, too.
+                Err(_) => {
+                    self.discard_input();
+                    data.len()
+                }
+            }
+        } else {
+            0
+        };
+        self.consume(written);
+        let rest = data.get(written..).unwrap_or_default();
+        if !rest.is_empty() {
+            self.queue.extend_from_slice(rest);
+            self.changed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// SSH_MSG_CHANNEL_EXTENDED_DATA: a server has no use for it, but it counts.
+    pub(super) fn receive_extended(&mut self, data: &[u8]) -> Result<(), WindowViolation> {
+        let count = self.count(data)?;
+        self.consumed = self.consumed.saturating_add(count);
+        Ok(())
+    }
+
+    fn count(&mut self, data: &[u8]) -> Result<u32, WindowViolation> {
+        let count = u32::try_from(data.len()).map_err(|_| WindowViolation)?;
+        if count > RECEIVE_PACKET {
+            return Err(WindowViolation);
+        }
+        self.receive_window = self
+            .receive_window
+            .checked_sub(count)
+            .ok_or(WindowViolation)?;
+        Ok(count)
+    }
+
+    /// The program is there: its standard input.
+    pub(super) fn open_input(&mut self, descriptor: Arc<AsyncFd<OwnedFd>>) {
+        self.input = Input::Open(descriptor);
+        self.changed.notify_waiters();
+    }
+
+    /// Nobody reads the input any more.
+    pub(super) fn discard_input(&mut self) {
+        self.input = Input::Discarded;
+        self.consume(self.queue.len() - self.queue_start);
+        self.queue = Vec::new();
+        self.queue_start = 0;
+    }
+
+    /// SSH_MSG_CHANNEL_EOF: the input ends after what is queued.
+    pub(super) fn end_input(&mut self) {
+        self.eof = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Writes queued data to the program.
+    pub(super) fn feed(&mut self) -> Feed {
+        let Input::Open(descriptor) = &self.input else {
+            return Feed::Finished;
+        };
+        let waiting = self.queue.get(self.queue_start..).unwrap_or_default();
+        if waiting.is_empty() {
+            return if self.eof {
+                Feed::Finished
+            } else {
+                Feed::Empty
+            };
+        }
+        match rustix::io::write(descriptor.as_fd(), waiting) {
+            Ok(written) => {
+                self.queue_start += written;
+                if self.queue_start == self.queue.len() {
+                    self.queue.clear();
+                    self.queue_start = 0;
+                }
+                self.consume(written);
+                Feed::Progress
+            }
+            Err(Errno::INTR) => Feed::Progress,
+            Err(Errno::AGAIN) => Feed::Blocked,
+            Err(_) => Feed::Finished,
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.consumed = self
+            .consumed
+            .saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Bytes to give back to the client now; 0 if it is not worth a packet yet.
+    pub(super) fn credit(&self) -> u32 {
+        match self.closing {
+            Closing::Open if self.consumed >= CREDIT_ABOVE => self.consumed,
+            Closing::Open | Closing::ByUs => 0,
+        }
+    }
+
+    /// These bytes were given back.
+    pub(super) fn credited(&mut self, count: u32) {
+        self.consumed = self.consumed.saturating_sub(count);
+        self.receive_window = self.receive_window.saturating_add(count);
+    }
+
+    /// SSH_MSG_CHANNEL_CLOSE was sent: no data any more in either direction. The client may have
+    /// data on the way until it answers.
+    pub(super) fn close(&mut self) {
+        self.closing = Closing::ByUs;
+        self.input = Input::Discarded;
+        self.queue = Vec::new();
+        self.queue_start = 0;
+        self.changed.notify_waiters();
+    }
+}
+
+/// What feeding came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// Some bytes went out; try again.
+    Progress,
+    /// The program does not read now.
+    Blocked,
+    /// Nothing is queued.
+    Empty,
+    /// Nothing more will come, or nobody reads it.
+    Finished,
+}

@@ -1,0 +1,555 @@
+//! The one state of a logged-in connection, and who waits for what in it.
+//!
+//! One thread runs all tasks; the mutex is never contended and never held across a wait.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+
+use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+use transport::link::Link;
+use transport::{DisconnectReason, Transport};
+use wire::codec::{DecodeError, Reader, Write as _};
+
+use super::channel::{Channel, Feed};
+use super::end::EngineEnd;
+
+/// Sealed bytes that may wait for the client's socket before data is held back.
+const OUTPUT_HIGH: usize = 512 * 1024;
+
+/// Below this, data flows again.
+const OUTPUT_LOW: usize = 128 * 1024;
+
+/// Bytes that may wait for russh before the client is not read any more.
+const LINK_HIGH: usize = 128 * 1024;
+
+/// Largest header of a data packet: number, channel, data type, length.
+const DATA_HEADER: usize = 13;
+
+/// Channels that may be open or opening at once, whatever MaxSessions says.
+const CHANNEL_LIMIT: usize = 4096;
+
+/// Channel numbers are russh's (our side's) everywhere but in [`Channel::peer`].
+pub(super) type Number = u32;
+
+/// Which stream of the program data comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// SSH_MSG_CHANNEL_DATA
+    Output,
+    /// SSH_MSG_CHANNEL_EXTENDED_DATA with SSH_EXTENDED_DATA_STDERR
+    Error,
+}
+
+/// What copying from a descriptor came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copied {
+    /// Some bytes were sealed.
+    Some,
+    /// The descriptor has nothing now.
+    Nothing,
+    /// No window, no room or a key exchange: wait for the mux.
+    Held,
+    /// End of the stream, or the channel is gone.
+    End,
+}
+
+/// Shared by all tasks of the connection.
+pub(super) struct Mux {
+    state: Mutex<State>,
+    /// There is output for the client's socket.
+    pub(super) output: Notify,
+    /// Data may flow again: room in the output, or a key exchange is over.
+    pub(super) room: Notify,
+    /// The reader may go on: russh took what was queued for it.
+    pub(super) input: Notify,
+    /// The connection is over.
+    over: Notify,
+}
+
+struct State {
+    transport: Transport,
+    link: Link,
+    channels: HashMap<Number, Channel>,
+    /// Channels that the client wants to open, by its number: window and packet size.
+    opening: HashMap<u32, (u32, u32)>,
+    engine_reads: Option<Waker>,
+    engine_writes: Option<Waker>,
+    held_back: bool,
+    end: Option<EngineEnd>,
+}
+
+impl Mux {
+    pub(super) fn new(transport: Transport) -> Arc<Self> {
+        let state = State {
+            transport,
+            link: Link::new(),
+            channels: HashMap::new(),
+            opening: HashMap::new(),
+            engine_reads: None,
+            engine_writes: None,
+            held_back: false,
+            end: None,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            output: Notify::new(),
+            room: Notify::new(),
+            input: Notify::new(),
+            over: Notify::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic ends the process (profile), so a poisoned state is never seen.
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Works on the transport, then wakes whom the work concerns.
+    pub(super) fn with_transport<T>(&self, work: impl FnOnce(&mut Transport) -> T) -> T {
+        let mut state = self.lock();
+        let result = work(&mut state.transport);
+        self.settle(&mut state);
+        result
+    }
+
+    /// Waits on `notify` until `check` has a value. Registers before it checks, so that nothing
+    /// that happens in between is missed.
+    pub(super) async fn wait<T>(notify: &Notify, mut check: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let mut notified = pin!(notify.notified());
+            notified.as_mut().enable();
+            if let Some(value) = check() {
+                return value;
+            }
+            notified.await;
+        }
+    }
+
+    /// Ends the connection for this reason, unless it has ended already.
+    pub(super) fn end(&self, end: EngineEnd) {
+        self.lock().end.get_or_insert(end);
+        self.over.notify_waiters();
+    }
+
+    /// Waits for the end.
+    pub(super) async fn ended(&self) -> EngineEnd {
+        Self::wait(&self.over, || self.lock().end.clone()).await
+    }
+
+    /// Last words to the client, where the reason has some.
+    pub(super) fn finish(&self, end: &EngineEnd) {
+        let mut state = self.lock();
+        let (reason, text) = match end {
+            EngineEnd::Protocol(text) | EngineEnd::Engine(text) => {
+                (DisconnectReason::ProtocolError, text.as_str())
+            }
+            EngineEnd::Monitor(_) | EngineEnd::Session(_) => (
+                DisconnectReason::ByApplication,
+                "connection closed by server",
+            ),
+            EngineEnd::Closed | EngineEnd::Disconnected { .. } | EngineEnd::Socket(_) => return,
+        };
+        state.transport.disconnect(reason, text);
+    }
+
+    // ---- the client's packets ----
+
+    /// May a packet be taken from the client? Not while russh is behind, or the client does not
+    /// read the answers that it causes (the transport stops at the same mark).
+    pub(super) fn input_allowed(&self) -> Option<()> {
+        let state = self.lock();
+        let answers_fit = state.transport.output_pending() < 2 * OUTPUT_HIGH;
+        (answers_fit && state.link.unread() < LINK_HIGH).then_some(())
+    }
+
+    /// Takes one step of the client's input: how much was consumed, and what is asked.
+    ///
+    /// # Errors
+    /// The client broke the protocol.
+    pub(super) fn handle_input(&self, input: &mut [u8]) -> Result<Input, EngineEnd> {
+        let mut state = self.lock();
+        let State {
+            transport,
+            link,
+            channels,
+            opening,
+            ..
+        } = &mut *state;
+        let protocol = |error: transport::Error| EngineEnd::Protocol(error.to_string());
+        let step = transport
+            .handle_input(std::time::Instant::now(), input)
+            .map_err(protocol)?;
+        let consumed = step.consumed;
+        let question = match step.event {
+            None => None,
+            Some(transport::Event::Packet(payload)) => {
+                dispatch(payload, link, channels, opening)
+                    .map_err(|error| EngineEnd::Protocol(error.0.to_owned()))?;
+                None
+            }
+            Some(transport::Event::SignExchange(values)) => Some(values),
+            Some(transport::Event::Disconnected {
+                reason,
+                description,
+            }) => {
+                return Err(EngineEnd::Disconnected {
+                    reason,
+                    description,
+                });
+            }
+            Some(transport::Event::Authenticate(_)) => {
+                return Err(EngineEnd::Protocol("authentication after login".to_owned()));
+            }
+        };
+        self.settle(&mut state);
+        Ok(Input { consumed, question })
+    }
+
+    // ---- russh's side of the link ----
+
+    /// Moves bytes to russh; `None` when there are none: `waker` is called when there are.
+    pub(super) fn engine_read(&self, out: &mut [u8], waker: &Waker) -> Option<usize> {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return Some(0);
+        }
+        let count = state.link.read(out);
+        if count == 0 {
+            state.engine_reads = Some(waker.clone());
+            return None;
+        }
+        self.input.notify_waiters();
+        Some(count)
+    }
+
+    /// Takes bytes from russh; `None` when the way to the client is full.
+    pub(super) fn engine_write(&self, bytes: &[u8], waker: &Waker) -> Option<usize> {
+        let mut state = self.lock();
+        if state.end.is_none()
+            && (state.transport.output_pending() >= OUTPUT_HIGH
+                || state.link.untaken() >= LINK_HIGH)
+        {
+            state.engine_writes = Some(waker.clone());
+            state.held_back = true;
+            return None;
+        }
+        state.link.write(bytes);
+        self.settle(&mut state);
+        Some(bytes.len())
+    }
+
+    // ---- programs ----
+
+    /// Connects the standard input of a channel's program.
+    pub(super) fn open_input(&self, number: Number, descriptor: Arc<AsyncFd<OwnedFd>>) {
+        if let Some(channel) = self.lock().channels.get_mut(&number) {
+            channel.open_input(descriptor);
+        }
+    }
+
+    /// Nobody reads the channel's input any more.
+    pub(super) fn discard_input(&self, number: Number) {
+        let mut state = self.lock();
+        if let Some(channel) = state.channels.get_mut(&number) {
+            channel.discard_input();
+        }
+        self.settle(&mut state);
+    }
+
+    /// The client said that it sends no more.
+    pub(super) fn end_input(&self, number: Number) {
+        if let Some(channel) = self.lock().channels.get_mut(&number) {
+            channel.end_input();
+        }
+    }
+
+    /// Signals changes of a channel; `None` when it is gone.
+    pub(super) fn changes(&self, number: Number) -> Option<Arc<Notify>> {
+        self.lock().channels.get(&number).map(Channel::changed)
+    }
+
+    /// Writes queued data of the client to the program.
+    pub(super) fn feed(&self, number: Number) -> Feed {
+        let mut state = self.lock();
+        let Some(channel) = state.channels.get_mut(&number) else {
+            return Feed::Finished;
+        };
+        let feed = channel.feed();
+        self.settle(&mut state);
+        feed
+    }
+
+    /// Can data of this channel be sent now? `None` if not; `Some(false)` if never again.
+    pub(super) fn copy_allowed(&self, number: Number) -> Option<Flow> {
+        let mut state = self.lock();
+        let Some(channel) = state.channels.get(&number) else {
+            return Some(Flow::Gone);
+        };
+        if channel.sendable() > 0
+            && state.transport.can_send()
+            && state.transport.output_pending() < OUTPUT_HIGH
+        {
+            return Some(Flow::Open);
+        }
+        state.held_back = true;
+        None
+    }
+
+    /// Reads from a program's descriptor into the place where the packet is sealed, and seals it.
+    pub(super) fn copy(&self, number: Number, stream: Stream, descriptor: &OwnedFd) -> Copied {
+        let mut state = self.lock();
+        let copied = state.copy(number, stream, descriptor);
+        if copied == Copied::Held {
+            state.held_back = true;
+        }
+        self.settle(&mut state);
+        copied
+    }
+
+    /// After any work: what russh has queued goes out, windows are credited, waiters are woken.
+    fn settle(&self, state: &mut State) {
+        if let Err(end) = state.flush_link() {
+            state.end.get_or_insert(end);
+            self.over.notify_waiters();
+        }
+        state.credit_windows();
+        if state.link.unread() > 0
+            && let Some(waker) = state.engine_reads.take()
+        {
+            waker.wake();
+        }
+        if state.transport.output_pending() > 0 {
+            self.output.notify_one();
+        }
+        if state.held_back
+            && state.transport.output_pending() <= OUTPUT_LOW
+            && state.transport.can_send()
+        {
+            state.held_back = false;
+            self.room.notify_waiters();
+            if let Some(waker) = state.engine_writes.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// May a channel's data flow?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Now.
+    Open,
+    /// Never again: the channel is closed.
+    Gone,
+}
+
+/// One step of the client's input.
+pub(super) struct Input {
+    /// Bytes taken off the front; 0: more is needed.
+    pub(super) consumed: usize,
+    /// A rekey that the monitor has to sign.
+    pub(super) question: Option<wire::exchange::ExchangeValues>,
+}
+
+impl State {
+    fn copy(&mut self, number: Number, stream: Stream, descriptor: &OwnedFd) -> Copied {
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Copied::End;
+        };
+        let Ok(sendable) = usize::try_from(channel.sendable()) else {
+            return Copied::End;
+        };
+        if sendable == 0 || self.transport.output_pending() >= OUTPUT_HIGH {
+            return Copied::Held;
+        }
+        let header = match stream {
+            Stream::Output => DATA_HEADER - 4,
+            Stream::Error => DATA_HEADER,
+        };
+        let Some(slot) = self.transport.payload_slot(header + sendable) else {
+            return Copied::Held;
+        };
+        let Some((head, data)) = slot.split_at_mut_checked(header) else {
+            return Copied::Held;
+        };
+        let count = match rustix::io::read(descriptor.as_fd(), data) {
+            // EIO: the last one closed the other side of the pseudo-terminal.
+            Ok(0) | Err(Errno::IO) => return Copied::End,
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::INTR) => return Copied::Nothing,
+            Err(_) => return Copied::End,
+        };
+        let Ok(length) = u32::try_from(count) else {
+            return Copied::End;
+        };
+        let mut fields = Vec::with_capacity(DATA_HEADER);
+        match stream {
+            Stream::Output => {
+                fields.put_byte(CHANNEL_DATA);
+                fields.put_uint32(channel.peer());
+            }
+            Stream::Error => {
+                fields.put_byte(CHANNEL_EXTENDED_DATA);
+                fields.put_uint32(channel.peer());
+                fields.put_uint32(EXTENDED_DATA_STDERR);
+            }
+        }
+        fields.put_uint32(length);
+        head.copy_from_slice(&fields);
+        if self.transport.seal_payload(header + count).is_err() {
+            return Copied::End;
+        }
+        channel.sent(length);
+        Copied::Some
+    }
+
+    /// Sends what russh has queued, as far as a key exchange lets it.
+    fn flush_link(&mut self) -> Result<(), EngineEnd> {
+        while self.transport.can_send() {
+            let engine = |error: transport::link::LinkError| EngineEnd::Engine(error.to_string());
+            let Some(payload) = self.link.next_packet().map_err(engine)? else {
+                break;
+            };
+            track(payload, &mut self.channels, &mut self.opening);
+            self.transport
+                .send_packet(payload)
+                .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn credit_windows(&mut self) {
+        for channel in self.channels.values_mut() {
+            let credit = channel.credit();
+            if credit == 0 || !self.transport.can_send() {
+                continue;
+            }
+            let mut payload = Vec::with_capacity(9);
+            payload.put_byte(CHANNEL_WINDOW_ADJUST);
+            payload.put_uint32(channel.peer());
+            payload.put_uint32(credit);
+            if self.transport.send_packet(&payload).is_ok() {
+                channel.credited(credit);
+            }
+        }
+    }
+}
+
+/// What the client did against RFC 4254.
+struct Misbehaviour(&'static str);
+
+impl From<DecodeError> for Misbehaviour {
+    fn from(_: DecodeError) -> Self {
+        Self("malformed channel message")
+    }
+}
+
+/// A packet of the client: data and windows are handled here, the rest is russh's.
+fn dispatch(
+    payload: &[u8],
+    link: &mut Link,
+    channels: &mut HashMap<Number, Channel>,
+    opening: &mut HashMap<u32, (u32, u32)>,
+) -> Result<(), Misbehaviour> {
+    const EXCEEDED: Misbehaviour = Misbehaviour("channel window or packet size exceeded");
+    const UNKNOWN: Misbehaviour = Misbehaviour("data for a channel that is not open");
+    let mut reader = Reader::new(payload);
+    match reader.byte()? {
+        CHANNEL_DATA => {
+            let channel = channels.get_mut(&reader.uint32()?).ok_or(UNKNOWN)?;
+            let data = reader.string(payload.len())?;
+            reader.finish()?;
+            channel.receive(data).map_err(|_| EXCEEDED)
+        }
+        CHANNEL_EXTENDED_DATA => {
+            let channel = channels.get_mut(&reader.uint32()?).ok_or(UNKNOWN)?;
+            reader.uint32()?;
+            let data = reader.string(payload.len())?;
+            reader.finish()?;
+            channel.receive_extended(data).map_err(|_| EXCEEDED)
+        }
+        CHANNEL_WINDOW_ADJUST => {
+            let number = reader.uint32()?;
+            let count = reader.uint32()?;
+            reader.finish()?;
+            // A channel that is just gone may still be adjusted; that is no fault.
+            match channels.get_mut(&number) {
+                Some(channel) => channel.widen(count).map_err(|_| EXCEEDED),
+                None => Ok(()),
+            }
+        }
+        CHANNEL_OPEN => {
+            reader.string(MAX_TYPE_NAME)?;
+            let number = reader.uint32()?;
+            let window = reader.uint32()?;
+            let packet = reader.uint32()?;
+            if channels.len() + opening.len() >= CHANNEL_LIMIT
+                || opening.insert(number, (window, packet)).is_some()
+            {
+                return Err(Misbehaviour("too many channels"));
+            }
+            link.push(payload);
+            Ok(())
+        }
+        CHANNEL_CLOSE => {
+            channels
+                .remove(&reader.uint32()?)
+                .iter()
+                .for_each(|gone| gone.changed().notify_waiters());
+            link.push(payload);
+            Ok(())
+        }
+        _ => {
+            link.push(payload);
+            Ok(())
+        }
+    }
+}
+
+/// A packet of russh on its way to the client: which channels exist.
+fn track(
+    payload: &[u8],
+    channels: &mut HashMap<Number, Channel>,
+    opening: &mut HashMap<u32, (u32, u32)>,
+) {
+    let mut reader = Reader::new(payload);
+    let (Ok(message), Ok(peer)) = (reader.byte(), reader.uint32()) else {
+        return;
+    };
+    match message {
+        CHANNEL_OPEN_CONFIRMATION => {
+            if let (Some((window, packet)), Ok(number)) = (opening.remove(&peer), reader.uint32()) {
+                channels.insert(number, Channel::new(peer, window, packet));
+            }
+        }
+        CHANNEL_OPEN_FAILURE => {
+            opening.remove(&peer);
+        }
+        CHANNEL_CLOSE => {
+            channels
+                .values_mut()
+                .filter(|channel| channel.peer() == peer)
+                .for_each(Channel::close);
+        }
+        _ => {}
+    }
+}
+
+/// Names of channel types are short; a longer one is no type of ours.
+const MAX_TYPE_NAME: usize = 256;
+
+const CHANNEL_OPEN: u8 = 90;
+const CHANNEL_OPEN_CONFIRMATION: u8 = 91;
+const CHANNEL_OPEN_FAILURE: u8 = 92;
+const CHANNEL_WINDOW_ADJUST: u8 = 93;
+const CHANNEL_DATA: u8 = 94;
+const CHANNEL_EXTENDED_DATA: u8 = 95;
+const CHANNEL_CLOSE: u8 = 97;
+const EXTENDED_DATA_STDERR: u32 = 1;

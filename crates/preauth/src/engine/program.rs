@@ -1,0 +1,142 @@
+//! A started program: its descriptors, its end.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rpc::lane::ProgramDescriptors;
+use rpc::session::{Channel, ProgramEnd, Session, Signal};
+use russh::ChannelId;
+use russh::server::Handle;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use super::end::EngineEnd;
+use super::mux::{Mux, Number, Stream};
+use super::pump::Program;
+use super::{feeder, pump};
+
+/// What a program needs of its connection.
+pub(super) struct Running {
+    pub(super) mux: Arc<Mux>,
+    pub(super) session: Session,
+    pub(super) handle: Handle,
+    pub(super) channel: ChannelId,
+}
+
+impl Running {
+    /// Connects the descriptors to the channel and sees the program to its end.
+    ///
+    /// # Errors
+    /// A descriptor cannot be polled.
+    pub(super) fn start(self, descriptors: ProgramDescriptors) -> std::io::Result<()> {
+        let number = Number::from(self.channel);
+        let (stdin, stdout, stderr) = match descriptors {
+            ProgramDescriptors::Pty(master) => {
+                let master = watched(master, Interest::READABLE | Interest::WRITABLE)?;
+                (Arc::clone(&master), master, None)
+            }
+            ProgramDescriptors::Pipes {
+                stdin,
+                stdout,
+                stderr,
+            } => (
+                watched(stdin, Interest::WRITABLE)?,
+                watched(stdout, Interest::READABLE)?,
+                Some(watched(stderr, Interest::READABLE)?),
+            ),
+        };
+        self.mux.open_input(number, Arc::clone(&stdin));
+        tokio::spawn(feeder::run(Arc::clone(&self.mux), number, stdin));
+        tokio::spawn(self.run(stdout, stderr));
+        Ok(())
+    }
+
+    async fn run(mut self, stdout: Arc<AsyncFd<OwnedFd>>, stderr: Option<Arc<AsyncFd<OwnedFd>>>) {
+        let number = Number::from(self.channel);
+        let (ended, program) = watch::channel(Program::Runs);
+        let output = {
+            let (mux, program) = (Arc::clone(&self.mux), program.clone());
+            pump::run(mux, number, Stream::Output, stdout, program)
+        };
+        let error = {
+            let mux = Arc::clone(&self.mux);
+            async move {
+                if let Some(stderr) = stderr {
+                    pump::run(mux, number, Stream::Error, stderr, program).await;
+                }
+            }
+        };
+        let handle = self.handle.clone();
+        let channel = self.channel;
+        let drained = async move {
+            tokio::join!(output, error);
+            // Both streams are at their end: nothing follows but the exit status. A channel that
+            // is closed already needs no end.
+            handle.eof(channel).await.unwrap_or(());
+        };
+        let mut session = self.session.clone();
+        let waited = async move {
+            let end = session.wait(Channel(number)).await;
+            ended.send_replace(Program::Ended);
+            end
+        };
+        let ((), end) = tokio::join!(drained, waited);
+        match end {
+            Ok(end) => self.report(end).await,
+            Err(error) => return self.mux.end(EngineEnd::Session(error.to_string())),
+        }
+        self.handle.close(self.channel).await.unwrap_or(());
+        drop(self.session.close(Channel(number)).await);
+    }
+
+    /// "exit-status" or "exit-signal" (RFC 4254 section 6.10).
+    async fn report(&self, end: ProgramEnd) {
+        let reported = match end {
+            ProgramEnd::Exited(status) => {
+                self.handle.exit_status_request(self.channel, status).await
+            }
+            ProgramEnd::Signaled {
+                signal,
+                core_dumped,
+            } => {
+                let (empty, language) = (String::new(), String::new());
+                self.handle
+                    .exit_signal_request(
+                        self.channel,
+                        russh_signal(signal),
+                        core_dumped,
+                        empty,
+                        language,
+                    )
+                    .await
+            }
+            ProgramEnd::Gone => Ok(()),
+        };
+        // The connection may have ended first; then nobody wants to know.
+        reported.unwrap_or(());
+    }
+}
+
+fn watched(descriptor: OwnedFd, interest: Interest) -> std::io::Result<Arc<AsyncFd<OwnedFd>>> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    Ok(Arc::new(rpc::reactor::watch(descriptor, interest)?))
+}
+
+fn russh_signal(signal: Signal) -> russh::Sig {
+    match signal {
+        Signal::Abrt => russh::Sig::ABRT,
+        Signal::Alrm => russh::Sig::ALRM,
+        Signal::Fpe => russh::Sig::FPE,
+        Signal::Hup => russh::Sig::HUP,
+        Signal::Ill => russh::Sig::ILL,
+        Signal::Int => russh::Sig::INT,
+        Signal::Kill => russh::Sig::KILL,
+        Signal::Pipe => russh::Sig::PIPE,
+        Signal::Quit => russh::Sig::QUIT,
+        Signal::Segv => russh::Sig::SEGV,
+        Signal::Term => russh::Sig::TERM,
+        Signal::Usr1 => russh::Sig::USR1,
+        Signal::Usr2 => russh::Sig::Custom("USR2".to_owned()),
+    }
+}

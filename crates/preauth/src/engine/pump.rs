@@ -1,0 +1,100 @@
+//! From a program's descriptor to the client.
+
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use super::mux::{Copied, Flow, Mux, Number, Stream};
+
+/// How long a silent descriptor is read on after the program has ended, while somebody else still
+/// holds its other side: a process substitution may have a last word, a background child that
+/// inherited the pipe must not hang the client.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// Does the program whose output this is still run?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// It may write more.
+    Runs,
+    /// What it wrote is in the descriptor.
+    Ended,
+}
+
+/// Runs until the descriptor ends, the program has ended and is drained, or the channel is closed.
+pub(super) async fn run(
+    mux: Arc<Mux>,
+    number: Number,
+    stream: Stream,
+    descriptor: Arc<AsyncFd<OwnedFd>>,
+    mut program: watch::Receiver<Program>,
+) {
+    let Some(changed) = mux.changes(number) else {
+        return;
+    };
+    loop {
+        let flow = loop {
+            // Registered before the check, so that no change in between is missed.
+            let (mut room, mut change) = (
+                std::pin::pin!(mux.room.notified()),
+                std::pin::pin!(changed.notified()),
+            );
+            room.as_mut().enable();
+            change.as_mut().enable();
+            if let Some(flow) = mux.copy_allowed(number) {
+                break flow;
+            }
+            tokio::select! {
+                () = room => {}
+                () = change => {}
+            }
+        };
+        if flow == Flow::Gone {
+            return;
+        }
+        let readable = readable(&descriptor, &mut program, async {
+            Mux::wait(&changed, || mux.changes(number).is_none().then_some(())).await;
+        });
+        let Some(mut ready) = readable.await else {
+            return;
+        };
+        loop {
+            match mux.copy(number, stream, descriptor.get_ref()) {
+                Copied::Some => {}
+                Copied::Nothing => {
+                    ready.clear_ready();
+                    break;
+                }
+                Copied::Held => {
+                    ready.retain_ready();
+                    break;
+                }
+                Copied::End => return,
+            }
+        }
+    }
+}
+
+/// Waits until the descriptor is readable; `None` when there is nothing to wait for.
+async fn readable<'a>(
+    descriptor: &'a AsyncFd<OwnedFd>,
+    program: &mut watch::Receiver<Program>,
+    gone: impl Future<Output = ()>,
+) -> Option<tokio::io::unix::AsyncFdReadyGuard<'a, OwnedFd>> {
+    let mut gone = std::pin::pin!(gone);
+    if *program.borrow_and_update() == Program::Runs {
+        tokio::select! {
+            ready = descriptor.readable() => return ready.ok(),
+            () = &mut gone => return None,
+            changed = program.changed() => drop(changed),
+        }
+    }
+    tokio::select! {
+        ready = descriptor.readable() => ready.ok(),
+        () = gone => None,
+        () = tokio::time::sleep(LINGER) => None,
+    }
+}

@@ -1,0 +1,304 @@
+//! What the client asks for, as typed calls to the session.
+//!
+//! russh has decoded the requests; every restriction is the session's to keep.
+
+use std::sync::Arc;
+
+use rpc::CallError;
+use rpc::lane::{FromSession, Lane, LaneError};
+use rpc::session::{
+    Channel as SessionChannel, Outcome, Program, PtyRequest, Session, Signal, WindowSize,
+};
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
+use thiserror::Error;
+
+use super::mux::{Mux, Number};
+use super::program::Running;
+
+/// Longest value of TERM that is passed on; the session's limit.
+const TERM_LIMIT: usize = 64;
+
+/// Why the engine stops.
+#[derive(Debug, Error)]
+pub(super) enum RequestError {
+    /// The client broke RFC 4254.
+    #[error(transparent)]
+    Protocol(#[from] russh::Error),
+    /// The session is gone.
+    #[error("session: {0}")]
+    Session(#[from] CallError),
+    /// The session did not send what it promised.
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    /// A descriptor of the session is of no use.
+    #[error("session: {0}")]
+    Descriptor(#[from] std::io::Error),
+}
+
+/// The handler of one connection.
+pub(super) struct Requests {
+    mux: Arc<Mux>,
+    session: Session,
+    lane: Lane,
+    max_sessions: u32,
+    open_sessions: u32,
+}
+
+impl Requests {
+    pub(super) fn new(mux: Arc<Mux>, session: Session, lane: Lane, max_sessions: u32) -> Self {
+        Self {
+            mux,
+            session,
+            lane,
+            max_sessions,
+            open_sessions: 0,
+        }
+    }
+
+    /// Starts the channel's program and connects it.
+    async fn start(
+        &mut self,
+        channel: ChannelId,
+        program: Program,
+        session: &mut russh::server::Session,
+    ) -> Result<(), RequestError> {
+        let number = SessionChannel(Number::from(channel));
+        match self.session.start_program(number, program).await? {
+            Outcome::Done => {
+                let FromSession::Descriptors {
+                    channel: named,
+                    descriptors,
+                } = self.lane.receive_from_session().await?;
+                if named != number {
+                    return Err(LaneError::Malformed("descriptors of another channel").into());
+                }
+                // The success goes out when this returns, before any data: the tasks that are
+                // started here run later.
+                session.channel_success(channel)?;
+                let running = Running {
+                    mux: Arc::clone(&self.mux),
+                    session: self.session.clone(),
+                    handle: session.handle(),
+                    channel,
+                };
+                running.start(descriptors)?;
+            }
+            Outcome::Refused => session.channel_failure(channel)?,
+        }
+        Ok(())
+    }
+}
+
+fn answer(
+    outcome: Outcome,
+    channel: ChannelId,
+    session: &mut russh::server::Session,
+) -> Result<(), RequestError> {
+    match outcome {
+        Outcome::Done => session.channel_success(channel)?,
+        Outcome::Refused => session.channel_failure(channel)?,
+    }
+    Ok(())
+}
+
+fn window_size(columns: u32, rows: u32, width_pixels: u32, height_pixels: u32) -> WindowSize {
+    // The kernel has 16 bits for each; OpenSSH's clients send what the kernel gave them.
+    let cut = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+    WindowSize {
+        columns: cut(columns),
+        rows: cut(rows),
+        width_pixels: cut(width_pixels),
+        height_pixels: cut(height_pixels),
+    }
+}
+
+impl Handler for Requests {
+    type Error = RequestError;
+
+    /// The link's own login: the client of the network was authenticated by the monitor before the
+    /// engine was started.
+    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        if self.open_sessions >= self.max_sessions {
+            reply.reject(ChannelOpenFailure::ConnectFailed).await;
+        } else {
+            self.open_sessions += 1;
+            reply.accept().await;
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        self.mux.end_input(channel.into());
+        Ok(())
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        self.open_sessions = self.open_sessions.saturating_sub(1);
+        self.session.close(SessionChannel(channel.into())).await?;
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        width_pixels: u32,
+        height_pixels: u32,
+        modes: &[(Pty, u32)],
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        if term.len() > TERM_LIMIT || !term.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return answer(Outcome::Refused, channel, session);
+        }
+        let request = PtyRequest {
+            term: term.to_owned(),
+            size: window_size(columns, rows, width_pixels, height_pixels),
+            modes: modes
+                .iter()
+                .map(|(mode, argument)| (opcode(*mode), *argument))
+                .collect(),
+        };
+        let outcome = self
+            .session
+            .allocate_pty(SessionChannel(channel.into()), request)
+            .await?;
+        answer(outcome, channel, session)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        // Limits of the border; longer ones or other characters cannot be variables (environ(7)).
+        let fits =
+            |text: &str| text.len() <= rpc::session::ENVIRONMENT_LIMIT && !text.contains('\0');
+        let outcome = if !name.is_empty() && !name.contains('=') && fits(name) && fits(value) {
+            self.session
+                .set_environment(SessionChannel(channel.into()), name, value)
+                .await?
+        } else {
+            Outcome::Refused
+        };
+        answer(outcome, channel, session)
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        self.start(channel, Program::Shell, session).await
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        if command.len() > rpc::session::COMMAND_LIMIT || command.contains(&0) {
+            return answer(Outcome::Refused, channel, session);
+        }
+        self.start(channel, Program::Command(command.to_vec()), session)
+            .await
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        if name.len() > TERM_LIMIT {
+            return answer(Outcome::Refused, channel, session);
+        }
+        self.start(channel, Program::Subsystem(name.to_owned()), session)
+            .await
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        columns: u32,
+        rows: u32,
+        width_pixels: u32,
+        height_pixels: u32,
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        let size = window_size(columns, rows, width_pixels, height_pixels);
+        let outcome = self
+            .session
+            .resize(SessionChannel(channel.into()), size)
+            .await?;
+        answer(outcome, channel, session)
+    }
+
+    async fn signal(
+        &mut self,
+        channel: ChannelId,
+        signal: russh::Sig,
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        let outcome = match session_signal(&signal) {
+            Some(signal) => {
+                self.session
+                    .signal(SessionChannel(channel.into()), signal)
+                    .await?
+            }
+            None => Outcome::Refused,
+        };
+        answer(outcome, channel, session)
+    }
+}
+
+/// The opcode of RFC 4254 section 8.
+fn opcode(mode: Pty) -> u8 {
+    #[expect(
+        clippy::as_conversions,
+        reason = "a fieldless enum of u8 has no other way to its number"
+    )]
+    let opcode = mode as u8;
+    opcode
+}
+
+fn session_signal(signal: &russh::Sig) -> Option<Signal> {
+    let name = match signal {
+        russh::Sig::ABRT => "ABRT",
+        russh::Sig::ALRM => "ALRM",
+        russh::Sig::FPE => "FPE",
+        russh::Sig::HUP => "HUP",
+        russh::Sig::ILL => "ILL",
+        russh::Sig::INT => "INT",
+        russh::Sig::KILL => "KILL",
+        russh::Sig::PIPE => "PIPE",
+        russh::Sig::QUIT => "QUIT",
+        russh::Sig::SEGV => "SEGV",
+        russh::Sig::TERM => "TERM",
+        russh::Sig::USR1 => "USR1",
+        russh::Sig::Custom(name) => name,
+    };
+    Signal::from_name(name)
+}

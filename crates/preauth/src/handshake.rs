@@ -1,0 +1,222 @@
+//! From the first byte to the login: one loop of read, handle, ask, write.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rpc::CallError;
+use rpc::lane::{Lane, LaneError, SessionGrant, ToWorker};
+use rpc::preauth::Monitor;
+use thiserror::Error;
+use transport::{Event, Settings, Transport};
+use wire::userauth::{AuthOutcome, UserName};
+
+use crate::client::ClientSocket;
+use transport::SystemRandom;
+
+/// Bytes that may wait unparsed: one packet before login and the start of the next
+/// (RFC 4253 section 6.1).
+const INPUT_LIMIT: usize = 64 * 1024;
+
+/// A connection whose user is logged in.
+pub struct LoggedIn {
+    /// Keys and counters of the connection.
+    pub transport: Transport,
+    /// Bytes that were read and not parsed yet.
+    pub input: Vec<u8>,
+    /// Who and what.
+    pub grant: SessionGrant,
+    /// Stream of `session.proto`.
+    pub session: std::os::fd::OwnedFd,
+    /// Lane of the session.
+    pub lane: std::os::fd::OwnedFd,
+}
+
+/// How a connection ended before login.
+#[derive(Debug, Error)]
+pub enum HandshakeEnd {
+    /// The client closed the connection.
+    #[error("closed")]
+    Closed,
+    /// The client sent SSH_MSG_DISCONNECT.
+    #[error("disconnect {reason}: {description}")]
+    Disconnected {
+        /// Reason code of RFC 4253 section 11.1.
+        reason: u32,
+        /// Sanitised text.
+        description: String,
+    },
+    /// The protocol was broken, or nothing in common was found.
+    #[error(transparent)]
+    Protocol(#[from] transport::Error),
+    /// The socket failed.
+    #[error("socket: {0}")]
+    Socket(#[from] io::Error),
+    /// The monitor went away or ended the connection.
+    #[error("monitor: {0}")]
+    Monitor(#[from] CallError),
+    /// The lane did not bring the session.
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    /// Too many failed attempts.
+    #[error("too many authentication failures")]
+    TooManyFailures,
+}
+
+/// A handshake that did not lead to a login: why, and who tried.
+pub struct Failed {
+    /// Why.
+    pub end: HandshakeEnd,
+    /// The user name of the requests, if there was one.
+    pub user: Option<UserName>,
+}
+
+/// Runs the connection up to its login.
+///
+/// # Errors
+/// How it ended otherwise; what had to be said to the client has been said.
+pub async fn run(
+    client: &ClientSocket,
+    settings: Arc<Settings>,
+    monitor: &mut Monitor,
+    lane: &Lane,
+) -> Result<LoggedIn, Failed> {
+    let transport =
+        Transport::new(settings, Box::new(SystemRandom::default())).map_err(|error| Failed {
+            end: error.into(),
+            user: None,
+        })?;
+    let mut handshake = Handshake {
+        client,
+        transport,
+        input: Vec::with_capacity(INPUT_LIMIT),
+        user: None,
+    };
+    match handshake.drive(monitor, lane).await {
+        Ok((grant, session, lane)) => {
+            let Handshake {
+                transport, input, ..
+            } = handshake;
+            Ok(LoggedIn {
+                transport,
+                input,
+                grant,
+                session,
+                lane,
+            })
+        }
+        Err(end) => {
+            // The transport has queued what there is to say to a client that may be gone.
+            drop(handshake.flush().await);
+            Err(Failed {
+                end,
+                user: handshake.user,
+            })
+        }
+    }
+}
+
+struct Handshake<'a> {
+    client: &'a ClientSocket,
+    transport: Transport,
+    input: Vec<u8>,
+    user: Option<UserName>,
+}
+
+type Grant = (SessionGrant, std::os::fd::OwnedFd, std::os::fd::OwnedFd);
+
+impl Handshake<'_> {
+    async fn drive(&mut self, monitor: &mut Monitor, lane: &Lane) -> Result<Grant, HandshakeEnd> {
+        loop {
+            self.flush().await?;
+            let step = self
+                .transport
+                .handle_input(Instant::now(), &mut self.input)?;
+            let (consumed, question) = match step.event {
+                None => (step.consumed, None),
+                Some(Event::SignExchange(values)) => (step.consumed, Some(Question::Sign(values))),
+                Some(Event::Authenticate(request)) => {
+                    (step.consumed, Some(Question::Authenticate(request)))
+                }
+                Some(Event::Disconnected {
+                    reason,
+                    description,
+                }) => {
+                    return Err(HandshakeEnd::Disconnected {
+                        reason,
+                        description,
+                    });
+                }
+                // Before login the transport has no such event.
+                Some(Event::Packet(_)) => (step.consumed, None),
+            };
+            self.input.drain(..consumed);
+            match question {
+                Some(Question::Sign(values)) => {
+                    let signature = monitor.sign_exchange(values).await?;
+                    self.transport.handle_signature(signature)?;
+                }
+                Some(Question::Authenticate(request)) => {
+                    self.user = Some(request.user.clone());
+                    let outcome = monitor.authenticate(request).await?;
+                    match &outcome {
+                        AuthOutcome::Accepted => {
+                            let grant = receive_grant(lane).await?;
+                            self.transport.handle_auth_outcome(outcome)?;
+                            return Ok(grant);
+                        }
+                        AuthOutcome::TooManyFailures => {
+                            self.transport.handle_auth_outcome(outcome)?;
+                            return Err(HandshakeEnd::TooManyFailures);
+                        }
+                        AuthOutcome::KeyAcceptable | AuthOutcome::Refused { .. } => {
+                            self.transport.handle_auth_outcome(outcome)?;
+                        }
+                    }
+                }
+                None if consumed == 0 => self.read().await?,
+                None => {}
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), HandshakeEnd> {
+        let start = self.input.len();
+        if start >= INPUT_LIMIT {
+            // The transport refuses a packet over its limit long before this.
+            return Err(HandshakeEnd::Closed);
+        }
+        self.input.resize(INPUT_LIMIT, 0);
+        self.client.acknowledge_quickly();
+        let space = self.input.get_mut(start..).unwrap_or_default();
+        let read = self.client.read(space).await;
+        self.input
+            .truncate(start + read.as_ref().copied().unwrap_or(0));
+        match read? {
+            0 => Err(HandshakeEnd::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.client.write_all(self.transport.poll_output()).await?;
+        let sent = self.transport.output_pending();
+        self.transport.output_sent(sent);
+        Ok(())
+    }
+}
+
+enum Question {
+    Sign(wire::exchange::ExchangeValues),
+    Authenticate(wire::userauth::AuthRequest),
+}
+
+/// The monitor has put the session's descriptors into the lane before it answered.
+async fn receive_grant(lane: &Lane) -> Result<Grant, LaneError> {
+    match lane.receive_to_worker().await? {
+        ToWorker::Session { grant, rpc, lane } => Ok((grant, rpc, lane)),
+        ToWorker::Welcome { .. } | ToWorker::Connection { .. } => {
+            Err(LaneError::Malformed("not the session of the login"))
+        }
+    }
+}
