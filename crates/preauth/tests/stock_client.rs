@@ -1,0 +1,370 @@
+//! The worker's driver and engine with a stock `ssh`, and a monitor and a session of the test's own
+//! on the other sides of the borders. No cage, no systemd: those have their own suites.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use aws_lc_rs::digest;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use preauth::client::ClientSocket;
+use preauth::engine::EngineEnd;
+use preauth::{engine, handshake};
+use rpc::Violation;
+use rpc::lane::{FromSession, Lane, ProgramDescriptors, SessionGrant, ToWorker};
+use rpc::preauth::{Monitor, MonitorFace};
+use rpc::session::{
+    Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
+};
+use transport::{HostKey, RekeyLimit, Settings};
+use wire::codec::Write as _;
+use wire::exchange::ExchangeValues;
+use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest};
+
+const VERSION: &str = "test_1.0";
+
+struct TestMonitor {
+    key: Ed25519KeyPair,
+    lane: Lane,
+}
+
+fn public_key(key: &Ed25519KeyPair) -> Vec<u8> {
+    let mut blob = Vec::new();
+    blob.put_string(b"ssh-ed25519");
+    blob.put_string(key.public_key().as_ref());
+    blob
+}
+
+impl MonitorFace for TestMonitor {
+    async fn sign_exchange(&self, values: ExchangeValues) -> Result<Vec<u8>, Violation> {
+        let identification = format!("SSH-2.0-{VERSION}");
+        let input = values.hash_input(identification.as_bytes(), &public_key(&self.key));
+        let hash = digest::digest(&digest::SHA256, &input);
+        let mut blob = Vec::new();
+        blob.put_string(b"ssh-ed25519");
+        blob.put_string(self.key.sign(hash.as_ref()).as_ref());
+        Ok(blob)
+    }
+
+    async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
+        let AuthMethod::PublicKey(key) = request.method else {
+            return Ok(AuthOutcome::Refused {
+                methods: vec!["publickey".to_owned()],
+                partial_success: false,
+            });
+        };
+        if key.signature.is_none() {
+            return Ok(AuthOutcome::KeyAcceptable);
+        }
+        let (worker_stream, session_stream) = rpc::lane::stream_pair().unwrap();
+        let (worker_lane, session_lane) = rpc::lane::pair().unwrap();
+        let session = TestSession {
+            lane: Lane::new(session_lane).unwrap(),
+            children: Arc::new(Mutex::new(HashMap::new())),
+        };
+        let stream = rpc::grpc::stream(session_stream).unwrap();
+        tokio::spawn(rpc::session::serve(stream, session));
+        let grant = SessionGrant {
+            user: request.user.to_string(),
+            max_sessions: 10,
+            client_alive_interval: 0,
+            client_alive_count_max: 3,
+        };
+        let message = ToWorker::Session {
+            grant,
+            rpc: worker_stream,
+            lane: worker_lane,
+        };
+        self.lane.send_to_worker(&message).await.unwrap();
+        Ok(AuthOutcome::Accepted)
+    }
+}
+
+struct TestSession {
+    lane: Lane,
+    children: Arc<Mutex<HashMap<Channel, std::process::Child>>>,
+}
+
+impl SessionFace for TestSession {
+    async fn set_environment(
+        &self,
+        _: Channel,
+        _: String,
+        _: String,
+    ) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn allocate_pty(&self, _: Channel, _: PtyRequest) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn start(&self, channel: Channel, program: Program) -> Result<Outcome, Violation> {
+        let Program::Command(line) = program else {
+            return Ok(Outcome::Refused);
+        };
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(String::from_utf8(line).unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let descriptors = ProgramDescriptors::Pipes {
+            stdin: OwnedFd::from(child.stdin.take().unwrap()),
+            stdout: OwnedFd::from(child.stdout.take().unwrap()),
+            stderr: OwnedFd::from(child.stderr.take().unwrap()),
+        };
+        self.children.lock().unwrap().insert(channel, child);
+        self.lane
+            .send_from_session(&FromSession::Descriptors {
+                channel,
+                descriptors,
+            })
+            .await
+            .unwrap();
+        Ok(Outcome::Done)
+    }
+
+    async fn resize(&self, _: Channel, _: WindowSize) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn signal(&self, _: Channel, _: Signal) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn send_break(&self, _: Channel) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn wait(&self, channel: Channel) -> Result<ProgramEnd, Violation> {
+        let Some(mut child) = self.children.lock().unwrap().remove(&channel) else {
+            return Ok(ProgramEnd::Gone);
+        };
+        let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
+            .await
+            .unwrap();
+        Ok(match status.code() {
+            Some(code) => ProgramEnd::Exited(code.try_into().unwrap()),
+            None => ProgramEnd::Signaled {
+                signal: Signal::Term,
+                core_dumped: false,
+            },
+        })
+    }
+
+    async fn close(&self, _: Channel) -> Result<Outcome, Violation> {
+        Ok(Outcome::Done)
+    }
+}
+
+fn settings(key: &Ed25519KeyPair, rekey_bytes: Option<u64>) -> Arc<Settings> {
+    Arc::new(Settings {
+        software_version: VERSION.to_owned(),
+        host_keys: vec![HostKey {
+            public_key: public_key(key),
+            algorithms: vec![SignatureAlgorithm::Ed25519],
+        }],
+        kex: KexAlgorithm::ALL.to_vec(),
+        ciphers: CipherAlgorithm::ALL.to_vec(),
+        macs: MacAlgorithm::ALL.to_vec(),
+        pubkey_algorithms: SignatureAlgorithm::ALL.to_vec(),
+        rekey: RekeyLimit {
+            bytes: rekey_bytes,
+            interval: None,
+        },
+    })
+}
+
+/// A server for one connection; its port, and the end of the connection.
+fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (tcp, _) = listener.accept().unwrap();
+        runtime.block_on(async {
+            let key = Ed25519KeyPair::from_seed_unchecked(&[3; 32]).unwrap();
+            let settings = settings(&key, rekey_bytes);
+            let (worker_stream, monitor_stream) = rpc::lane::stream_pair().unwrap();
+            let (worker_lane, monitor_lane) = rpc::lane::pair().unwrap();
+            let face = TestMonitor {
+                key,
+                lane: Lane::new(monitor_lane).unwrap(),
+            };
+            tokio::spawn(rpc::preauth::serve(
+                rpc::grpc::stream(monitor_stream).unwrap(),
+                face,
+            ));
+            let socket = ClientSocket::new(tcp.into()).unwrap();
+            let mut monitor = Monitor::start(rpc::grpc::stream(worker_stream).unwrap())
+                .await
+                .unwrap();
+            let lane = Lane::new(worker_lane).unwrap();
+            match handshake::run(&socket, settings, &mut monitor, &lane).await {
+                Ok(login) => engine::run(socket, login, monitor).await,
+                Err(failed) => panic!("handshake: {:?}", failed.end),
+            }
+        })
+    });
+    (port, server)
+}
+
+struct Ssh {
+    directory: PathBuf,
+    options: Vec<String>,
+}
+
+impl Ssh {
+    fn new(name: &str, options: &[&str]) -> Self {
+        let directory = std::env::temp_dir().join(format!("preauth-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let key = directory.join("key");
+        if !key.exists() {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(&key)
+                .status()
+                .unwrap();
+            assert!(made.success());
+        }
+        let options = options.iter().map(|option| format!("-o{option}")).collect();
+        Self { directory, options }
+    }
+
+    fn command(&self, port: u16, remote: &str) -> Command {
+        let mut command = Command::new("ssh");
+        command
+            .args([
+                "-F",
+                "none",
+                "-T",
+                "-oStrictHostKeyChecking=no",
+                "-oUserKnownHostsFile=/dev/null",
+            ])
+            .args([
+                "-oIdentitiesOnly=yes",
+                "-oLogLevel=ERROR",
+                "-oBatchMode=yes",
+            ])
+            .args(&self.options)
+            .arg("-i")
+            .arg(self.directory.join("key"))
+            .args(["-p", &port.to_string(), "alice@127.0.0.1", remote]);
+        command
+    }
+
+    fn run(&self, remote: &str, rekey_bytes: Option<u64>) -> Output {
+        let (port, server) = serve_one(rekey_bytes);
+        let output = self
+            .command(port, remote)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let end = server.join().unwrap();
+        assert!(
+            matches!(end, EngineEnd::Disconnected { .. } | EngineEnd::Closed),
+            "{end:?}"
+        );
+        output
+    }
+}
+
+impl Drop for Ssh {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.directory));
+    }
+}
+
+#[test]
+fn a_command_runs_and_its_status_and_streams_come_back() {
+    let ssh = Ssh::new("command", &[]);
+    let output = ssh.run("echo out; echo err >&2; exit 42", None);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "out\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "err\n");
+    assert_eq!(output.status.code(), Some(42));
+}
+
+#[test]
+fn every_cipher_and_key_exchange_carries_data_both_ways() {
+    for cipher in CipherAlgorithm::ALL {
+        for kex in ["curve25519-sha256", "curve25519-sha256@libssh.org"] {
+            let ssh = Ssh::new(
+                "ciphers",
+                &[
+                    &format!("Ciphers={}", cipher.name()),
+                    &format!("KexAlgorithms={kex}"),
+                ],
+            );
+            let output = ssh.run("head -c 3000000 /dev/zero | sha256sum", None);
+            assert!(output.status.success(), "{cipher:?} {kex}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn data_survives_rekeys_of_both_sides() {
+    for (client, server) in [
+        ("RekeyLimit=1M", None),
+        ("RekeyLimit=default", Some(1 << 20)),
+    ] {
+        let ssh = Ssh::new("rekey", &[client]);
+        let (port, worker) = serve_one(server);
+        // Down and up at the same time: cat returns what it gets.
+        let mut child = ssh
+            .command(port, "cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let data: Vec<u8> = (0..20_000_000u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        let sent = data.clone();
+        let writer = thread::spawn(move || std::io::Write::write_all(&mut input, &sent).unwrap());
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        assert!(output.status.success());
+        assert!(output.stdout == data, "data differs after rekey ({client})");
+        worker.join().unwrap();
+    }
+}
+
+#[test]
+fn a_program_that_ignores_its_input_does_not_hang_the_client() {
+    let ssh = Ssh::new("ignores", &[]);
+    let (port, worker) = serve_one(None);
+    let mut child = ssh
+        .command(port, "exec 0<&-; sleep 0.2; echo done")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // The client may stop reading its input when the channel closes: EPIPE is fine.
+    let writer = thread::spawn(move || std::io::Write::write_all(&mut input, &vec![0; 10_000_000]));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n");
+    drop(writer.join().unwrap());
+    worker.join().unwrap();
+}
+
+#[test]
+fn a_background_child_with_open_pipes_does_not_hang_the_client() {
+    let ssh = Ssh::new("background", &[]);
+    let start = std::time::Instant::now();
+    let output = ssh.run("sleep 20 & echo started", None);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "started\n");
+    assert!(start.elapsed() < std::time::Duration::from_secs(10));
+}
