@@ -1,1 +1,30 @@
-//! To be written.
+//! Who may log in, and with which key. Linked by the monitor only.
+//!
+//! ```text
+//!  lookup("alice")          ──▶ Account           NSS: name, ids, groups, home, shell
+//!  login_permitted(account) ──▶ PermittedAccount  shell, locked, root
+//!  find_key(account, blob)  ──▶ AuthorizedKey     authorized_keys, read as the user
+//! ```
+//!
+//! [`PermittedAccount`] and [`AuthorizedKey`] are proofs: each has one constructor, in the function that did the check. To
+//! review who may log in is to read these functions and their tests.
+//!
+//! What a user keeps in the home directory is read **with the user's own identity**, in a thread that takes it for
+//! this one purpose ([`identity`](mod@identity)), so that neither a link nor a mount makes root read what the user could
+//! not. All of it may block (LDAP, NFS, a FUSE file system that the user wrote), so it runs in threads that are abandoned
+//! at a deadline, and whose number is bounded ([`bounded`]).
+
+#![forbid(unsafe_code)]
+
+mod account;
+pub mod bounded;
+pub mod identity;
+mod keys;
+mod permission;
+mod printable;
+mod strict_modes;
+
+pub use account::{Account, LookupError, lookup, lookup_within};
+pub use keys::{AuthorizedKey, KeyRefusal, KeySearch, Verdict, find_key};
+pub use permission::{Denial, Method, Permission, PermittedAccount, Policy, login_permitted};
+pub use strict_modes::Kind;

@@ -1,0 +1,314 @@
+use super::*;
+use rustix::fs::{CWD, FileType, mknodat};
+use rustix::process::{getegid, geteuid};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIPbTgCAkSkFk8P3vOmrMC1q+cYOJJ6vEnJ6Vq3lyK1Ty";
+const OTHER: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const LONG: Duration = Duration::from_secs(30);
+
+fn blob() -> Vec<u8> {
+    match authorized_keys::parse(format!("ssh-ed25519 {KEY}").as_bytes()) {
+        Line::Key(entry) => entry.key_blob,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A home directory with `.ssh`, removed at the end. As root it belongs to an id that is not root's, so that every test
+/// also shows that the identity is switched.
+struct Home {
+    root: PathBuf,
+    account: Account,
+}
+
+impl Home {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("accounts-{}-{number}", std::process::id()));
+        // Each test has a user of its own: the threads of a user are counted.
+        let (uid, gid) = if geteuid().is_root() {
+            (3_000_000 + number, 3_000_000)
+        } else {
+            (geteuid().as_raw(), getegid().as_raw())
+        };
+        let home = root.join("home");
+        std::fs::create_dir_all(home.join(".ssh")).unwrap();
+        let account = Account {
+            name: "u".to_owned(),
+            uid,
+            gid,
+            groups: vec![gid],
+            home: home.clone(),
+            shell: PathBuf::from("/bin/sh"),
+        };
+        let this = Self { root, account };
+        for (path, mode) in [
+            (this.root.clone(), 0o755),
+            (home.clone(), 0o755),
+            (home.join(".ssh"), 0o700),
+        ] {
+            this.give(&path, mode);
+        }
+        this
+    }
+
+    fn give(&self, path: &Path, mode: u32) {
+        if geteuid().is_root() {
+            chown(path, Some(self.account.uid), Some(self.account.gid)).unwrap();
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.account.home.join(".ssh/authorized_keys")
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(self.keys(), text).unwrap();
+        self.give(&self.keys(), 0o600);
+    }
+
+    fn find(&self) -> KeySearch {
+        self.find_in(&[".ssh/authorized_keys"], YesNo::Yes)
+    }
+
+    fn find_in(&self, files: &[&str], strict_modes: YesNo) -> KeySearch {
+        let files: Vec<AuthorizedKeysFile> = files
+            .iter()
+            .map(|file| AuthorizedKeysFile::parse(file).unwrap())
+            .collect();
+        find_key(&self.account, &files, strict_modes, &blob(), LONG)
+    }
+
+    /// The only refusal of a search that did not find the key.
+    fn refusal(&self) -> String {
+        let search = self.find();
+        assert!(matches!(search.verdict, Verdict::NotFound), "{search:?}");
+        assert_eq!(search.refusals.len(), 1, "{search:?}");
+        search.refusals[0].to_string()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.root));
+    }
+}
+
+#[test]
+fn a_key_is_found_with_its_file_and_line() {
+    let home = Home::new();
+    home.write(&format!(
+        "# mine\nssh-ed25519 {OTHER} a\nssh-ed25519 {KEY} b\n"
+    ));
+    let search = home.find_in(&[".ssh/missing", ".ssh/authorized_keys"], YesNo::Yes);
+    let Verdict::Found(key) = search.verdict else {
+        panic!("{search:?}")
+    };
+    assert_eq!((key.file(), key.line()), (home.keys().as_path(), 3));
+    assert_eq!(key.account(), &home.account);
+    assert_eq!(key.key_blob(), blob());
+    assert!(search.refusals.is_empty());
+}
+
+#[test]
+fn another_key_or_no_file_is_not_found_without_a_remark() {
+    let home = Home::new();
+    let search = home.find();
+    assert!(matches!(search.verdict, Verdict::NotFound) && search.refusals.is_empty());
+    home.write(&format!(
+        "ssh-ed25519 {OTHER}\nno-pty ssh-ed25519 {OTHER}\n"
+    ));
+    let search = home.find();
+    assert!(matches!(search.verdict, Verdict::NotFound) && search.refusals.is_empty());
+}
+
+#[test]
+fn a_line_with_options_is_refused_and_not_taken_without_them() {
+    let home = Home::new();
+    home.write(&format!(
+        "command=\"/bin/false\",no-pty ssh-ed25519 {KEY}\n"
+    ));
+    let path = home.keys();
+    assert_eq!(
+        home.refusal(),
+        format!(
+            "{}:1: key refused because its options are not supported by this version: command,no-pty",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn a_malformed_line_is_reported_and_passed_over() {
+    let home = Home::new();
+    home.write(&format!("ssh-ed25519 ???\nssh-ed25519 {KEY}\n"));
+    let search = home.find();
+    assert!(
+        matches!(&search.verdict, Verdict::Found(key) if key.line() == 2),
+        "{search:?}"
+    );
+    assert!(
+        search.refusals[0]
+            .to_string()
+            .ends_with("authorized_keys:1: the key is not valid base64")
+    );
+}
+
+#[test]
+fn refusals_are_bounded() {
+    let home = Home::new();
+    home.write(&"x\n".repeat(10_000));
+    assert_eq!(home.find().refusals.len(), REFUSALS_LIMIT);
+}
+
+#[test]
+fn strict_modes_refuses_what_others_can_write() {
+    let home = Home::new();
+    let line = format!("ssh-ed25519 {KEY}\n");
+    let ssh = home.account.home.join(".ssh");
+    for (path, mode, restored, kind) in [
+        (home.keys(), 0o620, 0o600, "file"),
+        (home.keys(), 0o602, 0o600, "file"),
+        (ssh.clone(), 0o770, 0o700, "directory"),
+        (home.account.home.clone(), 0o757, 0o755, "directory"),
+    ] {
+        home.write(&line);
+        home.give(&path, mode);
+        let expected = format!(
+            "Authentication refused: bad ownership or modes for {kind} {}",
+            path.display()
+        );
+        assert_eq!(home.refusal(), expected);
+        let lax = home.find_in(&[".ssh/authorized_keys"], YesNo::No);
+        assert!(matches!(lax.verdict, Verdict::Found(_)), "{lax:?}");
+        home.give(&path, restored);
+        assert!(matches!(home.find().verdict, Verdict::Found(_)));
+    }
+    // What is above the home directory is not looked at.
+    home.give(&home.root, 0o777);
+    assert!(matches!(home.find().verdict, Verdict::Found(_)));
+}
+
+#[test]
+fn a_file_outside_of_the_home_directory_is_checked_up_to_the_root() {
+    let home = Home::new();
+    let file = home.root.join("keys");
+    std::fs::write(&file, format!("ssh-ed25519 {KEY}\n")).unwrap();
+    home.give(&file, 0o644);
+    home.give(&home.root, 0o775);
+    let search = home.find_in(&[file.to_str().unwrap()], YesNo::Yes);
+    assert!(matches!(search.verdict, Verdict::NotFound));
+    let expected = format!(
+        "Authentication refused: bad ownership or modes for directory {}",
+        home.root.display()
+    );
+    assert_eq!(search.refusals[0].to_string(), expected);
+}
+
+#[test]
+fn a_link_is_followed_and_its_target_checked() {
+    let home = Home::new();
+    let real = home.account.home.join("real");
+    std::fs::create_dir(&real).unwrap();
+    home.give(&real, 0o755);
+    let target = real.join("keys");
+    std::fs::write(&target, format!("ssh-ed25519 {KEY}\n")).unwrap();
+    home.give(&target, 0o600);
+    symlink(&target, home.keys()).unwrap();
+    assert!(matches!(home.find().verdict, Verdict::Found(_)));
+    home.give(&real, 0o777);
+    assert!(
+        home.refusal()
+            .ends_with(&format!("directory {}", real.display()))
+    );
+}
+
+#[test]
+fn a_fifo_does_not_block_and_a_directory_or_device_is_no_key_file() {
+    let home = Home::new();
+    mknodat(
+        CWD,
+        home.keys(),
+        FileType::Fifo,
+        Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    home.give(&home.keys(), 0o600);
+    assert!(home.refusal().ends_with("is not a regular file"));
+    std::fs::remove_file(home.keys()).unwrap();
+    std::fs::create_dir(home.keys()).unwrap();
+    home.give(&home.keys(), 0o700);
+    assert!(home.refusal().ends_with("is not a regular file"));
+    std::fs::remove_dir(home.keys()).unwrap();
+    symlink("/dev/zero", home.keys()).unwrap();
+    assert!(home.refusal().ends_with("is not a regular file"));
+}
+
+#[test]
+fn a_file_that_is_too_long_is_refused_whole() {
+    let home = Home::new();
+    home.write(&format!("ssh-ed25519 {KEY}\n#{}", " ".repeat(FILE_LIMIT)));
+    assert!(home.refusal().ends_with("is longer than 1048576 bytes"));
+}
+
+#[test]
+fn root_reads_nothing_that_the_user_could_not() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let home = Home::new();
+    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    chown(home.keys(), Some(0), Some(0)).unwrap();
+    assert!(home.refusal().ends_with("Permission denied (os error 13)"));
+    // And the same by a link to a file of root's.
+    std::fs::remove_file(home.keys()).unwrap();
+    symlink("/etc/shadow", home.keys()).unwrap();
+    assert!(home.refusal().ends_with("Permission denied (os error 13)"));
+    assert!(geteuid().is_root());
+}
+
+#[test]
+fn a_file_of_another_user_is_not_trusted_even_if_readable() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let home = Home::new();
+    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    home.give(&home.keys(), 0o644);
+    chown(home.keys(), Some(home.account.uid + 1_000_000), None).unwrap();
+    assert!(home.refusal().contains("bad ownership or modes for file"));
+    // Root's files are trusted: an administrator may keep them.
+    chown(home.keys(), Some(0), None).unwrap();
+    assert!(matches!(home.find().verdict, Verdict::Found(_)));
+}
+
+#[test]
+fn without_the_users_identity_nothing_is_read() {
+    let mut home = Home::new();
+    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    home.account.uid = if geteuid().is_root() {
+        u32::MAX
+    } else {
+        home.account.uid + 1
+    };
+    let search = home.find();
+    assert!(
+        matches!(search.verdict, Verdict::Unknown(NotDone::Failed)),
+        "{search:?}"
+    );
+    assert!(matches!(search.refusals[0], KeyRefusal::Identity(_)));
+}
+
+#[test]
+fn no_files_configured_finds_nothing() {
+    let home = Home::new();
+    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    assert!(matches!(
+        home.find_in(&[], YesNo::Yes).verdict,
+        Verdict::NotFound
+    ));
+}

@@ -1,0 +1,393 @@
+//! Whether an account may log in, whatever its credentials are.
+
+use crate::account::Account;
+use crate::printable::Printable;
+use config::sshd::{PermitRootLogin, SshdConfig, YesNo};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use thiserror::Error;
+
+/// Where passwords and their expiry are, shadow(5).
+const SHADOW: &str = "/etc/shadow";
+
+/// What a password field begins with if the account is locked, sshd(8).
+const LOCKED_PREFIXES: [&str; 2] = ["!", "*LK*"];
+
+/// What is configured about accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// PermitRootLogin.
+    pub permit_root_login: PermitRootLogin,
+    /// UsePAM. With yes, PAM judges locked and expired accounts, as in OpenSSH.
+    pub use_pam: YesNo,
+    /// `/etc/shadow`.
+    pub shadow: PathBuf,
+}
+
+impl Policy {
+    /// The policy of a configuration.
+    #[must_use]
+    pub fn of(config: &SshdConfig) -> Self {
+        Self {
+            permit_root_login: config.permit_root_login,
+            use_pam: config.use_pam,
+            shadow: PathBuf::from(SHADOW),
+        }
+    }
+}
+
+/// An authentication method, RFC 4252 and RFC 4256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// publickey
+    PublicKey,
+    /// password
+    Password,
+    /// keyboard-interactive
+    KeyboardInteractive,
+}
+
+/// What [`login_permitted`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// The account may log in by this method, if its credential is right.
+    Permitted(PermittedAccount),
+    /// It may not. The client must not learn this; the journal does.
+    Denied(Denial),
+}
+
+/// Proof that an account may log in by a method. Made by [`login_permitted`] only.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PermittedAccount {
+    account: Account,
+    method: Method,
+}
+
+impl PermittedAccount {
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The method it was permitted for.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.method
+    }
+}
+
+/// Why an account may not log in. `Display` is OpenSSH's wording, without the address.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Denial {
+    /// The shell is not there.
+    #[error(
+        "User {user} not allowed because shell {} does not exist",
+        Printable(shell)
+    )]
+    ShellMissing {
+        /// The account's name.
+        user: String,
+        /// Its shell.
+        shell: PathBuf,
+    },
+    /// The shell is no program.
+    #[error(
+        "User {user} not allowed because shell {} is not executable",
+        Printable(shell)
+    )]
+    ShellNotExecutable {
+        /// The account's name.
+        user: String,
+        /// Its shell.
+        shell: PathBuf,
+    },
+    /// The password field says so.
+    #[error("User {user} not allowed because account is locked")]
+    Locked {
+        /// The account's name.
+        user: String,
+    },
+    /// The day has passed that shadow(5) has for the account.
+    #[error("Account {user} has expired")]
+    Expired {
+        /// The account's name.
+        user: String,
+    },
+    /// It cannot be told whether the account is locked.
+    #[error(
+        "User {user} not allowed because {} cannot be read: {error}",
+        Printable(path)
+    )]
+    ShadowUnreadable {
+        /// The account's name.
+        user: String,
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        error: String,
+    },
+    /// PermitRootLogin. (OpenSSH's line goes on with `FROM address port port`.)
+    #[error("ROOT LOGIN REFUSED")]
+    Root,
+}
+
+/// Checks shell, lock, expiry and PermitRootLogin.
+///
+/// `/etc/nologin` and everything else that PAM's account modules know is theirs to judge, when the session is opened.
+#[must_use]
+pub fn login_permitted(account: &Account, policy: &Policy, method: Method) -> Permission {
+    let today = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() / 86_400);
+    match denial(account, policy, method, today) {
+        Some(denial) => Permission::Denied(denial),
+        None => Permission::Permitted(PermittedAccount {
+            account: account.clone(),
+            method,
+        }),
+    }
+}
+
+/// `today` in days since 1970, as shadow(5) counts.
+fn denial(account: &Account, policy: &Policy, method: Method, today: u64) -> Option<Denial> {
+    if policy.use_pam == YesNo::No
+        && let Some(denial) = locked_or_expired(account, &policy.shadow, today)
+    {
+        return Some(denial);
+    }
+    if let Some(denial) = unusable_shell(account) {
+        return Some(denial);
+    }
+    if account.uid == 0 && !root_permitted(policy.permit_root_login, method) {
+        return Some(Denial::Root);
+    }
+    None
+}
+
+fn root_permitted(policy: PermitRootLogin, method: Method) -> bool {
+    match policy {
+        PermitRootLogin::Yes => true,
+        PermitRootLogin::ProhibitPassword => match method {
+            Method::PublicKey => true,
+            Method::Password | Method::KeyboardInteractive => false,
+        },
+        // No key has a command of its own: lines with options are refused.
+        PermitRootLogin::ForcedCommandsOnly | PermitRootLogin::No => false,
+    }
+}
+
+fn unusable_shell(account: &Account) -> Option<Denial> {
+    let (user, shell) = (account.name.clone(), account.shell.clone());
+    match shell.metadata() {
+        Err(_) => Some(Denial::ShellMissing { user, shell }),
+        Ok(metadata) if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 => {
+            Some(Denial::ShellNotExecutable { user, shell })
+        }
+        Ok(_) => None,
+    }
+}
+
+fn locked_or_expired(account: &Account, shadow: &Path, today: u64) -> Option<Denial> {
+    let user = account.name.clone();
+    match shadow_line(shadow, &account.name) {
+        Err(error) => Some(Denial::ShadowUnreadable {
+            user,
+            path: shadow.to_owned(),
+            error: error.to_string(),
+        }),
+        // Accounts of a directory server have no line here; their state is the server's to judge.
+        Ok(None) => None,
+        Ok(Some(line)) => {
+            let mut fields = line.split(|byte| *byte == b':').skip(1);
+            let password = fields.next().unwrap_or_default();
+            if LOCKED_PREFIXES
+                .iter()
+                .any(|prefix| password.starts_with(prefix.as_bytes()))
+            {
+                return Some(Denial::Locked { user });
+            }
+            // Name and password are taken: the expiry is the eighth field, shadow(5).
+            let expiry = fields
+                .nth(5)
+                .and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok());
+            expiry
+                .is_some_and(|day| today > day)
+                .then_some(Denial::Expired { user })
+        }
+    }
+}
+
+/// The line of a user. It is bytes: nothing says that the other lines are text.
+fn shadow_line(shadow: &Path, user: &str) -> io::Result<Option<Vec<u8>>> {
+    for line in BufReader::new(File::open(shadow)?).split(b'\n') {
+        let line = line?;
+        if line
+            .strip_prefix(user.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&b':'))
+        {
+            return Ok(Some(line));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(uid: u32, shell: &str) -> Account {
+        Account {
+            name: "u".to_owned(),
+            uid,
+            gid: uid,
+            groups: vec![uid],
+            home: PathBuf::from("/"),
+            shell: PathBuf::from(shell),
+        }
+    }
+
+    fn policy(permit_root_login: PermitRootLogin) -> Policy {
+        Policy {
+            permit_root_login,
+            use_pam: YesNo::Yes,
+            shadow: PathBuf::from("/nonexistent"),
+        }
+    }
+
+    fn with_shadow(text: &str, today: u64) -> Option<Denial> {
+        let name = format!(
+            "accounts-shadow-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        let policy = Policy {
+            use_pam: YesNo::No,
+            shadow: path.clone(),
+            ..policy(PermitRootLogin::No)
+        };
+        let denial = denial(&account(1000, "/bin/sh"), &policy, Method::PublicKey, today);
+        std::fs::remove_file(path).unwrap();
+        denial
+    }
+
+    #[test]
+    fn an_ordinary_account_is_permitted() {
+        let account = account(1000, "/bin/sh");
+        let permission = login_permitted(&account, &policy(PermitRootLogin::No), Method::PublicKey);
+        let Permission::Permitted(permitted) = permission else {
+            panic!("{permission:?}")
+        };
+        assert_eq!(permitted.account(), &account);
+        assert_eq!(permitted.method(), Method::PublicKey);
+    }
+
+    #[test]
+    fn a_shell_that_cannot_run_refuses() {
+        for (shell, words) in [
+            (
+                "/nonexistent/shell",
+                "User u not allowed because shell /nonexistent/shell does not exist",
+            ),
+            (
+                "/etc/passwd",
+                "User u not allowed because shell /etc/passwd is not executable",
+            ),
+            (
+                "/bin",
+                "User u not allowed because shell /bin is not executable",
+            ),
+        ] {
+            let denial = denial(
+                &account(1000, shell),
+                &policy(PermitRootLogin::No),
+                Method::PublicKey,
+                0,
+            )
+            .unwrap();
+            assert_eq!(denial.to_string(), words);
+        }
+    }
+
+    #[test]
+    fn root_logs_in_as_configured() {
+        use Method::{KeyboardInteractive, Password, PublicKey};
+        use PermitRootLogin::{ForcedCommandsOnly, No, ProhibitPassword, Yes};
+        for (setting, permitted) in [
+            (Yes, [PublicKey, Password, KeyboardInteractive].as_slice()),
+            (ProhibitPassword, &[PublicKey]),
+            (ForcedCommandsOnly, &[]),
+            (No, &[]),
+        ] {
+            for method in [PublicKey, Password, KeyboardInteractive] {
+                let denied = denial(&account(0, "/bin/sh"), &policy(setting), method, 0)
+                    == Some(Denial::Root);
+                assert_eq!(
+                    denied,
+                    !permitted.contains(&method),
+                    "{setting:?} {method:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_locked_account_is_refused_unless_pam_judges() {
+        for field in ["!", "!$6$salt$hash", "!!", "*LK*"] {
+            let denial = with_shadow(
+                &format!("root:*:1::::::\nu:{field}:19000:0:99999:7:::\n"),
+                20_000,
+            );
+            assert_eq!(
+                denial,
+                Some(Denial::Locked {
+                    user: "u".to_owned()
+                }),
+                "{field}"
+            );
+        }
+        for field in ["*", "$6$salt$hash", ""] {
+            assert_eq!(
+                with_shadow(&format!("uu:!:\nu:{field}:19000:0:99999:7:::\n"), 20_000),
+                None,
+                "{field}"
+            );
+        }
+        let policy = Policy {
+            shadow: PathBuf::from("/nonexistent"),
+            ..policy(PermitRootLogin::No)
+        };
+        assert_eq!(
+            denial(&account(1000, "/bin/sh"), &policy, Method::PublicKey, 0),
+            None
+        );
+    }
+
+    #[test]
+    fn an_expired_account_is_refused_the_day_after() {
+        assert_eq!(with_shadow("u:*:19000:0:99999:7::20000:\n", 20_000), None);
+        let expired = Some(Denial::Expired {
+            user: "u".to_owned(),
+        });
+        assert_eq!(
+            with_shadow("u:*:19000:0:99999:7::20000:\n", 20_001),
+            expired
+        );
+    }
+
+    #[test]
+    fn a_shadow_file_that_cannot_be_read_refuses() {
+        let policy = Policy {
+            use_pam: YesNo::No,
+            ..policy(PermitRootLogin::Yes)
+        };
+        let denial = denial(&account(1000, "/bin/sh"), &policy, Method::PublicKey, 0);
+        assert!(matches!(denial, Some(Denial::ShadowUnreadable { .. })));
+    }
+}
