@@ -8,16 +8,21 @@
     reason = "a command line tool speaks on standard output"
 )]
 
+mod deb;
 mod machine;
+mod workspace;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use support::progress;
 
+use crate::deb::Profile;
+
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  deb [--dev]                 builds target/debian/sshd-privsep_VERSION_ARCH.deb
   machine up|exec|down|list   test machines, see `cargo xtask machine`
 ";
 
@@ -35,6 +40,8 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<()> {
     match words {
+        ["deb"] => show_deb(Profile::Release),
+        ["deb", "--dev"] => show_deb(Profile::Dev),
         ["machine", rest @ ..] => machine::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
@@ -42,4 +49,9 @@ fn run(words: &[&str]) -> Result<()> {
         }
         [command, ..] => bail!("unknown command {command:?}\n\n{HELP}"),
     }
+}
+
+fn show_deb(profile: Profile) -> Result<()> {
+    println!("{}", deb::build(profile)?.display());
+    Ok(())
 }

@@ -72,7 +72,7 @@ const MASKED_UNITS: &[&str] = &[
 ];
 
 /// Raise it when [`customise`] changes, so that cached trees of the old recipe are not used.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// How long making the tree may take. Twenty-five seconds is usual; a slow mirror is not an error yet.
 const DEADLINE: Duration = Duration::from_secs(900);
@@ -175,6 +175,8 @@ fn customise(tree: &Path) -> Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
+    // Neither is OpenSSH's server configuration of use: the machine gets our package's default, as where there is none.
+    fs::remove_file(ssh.join("sshd_config")).ok();
     // With its directory present the journal goes to disk, hence to the overlay, where it outlives the machine's PID 1.
     fs::create_dir_all(tree.join("var/log/journal"))?;
     let journald = tree.join("etc/systemd/journald.conf.d");

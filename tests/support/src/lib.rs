@@ -18,6 +18,7 @@
 //! - [`exec`]: commands inside, with deadlines
 //! - [`users`]: accounts with keys, and the stock client that uses them
 //! - [`product`]: our package, installed as a user would
+//! - [`units`]: what systemd-analyze thinks of our units
 //! - [`host`]: what the host must have
 //! - [`progress`]: lines that say what takes so long
 
@@ -31,6 +32,7 @@ mod process;
 pub mod product;
 pub mod progress;
 mod record;
+pub mod units;
 pub mod users;
 
 pub use exec::{Exec, Output, Running};
