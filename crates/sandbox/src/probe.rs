@@ -4,16 +4,22 @@
 //! never returns, so whoever asks for an attempt waits for one of three ends: an [`Outcome`], or death by SIGSYS.
 //! [`Attempt::expected`] says which of them a role must show.
 //!
+//! In a real worker the attempts are made by a test build (feature `cage-probe` of crate `preauth`), which calls
+//! [`reached`] in each phase of a connection; the environment says what to try where ([`PLAN_VARIABLE`]).
+//!
 //! Each attempt ends in the one system call that it is named for, through safe wrappers only. What has no safe wrapper
 //! (executable memory, io_uring, bpf) is tested on the compiled filter instead.
 
 mod paths;
+mod phase;
 mod processes;
 mod sockets;
 
 use std::io;
 
 use crate::Role;
+
+pub use phase::{PLAN_VARIABLE, Phase, reached};
 
 /// Something that a caged process may try.
 #[derive(Clone, Copy, Debug)]
