@@ -1,0 +1,214 @@
+//! User authentication as protocol: questions, answers, and what is never asked.
+
+use transport::{Error, Failure, Incompatibility, Misbehaviour, Phase, RekeyLimit};
+use wire::message::{Disconnect, DisconnectReason, UserauthFailure, UserauthPkOk, number};
+use wire::userauth::{AuthMethod, AuthOutcome};
+
+use crate::client::{Offer, data, service_request};
+use crate::pair::{Answers, Pair, asking, refused, request, signed};
+
+/// A pair in which the service runs and nobody was named.
+fn service_running() -> Pair {
+    let mut pair = Pair::with_offer(Offer::default());
+    pair.client.send(&service_request("ssh-userauth"));
+    pair.run();
+    pair.client.received.clear();
+    assert_eq!(pair.transport.phase(), Phase::Authentication);
+    pair
+}
+
+#[test]
+fn a_login_is_none_then_asking_then_signing() {
+    let mut pair = service_running();
+    pair.client.send(&request("alice", AuthMethod::None));
+    pair.run();
+    let failure = pair.client.received.pop_front().unwrap();
+    assert_eq!(
+        UserauthFailure::decode(&failure).unwrap().methods.as_str(),
+        "publickey"
+    );
+
+    pair.client.send(&request("alice", asking()));
+    pair.run();
+    let acceptable = pair.client.received.pop_front().unwrap();
+    let acceptable = UserauthPkOk::decode(&acceptable).unwrap();
+    assert_eq!(
+        (acceptable.algorithm, acceptable.key),
+        ("ssh-ed25519", &b"a key"[..])
+    );
+    assert_eq!(pair.transport.phase(), Phase::Authentication);
+
+    pair.client.send(&request("alice", signed()));
+    pair.run();
+    assert_eq!(
+        pair.client.received.pop_front().unwrap(),
+        [number::USERAUTH_SUCCESS]
+    );
+    assert_eq!(pair.transport.phase(), Phase::Connection);
+    assert_eq!(pair.questions.len(), 3);
+}
+
+#[test]
+fn no_input_is_taken_while_a_question_is_open() {
+    let mut pair = service_running();
+    pair.answers = Answers::SignOnly;
+    pair.client.send(&request("alice", signed()));
+    pair.client.send(&data(1, 10));
+    pair.run();
+    assert!(pair.transport.question_open());
+    assert!(pair.received.is_empty());
+    assert!(!pair.feed());
+
+    pair.transport
+        .handle_auth_outcome(AuthOutcome::Accepted)
+        .unwrap();
+    pair.run();
+    assert_eq!(pair.received, [data(1, 10)]);
+}
+
+#[test]
+fn no_input_is_taken_while_a_signature_is_missing() {
+    let mut pair = Pair::with_offer(Offer::default());
+    pair.answers = Answers::None;
+    pair.run();
+    let values = pair.unsigned.pop().unwrap();
+    pair.client.output.extend([0; 100]);
+    pair.run();
+    assert_eq!(pair.error, None);
+    assert_eq!(
+        pair.transport.handle_auth_outcome(AuthOutcome::Accepted),
+        Err(Failure::NoQuestion.into())
+    );
+    let signature = pair.sign(&values);
+    pair.transport.handle_signature(signature.clone()).unwrap();
+    assert_eq!(
+        pair.transport.handle_signature(signature),
+        Err(Failure::NoQuestion.into())
+    );
+}
+
+#[test]
+fn an_answer_that_does_not_fit_changes_nothing() {
+    let mut pair = service_running();
+    pair.answers = Answers::SignOnly;
+    pair.client.send(&request("alice", asking()));
+    pair.run();
+    // The client has proved nothing: this must not let it in.
+    let unfit = pair.transport.handle_auth_outcome(AuthOutcome::Accepted);
+    assert_eq!(unfit, Err(Failure::UnfitAnswer.into()));
+    assert!(pair.transport.question_open());
+    pair.transport.handle_auth_outcome(refused()).unwrap();
+    pair.run();
+    assert_eq!(pair.transport.phase(), Phase::Authentication);
+    assert_eq!(
+        pair.transport.handle_auth_outcome(AuthOutcome::Accepted),
+        Err(Failure::NoQuestion.into())
+    );
+}
+
+#[test]
+fn too_many_failures_end_the_connection() {
+    let mut pair = service_running();
+    pair.answers = Answers::SignOnly;
+    pair.client.send(&request("alice", signed()));
+    pair.run();
+    pair.transport
+        .handle_auth_outcome(AuthOutcome::TooManyFailures)
+        .unwrap();
+    assert_eq!(pair.transport.phase(), Phase::Closed);
+    pair.server_to_client();
+    let told = pair.client.received.pop_front().unwrap();
+    let told = Disconnect::decode(&told).unwrap();
+    assert_eq!(
+        told.reason,
+        DisconnectReason::NoMoreAuthMethodsAvailable.code()
+    );
+    assert_eq!(told.description, b"Too many authentication failures");
+}
+
+#[test]
+fn another_user_name_ends_the_connection() {
+    let mut pair = service_running();
+    pair.client.send(&request("alice", AuthMethod::None));
+    pair.client.send(&request("root", signed()));
+    assert_eq!(pair.expect_disconnect(), Misbehaviour::UserChanged.into());
+    assert_eq!(pair.questions.len(), 1);
+}
+
+#[test]
+fn a_user_name_that_cannot_exist_ends_the_connection() {
+    let mut pair = service_running();
+    let mut payload = request("alice", AuthMethod::None);
+    payload[7] = b'\n';
+    pair.client.send(&payload);
+    let error = pair.expect_disconnect();
+    assert_eq!(
+        error.disconnect_reason(),
+        Some(DisconnectReason::IllegalUserName)
+    );
+    assert!(pair.questions.is_empty());
+}
+
+#[test]
+fn another_service_is_not_available() {
+    let mut pair = Pair::with_offer(Offer::default());
+    pair.client.send(&service_request("ssh-connection"));
+    let error = pair.expect_disconnect();
+    assert!(
+        matches!(error, Error::Incompatible(Incompatibility::Service { .. })),
+        "{error}"
+    );
+}
+
+#[test]
+fn messages_of_the_connection_protocol_before_login_end_the_connection() {
+    for message in [80, 90, 94, 98, 127] {
+        let mut pair = service_running();
+        pair.client.send(&[message, 0, 0, 0, 0]);
+        let error = pair.expect_disconnect();
+        assert!(matches!(
+            error,
+            Error::Misbehaved(Misbehaviour::Unexpected { .. })
+        ));
+        assert!(pair.received.is_empty());
+    }
+}
+
+#[test]
+fn a_request_before_the_service_was_requested_ends_the_connection() {
+    let mut pair = Pair::with_offer(Offer::default());
+    pair.client.send(&request("alice", signed()));
+    pair.expect_disconnect();
+    assert!(pair.questions.is_empty());
+}
+
+#[test]
+fn a_second_service_request_ends_the_connection() {
+    let mut pair = service_running();
+    pair.client.send(&service_request("ssh-userauth"));
+    pair.expect_disconnect();
+}
+
+#[test]
+fn requests_after_login_are_ignored() {
+    let mut pair = Pair::logged_in(Offer::default(), RekeyLimit::default());
+    pair.client.received.clear();
+    pair.client.send(&request("root", signed()));
+    pair.client.send(&data(1, 1));
+    pair.run();
+    assert_eq!(pair.questions.len(), 1);
+    assert!(pair.client.received.is_empty());
+    assert_eq!(pair.received, [data(1, 1)]);
+}
+
+#[test]
+fn a_login_that_needs_too_much_traffic_ends_the_connection() {
+    let mut pair = service_running();
+    for _ in 0..1100 {
+        pair.client.send(&[number::IGNORE, 0, 0, 0, 0]);
+    }
+    assert_eq!(
+        pair.expect_disconnect(),
+        Misbehaviour::TooMuchBeforeLogin.into()
+    );
+}

@@ -1,0 +1,551 @@
+//! A small SSH client: it answers key exchanges by itself and leaves the rest to the test.
+
+use std::collections::VecDeque;
+
+use aws_lc_rs::aead::chacha20_poly1305_openssh as chacha;
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
+use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::{hmac, signature};
+use wire::codec::{Reader, Write};
+use wire::exchange::ExchangeValues;
+use wire::message::{KexEcdhInit, KexEcdhReply, KexInit, NameList, number};
+use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use zeroize::Zeroizing;
+
+pub(crate) const IDENTIFICATION: &str = "SSH-2.0-test_client";
+
+/// What the client offers.
+#[derive(Clone)]
+pub(crate) struct Offer {
+    pub(crate) kex: KexAlgorithm,
+    pub(crate) cipher: CipherAlgorithm,
+    /// Names around the real method: "before,{kex},after".
+    pub(crate) kex_before: &'static str,
+    pub(crate) kex_after: &'static str,
+    /// Sends this as a guess right behind its KEXINIT.
+    pub(crate) guess: Option<Vec<u8>>,
+}
+
+impl Offer {
+    /// One method, one cipher, strict key exchange and ext-info.
+    pub(crate) fn new(kex: KexAlgorithm, cipher: CipherAlgorithm) -> Self {
+        Self {
+            kex,
+            cipher,
+            kex_before: "",
+            kex_after: ",ext-info-c,kex-strict-c-v00@openssh.com",
+            guess: None,
+        }
+    }
+
+    fn is_strict(&self) -> bool {
+        self.kex_after.contains("kex-strict-c-v00@openssh.com")
+    }
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self::new(KexAlgorithm::Curve25519Sha256, CipherAlgorithm::Aes128Gcm)
+    }
+}
+
+/// Ephemeral private keys of one exchange.
+struct Ephemeral {
+    classical: EphemeralPrivateKey,
+    post_quantum: Option<DecapsulationKey>,
+    share: Vec<u8>,
+}
+
+enum Exchange {
+    Idle,
+    /// Our KEXINIT is out.
+    Requested {
+        kexinit: Vec<u8>,
+    },
+    /// Our share is out.
+    Shared {
+        kexinit: Vec<u8>,
+        server_kexinit: Vec<u8>,
+        ephemeral: Box<Ephemeral>,
+    },
+    /// Our NEWKEYS is out.
+    AwaitingNewKeys {
+        opening: Box<Key>,
+    },
+}
+
+pub(crate) struct Client {
+    pub(crate) offer: Offer,
+    /// Bytes for the server.
+    pub(crate) output: Vec<u8>,
+    input: Vec<u8>,
+    server_identification: Option<Vec<u8>>,
+    exchange: Exchange,
+    sealing: Key,
+    opening: Key,
+    pub(crate) sequence_out: u32,
+    sequence_in: u32,
+    pub(crate) session_identifier: Option<Vec<u8>>,
+    /// Payloads that are not part of a key exchange, with what was known of the exchange then.
+    pub(crate) received: VecDeque<Vec<u8>>,
+    /// What `send` holds back during a key exchange.
+    held: VecDeque<Vec<u8>>,
+    /// Number of completed exchanges.
+    pub(crate) exchanges: u32,
+    /// Message numbers as they arrived, key exchange included.
+    pub(crate) log: Vec<u8>,
+    /// Host key of the last exchange.
+    pub(crate) host_key: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn new(offer: Offer) -> Self {
+        let mut client = Self {
+            offer,
+            output: format!("{IDENTIFICATION}\r\n").into_bytes(),
+            input: Vec::new(),
+            server_identification: None,
+            exchange: Exchange::Idle,
+            sealing: Key::Clear,
+            opening: Key::Clear,
+            sequence_out: 0,
+            sequence_in: 0,
+            session_identifier: None,
+            received: VecDeque::new(),
+            held: VecDeque::new(),
+            exchanges: 0,
+            log: Vec::new(),
+            host_key: Vec::new(),
+        };
+        client.request_exchange();
+        client
+    }
+
+    /// A client that has sent nothing but its identification string, for tests that send the rest.
+    pub(crate) fn silent(offer: Offer) -> Self {
+        let mut client = Self::new(offer);
+        client.output.truncate(IDENTIFICATION.len() + 2);
+        client.sequence_out = 0;
+        client.exchange = Exchange::Idle;
+        client
+    }
+
+    /// Payload of our KEXINIT.
+    pub(crate) fn kexinit(&self) -> Vec<u8> {
+        let kex = format!(
+            "{}{}{}",
+            self.offer.kex_before,
+            self.offer.kex.name(),
+            self.offer.kex_after
+        );
+        let list = |names| NameList::new(names).unwrap();
+        let cipher = list(self.offer.cipher.name());
+        let mac = list(MacAlgorithm::HmacSha2_256Etm.name());
+        let mut out = Vec::new();
+        KexInit {
+            cookie: [0x5a; 16],
+            kex_algorithms: list(&kex),
+            server_host_key_algorithms: list(SignatureAlgorithm::Ed25519.name()),
+            encryption_algorithms_client_to_server: cipher,
+            encryption_algorithms_server_to_client: cipher,
+            mac_algorithms_client_to_server: mac,
+            mac_algorithms_server_to_client: mac,
+            compression_algorithms_client_to_server: list("none"),
+            compression_algorithms_server_to_client: list("none"),
+            languages_client_to_server: list(""),
+            languages_server_to_client: list(""),
+            first_kex_packet_follows: u8::from(self.offer.guess.is_some()),
+            reserved: 0,
+        }
+        .encode(&mut out);
+        out
+    }
+
+    /// Sends a KEXINIT unless an exchange is under way.
+    pub(crate) fn request_exchange(&mut self) {
+        if !matches!(self.exchange, Exchange::Idle) {
+            return;
+        }
+        let kexinit = self.kexinit();
+        self.send_now(&kexinit);
+        if let Some(guess) = self.offer.guess.clone() {
+            self.send_now(&guess);
+        }
+        self.exchange = Exchange::Requested { kexinit };
+    }
+
+    /// Sends a payload, after the key exchange if there is one.
+    pub(crate) fn send(&mut self, payload: &[u8]) {
+        match self.exchange {
+            Exchange::Idle | Exchange::AwaitingNewKeys { .. } if self.exchanges > 0 => {
+                self.send_now(payload);
+            }
+            _ => self.held.push_back(payload.to_vec()),
+        }
+    }
+
+    /// Seals a payload whatever the state is.
+    pub(crate) fn send_now(&mut self, payload: &[u8]) {
+        let block = self.sealing.block();
+        let covered = self.sealing.covered_header() + payload.len();
+        let padding = 4 + (covered + 4).next_multiple_of(block) - (covered + 4);
+        let length = u32::try_from(1 + payload.len() + padding).unwrap();
+        let mut packet = length.to_be_bytes().to_vec();
+        packet.push(u8::try_from(padding).unwrap());
+        packet.extend(payload);
+        packet.resize(packet.len() + padding, 0xee);
+        self.sealing.seal(self.sequence_out, &mut packet);
+        self.sequence_out = self.sequence_out.wrapping_add(1);
+        self.output.extend(packet);
+    }
+
+    /// Takes bytes from the server and acts on every complete packet.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        self.input.extend(bytes);
+        if self.server_identification.is_none() {
+            let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") else {
+                return;
+            };
+            self.server_identification = Some(self.input[..end].to_vec());
+            self.input.drain(..end + 2);
+        }
+        while let Some(payload) = self.next_packet() {
+            self.log.push(payload[0]);
+            self.handle(payload);
+        }
+    }
+
+    fn next_packet(&mut self) -> Option<Vec<u8>> {
+        let field: [u8; 4] = self.input.get(..4)?.try_into().unwrap();
+        let length = self.opening.length(self.sequence_in, field) as usize;
+        let total = 4 + length + self.opening.tag();
+        if self.input.len() < total {
+            return None;
+        }
+        let mut packet: Vec<u8> = self.input.drain(..total).collect();
+        self.opening.open(self.sequence_in, &mut packet);
+        self.sequence_in = self.sequence_in.wrapping_add(1);
+        let padding = usize::from(packet[4]);
+        Some(packet[5..4 + length - padding].to_vec())
+    }
+
+    fn handle(&mut self, payload: Vec<u8>) {
+        match payload[0] {
+            number::KEXINIT => {
+                self.request_exchange();
+                let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
+                let Exchange::Requested { kexinit } = exchange else {
+                    panic!("second KEXINIT")
+                };
+                let ephemeral = Box::new(Ephemeral::generate(self.offer.kex));
+                let mut init = Vec::new();
+                KexEcdhInit {
+                    client_share: &ephemeral.share,
+                }
+                .encode(&mut init);
+                // A right guess would have been this message already; tests send wrong ones only.
+                self.send_now(&init);
+                self.exchange = Exchange::Shared {
+                    kexinit,
+                    server_kexinit: payload,
+                    ephemeral,
+                };
+            }
+            number::KEX_ECDH_REPLY => self.handle_reply(&payload),
+            number::NEWKEYS => {
+                let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
+                let Exchange::AwaitingNewKeys { opening } = exchange else {
+                    panic!("unexpected NEWKEYS")
+                };
+                self.opening = *opening;
+                if self.offer.is_strict() {
+                    self.sequence_in = 0;
+                }
+                self.exchanges += 1;
+                while let Some(held) = self.held.pop_front() {
+                    self.send_now(&held);
+                }
+            }
+            _ => self.received.push_back(payload),
+        }
+    }
+
+    fn handle_reply(&mut self, payload: &[u8]) {
+        let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
+        let Exchange::Shared {
+            kexinit,
+            server_kexinit,
+            ephemeral,
+        } = exchange
+        else {
+            panic!("unexpected reply")
+        };
+        let reply = KexEcdhReply::decode(payload).unwrap();
+        let client_share = ephemeral.share.clone();
+        let values = ExchangeValues {
+            client_identification: IDENTIFICATION.as_bytes().to_vec(),
+            client_kexinit: kexinit,
+            server_kexinit,
+            kex: self.offer.kex,
+            host_key: SignatureAlgorithm::Ed25519,
+            client_share,
+            server_share: reply.server_share.to_vec(),
+            shared_secret: (*ephemeral).secret(reply.server_share),
+        };
+        let server_identification = self.server_identification.clone().unwrap();
+        let hash = digest(
+            &SHA256,
+            &values.hash_input(&server_identification, reply.host_key),
+        );
+        verify(reply.host_key, reply.signature, hash.as_ref());
+        self.host_key = reply.host_key.to_vec();
+
+        let session = self
+            .session_identifier
+            .get_or_insert_with(|| hash.as_ref().to_vec())
+            .clone();
+        let secret = values.encoded_secret();
+        let derive = |letter| derive(&secret, hash.as_ref(), letter, &session);
+        let opening = Key::new(self.offer.cipher, derive(b'B'), derive(b'D'), derive(b'F'));
+        let sealing = Key::new(self.offer.cipher, derive(b'A'), derive(b'C'), derive(b'E'));
+        self.send_now(&[number::NEWKEYS]);
+        self.sealing = sealing;
+        if self.offer.is_strict() {
+            self.sequence_out = 0;
+        }
+        self.exchange = Exchange::AwaitingNewKeys {
+            opening: Box::new(opening),
+        };
+    }
+}
+
+impl Ephemeral {
+    fn generate(kex: KexAlgorithm) -> Self {
+        let classical = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
+        let mut share = Vec::new();
+        let post_quantum = match kex {
+            KexAlgorithm::Mlkem768X25519Sha256 => {
+                let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
+                share.extend(
+                    key.encapsulation_key()
+                        .unwrap()
+                        .key_bytes()
+                        .unwrap()
+                        .as_ref(),
+                );
+                Some(key)
+            }
+            _ => None,
+        };
+        share.extend(classical.compute_public_key().unwrap().as_ref());
+        Self {
+            classical,
+            post_quantum,
+            share,
+        }
+    }
+
+    fn secret(self, server_share: &[u8]) -> Zeroizing<Vec<u8>> {
+        let (ciphertext, classical) = server_share.split_at(server_share.len() - 32);
+        let classical = UnparsedPublicKey::new(&X25519, classical);
+        let classical =
+            agree_ephemeral(self.classical, classical, (), |secret| Ok(secret.to_vec())).unwrap();
+        Zeroizing::new(match self.post_quantum {
+            None => classical,
+            Some(key) => {
+                let mut both = key
+                    .decapsulate(Ciphertext::from(ciphertext))
+                    .unwrap()
+                    .as_ref()
+                    .to_vec();
+                both.extend(classical);
+                digest(&SHA256, &both).as_ref().to_vec()
+            }
+        })
+    }
+}
+
+/// 64 bytes of key for a letter.
+fn derive(secret: &[u8], hash: &[u8], letter: u8, session: &[u8]) -> Vec<u8> {
+    let first = digest(&SHA256, &[secret, hash, &[letter], session].concat());
+    let second = digest(&SHA256, &[secret, hash, first.as_ref()].concat());
+    [first.as_ref(), second.as_ref()].concat()
+}
+
+fn verify(host_key: &[u8], blob: &[u8], hash: &[u8]) {
+    let mut key = Reader::new(host_key);
+    assert_eq!(key.string(100).unwrap(), b"ssh-ed25519");
+    let key = key.string(32).unwrap();
+    let mut blob = Reader::new(blob);
+    assert_eq!(blob.string(100).unwrap(), b"ssh-ed25519");
+    let blob = blob.string(64).unwrap();
+    signature::UnparsedPublicKey::new(&signature::ED25519, key)
+        .verify(hash, blob)
+        .unwrap();
+}
+
+/// Cipher and MAC of one direction, both ways.
+enum Key {
+    Clear,
+    Gcm {
+        key: Box<LessSafeKey>,
+        iv: [u8; 12],
+    },
+    Chacha {
+        sealing: chacha::SealingKey,
+        opening: chacha::OpeningKey,
+    },
+    CtrEtm {
+        cipher: Box<EncryptingKey>,
+        counter: u128,
+        mac: Box<hmac::Key>,
+    },
+}
+
+impl Key {
+    fn new(cipher: CipherAlgorithm, iv: Vec<u8>, key: Vec<u8>, mac: Vec<u8>) -> Self {
+        let gcm = |algorithm, length| Self::Gcm {
+            key: Box::new(LessSafeKey::new(
+                UnboundKey::new(algorithm, &key[..length]).unwrap(),
+            )),
+            iv: iv[..12].try_into().unwrap(),
+        };
+        match cipher {
+            CipherAlgorithm::Aes128Gcm => gcm(&AES_128_GCM, 16),
+            CipherAlgorithm::Aes256Gcm => gcm(&AES_256_GCM, 32),
+            CipherAlgorithm::Chacha20Poly1305 => {
+                let key: &[u8; 64] = key[..].try_into().unwrap();
+                Self::Chacha {
+                    sealing: chacha::SealingKey::new(key),
+                    opening: chacha::OpeningKey::new(key),
+                }
+            }
+            CipherAlgorithm::Aes256Ctr => Self::CtrEtm {
+                cipher: Box::new(
+                    EncryptingKey::ctr(UnboundCipherKey::new(&AES_256, &key[..32]).unwrap())
+                        .unwrap(),
+                ),
+                counter: u128::from_be_bytes(iv[..16].try_into().unwrap()),
+                mac: Box::new(hmac::Key::new(hmac::HMAC_SHA256, &mac[..32])),
+            },
+        }
+    }
+
+    fn block(&self) -> usize {
+        match self {
+            Self::Clear | Self::Chacha { .. } => 8,
+            Self::Gcm { .. } | Self::CtrEtm { .. } => 16,
+        }
+    }
+
+    /// Header bytes that padding counts.
+    fn covered_header(&self) -> usize {
+        match self {
+            Self::Clear => 5,
+            _ => 1,
+        }
+    }
+
+    fn tag(&self) -> usize {
+        match self {
+            Self::Clear => 0,
+            Self::Gcm { .. } | Self::Chacha { .. } => 16,
+            Self::CtrEtm { .. } => 32,
+        }
+    }
+
+    fn length(&self, sequence: u32, field: [u8; 4]) -> u32 {
+        match self {
+            Self::Chacha { opening, .. } => {
+                u32::from_be_bytes(opening.decrypt_packet_length(sequence, field))
+            }
+            _ => u32::from_be_bytes(field),
+        }
+    }
+
+    fn seal(&mut self, sequence: u32, packet: &mut Vec<u8>) {
+        match self {
+            Self::Clear => {}
+            Self::Gcm { key, iv } => {
+                let aad: [u8; 4] = packet[..4].try_into().unwrap();
+                let nonce = Nonce::assume_unique_for_key(*iv);
+                let tag = key
+                    .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut packet[4..])
+                    .unwrap();
+                packet.extend(tag.as_ref());
+                advance(iv);
+            }
+            Self::Chacha { sealing, .. } => {
+                let mut tag = [0; 16];
+                sealing.seal_in_place(sequence, packet, &mut tag);
+                packet.extend(tag);
+            }
+            Self::CtrEtm {
+                cipher,
+                counter,
+                mac,
+            } => {
+                key_stream(cipher, counter, &mut packet[4..]);
+                let covered = [&sequence.to_be_bytes(), packet.as_slice()].concat();
+                packet.extend(hmac::sign(mac, &covered).as_ref());
+            }
+        }
+    }
+
+    fn open(&mut self, sequence: u32, packet: &mut [u8]) {
+        match self {
+            Self::Clear => {}
+            Self::Gcm { key, iv } => {
+                let aad: [u8; 4] = packet[..4].try_into().unwrap();
+                let nonce = Nonce::assume_unique_for_key(*iv);
+                key.open_in_place(nonce, Aad::from(aad), &mut packet[4..])
+                    .unwrap();
+                advance(iv);
+            }
+            Self::Chacha { opening, .. } => {
+                let (body, tag) = packet.split_last_chunk_mut().unwrap();
+                opening.open_in_place(sequence, body, tag).unwrap();
+            }
+            Self::CtrEtm {
+                cipher,
+                counter,
+                mac,
+            } => {
+                let (body, tag) = packet.split_at_mut(packet.len() - 32);
+                let covered = [&sequence.to_be_bytes(), &*body].concat();
+                hmac::verify(mac, &covered, tag).unwrap();
+                key_stream(cipher, counter, &mut body[4..]);
+            }
+        }
+    }
+}
+
+fn advance(iv: &mut [u8; 12]) {
+    let counter = u64::from_be_bytes(iv[4..].try_into().unwrap()).wrapping_add(1);
+    iv[4..].copy_from_slice(&counter.to_be_bytes());
+}
+
+fn key_stream(cipher: &EncryptingKey, counter: &mut u128, body: &mut [u8]) {
+    let context = EncryptionContext::Iv128(counter.to_be_bytes().into());
+    cipher.less_safe_encrypt(body, context).unwrap();
+    *counter = counter.wrapping_add(body.len() as u128 / 16);
+}
+
+/// Payload of a service request.
+pub(crate) fn service_request(service: &str) -> Vec<u8> {
+    let mut out = vec![number::SERVICE_REQUEST];
+    out.put_string(service.as_bytes());
+    out
+}
+
+/// A message of the connection protocol that carries a number and `length` more bytes.
+pub(crate) fn data(index: u32, length: usize) -> Vec<u8> {
+    let mut out = vec![94];
+    out.put_uint32(index);
+    out.resize(out.len() + length, u8::try_from(index % 251).unwrap());
+    out
+}

@@ -1,0 +1,186 @@
+//! From the first byte to the login.
+
+use transport::{Phase, RekeyLimit, StrictKex};
+use wire::message::{ExtInfo, KexEcdhInit, number};
+use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm};
+
+use crate::client::{Client, IDENTIFICATION, Offer, data, service_request};
+use crate::pair::{Pair, Portions, request, signed};
+
+#[test]
+fn every_method_works_with_every_cipher() {
+    for kex in KexAlgorithm::ALL {
+        for cipher in CipherAlgorithm::ALL {
+            let mut pair = Pair::logged_in(Offer::new(*kex, *cipher), RekeyLimit::default());
+            let negotiated = pair.transport.negotiated().unwrap();
+            assert_eq!(negotiated.kex, *kex);
+            assert_eq!(negotiated.client_to_server.cipher, *cipher);
+            assert_eq!(negotiated.strict, StrictKex::On);
+            let mac =
+                (*cipher == CipherAlgorithm::Aes256Ctr).then_some(MacAlgorithm::HmacSha2_256Etm);
+            assert_eq!(negotiated.server_to_client.mac, mac);
+            assert_eq!(
+                pair.transport.session_identifier(),
+                pair.client.session_identifier.as_deref()
+            );
+            pair.client.received.clear();
+            for (index, length) in [0, 1, 3, 15, 16, 17, 1000, 32_768, 262_000]
+                .into_iter()
+                .enumerate()
+            {
+                let message = data(u32::try_from(index).unwrap(), length);
+                pair.client.send(&message);
+                pair.run();
+                assert_eq!(
+                    pair.received.pop(),
+                    Some(message.clone()),
+                    "{kex:?} {cipher:?}"
+                );
+                pair.transport.send_packet(&message).unwrap();
+                pair.run();
+                assert_eq!(
+                    pair.client.received.pop_front(),
+                    Some(message),
+                    "{kex:?} {cipher:?}"
+                );
+            }
+            assert_eq!(pair.error, None);
+        }
+    }
+}
+
+fn log_in(portions: Portions, cipher: CipherAlgorithm) -> Pair {
+    let mut pair = Pair::with_offer(Offer::new(KexAlgorithm::Curve25519Sha256, cipher));
+    pair.portions = portions;
+    pair.client.send(&service_request("ssh-userauth"));
+    pair.client.send(&request("alice", signed()));
+    pair.client.send(&data(1, 100));
+    pair.run();
+    assert_eq!(pair.error, None);
+    assert_eq!(pair.transport.phase(), Phase::Connection);
+    assert_eq!(pair.received, [data(1, 100)]);
+    pair
+}
+
+#[test]
+fn the_byte_stream_may_be_split_anywhere() {
+    for cipher in [
+        CipherAlgorithm::Chacha20Poly1305,
+        CipherAlgorithm::Aes256Ctr,
+    ] {
+        let length = log_in(Portions::All, cipher).delivered;
+        for border in 1..length {
+            log_in(Portions::SplitAt(border), cipher);
+        }
+    }
+}
+
+#[test]
+fn the_byte_stream_may_come_byte_by_byte() {
+    for cipher in CipherAlgorithm::ALL {
+        log_in(Portions::Single, *cipher);
+    }
+}
+
+#[test]
+fn our_line_and_offer_are_out_before_the_client_says_anything() {
+    let pair = Pair::with_offer(Offer::default());
+    let output = pair.transport.poll_output();
+    let line = b"SSH-2.0-test_server with comment\r\n";
+    assert!(output.starts_with(line));
+    assert_eq!(output[line.len() + 5], number::KEXINIT);
+    assert_eq!(pair.transport.phase(), Phase::Handshake);
+    assert_eq!(pair.transport.client_identification(), None);
+}
+
+#[test]
+fn the_clients_identification_is_known_from_its_line_on() {
+    let mut pair = Pair::new(Client::silent(Offer::default()), RekeyLimit::default());
+    pair.run();
+    assert_eq!(
+        pair.transport.client_identification(),
+        Some(IDENTIFICATION.as_bytes())
+    );
+}
+
+#[test]
+fn extensions_are_told_right_after_the_first_keys_to_those_who_ask() {
+    let mut pair = Pair::logged_in(Offer::default(), RekeyLimit::default());
+    let info = pair.client.received.pop_front().unwrap();
+    let info = ExtInfo::decode(&info).unwrap();
+    assert_eq!(
+        info.extensions,
+        [(&b"server-sig-algs"[..], &b"ssh-ed25519,rsa-sha2-512"[..])]
+    );
+    let after_keys = pair
+        .client
+        .log
+        .iter()
+        .skip_while(|message| **message != number::NEWKEYS);
+    assert_eq!(
+        after_keys.take(2).copied().collect::<Vec<_>>(),
+        [number::NEWKEYS, number::EXT_INFO]
+    );
+
+    let offer = Offer {
+        kex_after: ",kex-strict-c-v00@openssh.com",
+        ..Offer::default()
+    };
+    let pair = Pair::logged_in(offer, RekeyLimit::default());
+    assert!(!pair.client.log.contains(&number::EXT_INFO));
+}
+
+#[test]
+fn extensions_of_the_client_are_taken_right_after_its_first_keys() {
+    let mut pair = Pair::with_offer(Offer::default());
+    pair.client.send(&[number::EXT_INFO, 0, 0, 0, 0]);
+    pair.log_in();
+}
+
+#[test]
+fn a_client_without_strict_key_exchange_gets_in() {
+    let offer = Offer {
+        kex_after: ",ext-info-c",
+        ..Offer::default()
+    };
+    let pair = Pair::logged_in(offer, RekeyLimit::default());
+    assert_eq!(pair.transport.negotiated().unwrap().strict, StrictKex::Off);
+}
+
+#[test]
+fn a_packet_on_a_wrong_guess_is_skipped() {
+    let mut guess = Vec::new();
+    KexEcdhInit {
+        client_share: b"for a method that was not negotiated",
+    }
+    .encode(&mut guess);
+    for kex_before in ["ecdh-sha2-nistp256,", ""] {
+        for after in [",kex-strict-c-v00@openssh.com", ""] {
+            let offer = Offer {
+                kex_before,
+                kex_after: after,
+                guess: Some(guess.clone()),
+                ..Offer::default()
+            };
+            Pair::logged_in(offer, RekeyLimit::default());
+        }
+    }
+}
+
+#[test]
+fn a_right_guess_is_used() {
+    // The first method of both sides: the share that follows the KEXINIT counts.
+    let offer = Offer::new(
+        KexAlgorithm::Mlkem768X25519Sha256,
+        CipherAlgorithm::Chacha20Poly1305,
+    );
+    let mut pair = Pair::with_offer(Offer {
+        guess: Some(vec![30, 0, 0, 0, 0]),
+        ..offer
+    });
+    pair.run();
+    assert_eq!(
+        pair.error,
+        Some(transport::Misbehaviour::InvalidShare.into())
+    );
+}

@@ -1,0 +1,314 @@
+//! Transport and client, connected without a network, on a simulated clock; the pair itself plays
+//! the driver and the monitor.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use transport::{
+    Error, Event, HostKey, Phase, Random, RandomUnavailable, RekeyLimit, Settings, Transport,
+};
+use wire::codec::Write;
+use wire::exchange::ExchangeValues;
+use wire::message::{Disconnect, number};
+use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
+
+use crate::client::{Client, Offer, service_request};
+
+/// Repeatable "randomness".
+pub(crate) struct Counter(u8);
+
+impl Random for Counter {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomUnavailable> {
+        for byte in out {
+            self.0 = self.0.wrapping_mul(5).wrapping_add(17);
+            *byte = self.0;
+        }
+        Ok(())
+    }
+}
+
+/// In which portions the server gets the client's bytes.
+#[derive(Clone, Copy)]
+pub(crate) enum Portions {
+    All,
+    /// Two, with the border at this position of the stream.
+    SplitAt(usize),
+    Single,
+}
+
+/// Whether the pair answers a question by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// Signs; accepts signed requests, approves keys, refuses the rest.
+    Monitor,
+    /// The test answers authentication.
+    SignOnly,
+    /// The test answers everything.
+    None,
+}
+
+pub(crate) struct Pair {
+    pub(crate) transport: Transport,
+    pub(crate) client: Client,
+    pub(crate) now: Instant,
+    pub(crate) portions: Portions,
+    pub(crate) answers: Answers,
+    host_key: Ed25519KeyPair,
+    public_key: Vec<u8>,
+    /// Arrived at the server and not consumed.
+    arrived: Vec<u8>,
+    pub(crate) delivered: usize,
+    /// Connection protocol payloads at the server.
+    pub(crate) received: Vec<Vec<u8>>,
+    pub(crate) questions: Vec<AuthRequest>,
+    pub(crate) unsigned: Vec<ExchangeValues>,
+    pub(crate) disconnected: Option<(u32, String)>,
+    pub(crate) error: Option<Error>,
+}
+
+pub(crate) const SOFTWARE: &str = "test_server with comment";
+
+pub(crate) fn settings(public_key: &[u8], rekey: RekeyLimit) -> Settings {
+    Settings {
+        software_version: SOFTWARE.to_owned(),
+        host_keys: vec![HostKey {
+            public_key: public_key.to_vec(),
+            algorithms: vec![SignatureAlgorithm::Ed25519],
+        }],
+        kex: KexAlgorithm::ALL.to_vec(),
+        ciphers: CipherAlgorithm::ALL.to_vec(),
+        macs: MacAlgorithm::ALL.to_vec(),
+        pubkey_algorithms: vec![SignatureAlgorithm::Ed25519, SignatureAlgorithm::RsaSha2_512],
+        rekey,
+    }
+}
+
+impl Pair {
+    pub(crate) fn new(client: Client, rekey: RekeyLimit) -> Self {
+        let host_key = Ed25519KeyPair::generate().unwrap();
+        let mut public_key = Vec::new();
+        public_key.put_string(b"ssh-ed25519");
+        public_key.put_string(host_key.public_key().as_ref());
+        let settings = Arc::new(settings(&public_key, rekey));
+        #[expect(clippy::disallowed_methods, reason = "some instant to start from")]
+        let now = Instant::now();
+        Self {
+            transport: Transport::new(settings, Box::new(Counter(1))).unwrap(),
+            client,
+            now,
+            portions: Portions::All,
+            answers: Answers::Monitor,
+            host_key,
+            public_key,
+            arrived: Vec::new(),
+            delivered: 0,
+            received: Vec::new(),
+            questions: Vec::new(),
+            unsigned: Vec::new(),
+            disconnected: None,
+            error: None,
+        }
+    }
+
+    pub(crate) fn with_offer(offer: Offer) -> Self {
+        Self::new(Client::new(offer), RekeyLimit::default())
+    }
+
+    /// A pair in which alice has logged in.
+    pub(crate) fn logged_in(offer: Offer, rekey: RekeyLimit) -> Self {
+        let mut pair = Self::new(Client::new(offer), rekey);
+        pair.log_in();
+        pair
+    }
+
+    pub(crate) fn log_in(&mut self) {
+        self.client.send(&service_request("ssh-userauth"));
+        self.client.send(&request("alice", signed()));
+        self.run();
+        assert_eq!(self.error, None);
+        assert_eq!(self.transport.phase(), Phase::Connection);
+    }
+
+    /// Signs like the monitor: over a hash of its own.
+    pub(crate) fn sign(&self, values: &ExchangeValues) -> Vec<u8> {
+        let input = values.hash_input(format!("SSH-2.0-{SOFTWARE}").as_bytes(), &self.public_key);
+        let mut blob = Vec::new();
+        blob.put_string(b"ssh-ed25519");
+        blob.put_string(
+            self.host_key
+                .sign(digest(&SHA256, &input).as_ref())
+                .as_ref(),
+        );
+        blob
+    }
+
+    /// Goes on until neither side can.
+    pub(crate) fn run(&mut self) {
+        while self.transfer() {}
+    }
+
+    /// One round of both directions; whether anything moved.
+    pub(crate) fn transfer(&mut self) -> bool {
+        let to_server = self.client_to_server();
+        let to_client = self.server_to_client();
+        to_server || to_client
+    }
+
+    /// Server to client.
+    pub(crate) fn server_to_client(&mut self) -> bool {
+        let output = self.transport.poll_output().to_vec();
+        self.transport.output_sent(output.len());
+        assert_eq!(self.transport.output_pending(), 0);
+        // What follows a refused identification string is clear text and no packet.
+        if self
+            .error
+            .as_ref()
+            .is_none_or(|error| error.disconnect_reason().is_some())
+        {
+            self.client.receive(&output);
+        }
+        !output.is_empty()
+    }
+
+    /// Client to server, in portions.
+    pub(crate) fn client_to_server(&mut self) -> bool {
+        let available = self.client.output.len();
+        let count = match self.portions {
+            Portions::All => available,
+            Portions::Single => available.min(1),
+            Portions::SplitAt(border) if self.delivered < border => {
+                available.min(border - self.delivered)
+            }
+            Portions::SplitAt(_) => available,
+        };
+        self.arrived.extend(self.client.output.drain(..count));
+        self.delivered += count;
+        self.feed() || count > 0
+    }
+
+    /// Hands what has arrived to the transport, as a driver does.
+    pub(crate) fn feed(&mut self) -> bool {
+        let mut moved = false;
+        let mut arrived = std::mem::take(&mut self.arrived);
+        while self.error.is_none() && self.disconnected.is_none() {
+            let (consumed, event) = match self.transport.handle_input(self.now, &mut arrived) {
+                Ok(step) => (step.consumed, step.event),
+                Err(error) => {
+                    self.error = Some(error);
+                    break;
+                }
+            };
+            if consumed == 0 && event.is_none() {
+                break;
+            }
+            moved = true;
+            match event {
+                Some(Event::SignExchange(values)) => {
+                    assert!(self.transport.question_open());
+                    match self.answers {
+                        Answers::None => self.unsigned.push(values),
+                        Answers::Monitor | Answers::SignOnly => {
+                            let signature = self.sign(&values);
+                            self.transport.handle_signature(signature).unwrap();
+                        }
+                    }
+                }
+                Some(Event::Authenticate(request)) => {
+                    assert!(self.transport.question_open());
+                    if self.answers == Answers::Monitor {
+                        self.transport
+                            .handle_auth_outcome(outcome(&request))
+                            .unwrap();
+                    }
+                    self.questions.push(request);
+                }
+                Some(Event::Packet(payload)) => self.received.push(payload.to_vec()),
+                Some(Event::Disconnected {
+                    reason,
+                    description,
+                }) => {
+                    self.disconnected = Some((reason, description));
+                }
+                None => {}
+            }
+            arrived.drain(..consumed);
+        }
+        self.arrived = arrived;
+        moved
+    }
+
+    /// Advances the clock and calls the timeout if it is due.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        if self
+            .transport
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= self.now)
+        {
+            self.transport.handle_timeout(self.now).unwrap();
+        }
+    }
+
+    /// Runs, and expects the server to have ended the connection and told the reason.
+    pub(crate) fn expect_disconnect(&mut self) -> Error {
+        self.run();
+        let error = self.error.clone().expect("the server goes on");
+        assert_eq!(self.transport.phase(), Phase::Closed);
+        let last = self.client.received.pop_back().expect("nothing was told");
+        assert_eq!(last[0], number::DISCONNECT, "{last:?}");
+        let told = Disconnect::decode(&last).unwrap();
+        assert_eq!(
+            Some(told.reason),
+            error.disconnect_reason().map(|reason| reason.code())
+        );
+        error
+    }
+}
+
+/// A USERAUTH_REQUEST.
+pub(crate) fn request(user: &str, method: AuthMethod) -> Vec<u8> {
+    let mut out = Vec::new();
+    AuthRequest {
+        user: UserName::new(user).unwrap(),
+        service: "ssh-connection".to_owned(),
+        method,
+    }
+    .encode(&mut out);
+    out
+}
+
+fn public_key(signature: Option<Vec<u8>>) -> AuthMethod {
+    AuthMethod::PublicKey(PublicKeyRequest {
+        algorithm: "ssh-ed25519".to_owned(),
+        key: b"a key".to_vec(),
+        signature,
+    })
+}
+
+/// A request with a signature, which the pair's monitor believes.
+pub(crate) fn signed() -> AuthMethod {
+    public_key(Some(b"a signature".to_vec()))
+}
+
+/// A request that asks whether the key would do.
+pub(crate) fn asking() -> AuthMethod {
+    public_key(None)
+}
+
+pub(crate) fn refused() -> AuthOutcome {
+    AuthOutcome::Refused {
+        methods: vec!["publickey".to_owned()],
+        partial_success: false,
+    }
+}
+
+fn outcome(request: &AuthRequest) -> AuthOutcome {
+    match &request.method {
+        AuthMethod::PublicKey(key) if key.signature.is_some() => AuthOutcome::Accepted,
+        AuthMethod::PublicKey(_) => AuthOutcome::KeyAcceptable,
+        AuthMethod::None | AuthMethod::Unsupported(_) => refused(),
+    }
+}
