@@ -8,8 +8,12 @@
     reason = "a command line tool speaks on standard output"
 )]
 
+#[cfg(test)]
+mod borders;
 mod deb;
+mod demo;
 mod machine;
+mod suites;
 mod workspace;
 
 use std::process::ExitCode;
@@ -22,8 +26,12 @@ use crate::deb::Profile;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  deb [--dev]                 builds target/debian/sshd-privsep_VERSION_ARCH.deb
-  machine up|exec|down|list   test machines, see `cargo xtask machine`
+  run [--once] [--port N]             builds, installs on a throwaway machine, logs in, stays up until Ctrl-C
+  test [--only SUITE] [FILTER]        unit, e2e and security tests
+  deb [--dev]                         builds target/debian/sshd-privsep_VERSION_ARCH.deb
+  units                               systemd-analyze on the units, with thresholds
+  machine up|exec|down|list           test machines by hand
+  needs                               installs what these commands need from Debian
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +48,10 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<()> {
     match words {
+        ["run", rest @ ..] => demo::run(rest),
+        ["test", rest @ ..] => suites::run(rest),
+        ["units"] => suites::units(),
+        ["needs"] => demo::install_needs(),
         ["deb"] => show_deb(Profile::Release),
         ["deb", "--dev"] => show_deb(Profile::Dev),
         ["machine", rest @ ..] => machine::run(rest),

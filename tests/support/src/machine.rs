@@ -221,6 +221,11 @@ impl Machine {
         self.leader.pid
     }
 
+    /// Whether the machine's PID 1 is there.
+    pub fn is_alive(&self) -> bool {
+        self.leader.alive()
+    }
+
     /// The machine's directory on the host. Keys of its users are below it.
     pub fn directory(&self) -> &Path {
         &self.directory

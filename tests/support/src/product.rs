@@ -92,4 +92,21 @@ impl Machine {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+
+    /// The id of the connection that the newest line of the journal with one is about.
+    pub fn last_connection(&self) -> Result<Option<String>> {
+        const FIELD: &str = "\"SSHD_CONN\":\"";
+        let journal = self.journal(&[
+            "--reverse",
+            "--lines=500",
+            "--output=json",
+            "--output-fields=SSHD_CONN",
+        ])?;
+        let id = journal.lines().find_map(|line| {
+            let (_, value) = line.split_once(FIELD)?;
+            let (id, _) = value.split_once('"')?;
+            Some(id.to_owned())
+        });
+        Ok(id)
+    }
 }

@@ -1,0 +1,91 @@
+//! `cargo xtask test`: every test there is, in the order from quick to slow.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use support::host;
+use support::product::DEB_VARIABLE;
+use support::progress::Step;
+
+use crate::deb::{self, Profile};
+use crate::workspace::{cargo, run as run_command};
+
+const HELP: &str = "\
+cargo xtask test [--only unit|e2e|security] [FILTER]
+
+  unit       unit and property tests of all crates; need nothing but cargo
+  e2e        stock clients against the installed package on test machines; need root
+  security   what each caged process must not be able to do, attempted; need root
+
+FILTER is passed to cargo test: only tests whose name contains it run.
+";
+
+/// The packages whose tests need a machine, and with it the package under test.
+const ON_MACHINES: &[&str] = &["e2e", "security"];
+
+/// Runs `test` with the words after it.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let (only, filter) = match words {
+        ["--only", suite, rest @ ..] => (Some(*suite), rest),
+        rest => (None, rest),
+    };
+    let known = only.is_none_or(|only| only == "unit" || ON_MACHINES.contains(&only));
+    if !known || filter.len() > 1 || filter.iter().any(|word| word.starts_with('-')) {
+        bail!("{HELP}");
+    }
+    let chosen = |suite: &str| only.is_none_or(|only| only == suite);
+    let on_machines: Vec<_> = ON_MACHINES
+        .iter()
+        .copied()
+        .filter(|suite| chosen(suite))
+        .collect();
+
+    if !on_machines.is_empty() {
+        // Said now and not after ten minutes of other tests; and said, not skipped.
+        host::require_root()?;
+        host::ensure_packages(host::MACHINE_PACKAGES)?;
+    }
+    host::ensure_packages(deb::BUILD_PACKAGES)?;
+    if chosen("unit") {
+        unit(filter)?;
+    }
+    if !on_machines.is_empty() {
+        // The tests run what ships: optimised, stripped, installed by apt.
+        let deb = deb::build(Profile::Release)?;
+        support::base::ensure_tree()?;
+        for suite in on_machines {
+            on_machine(suite, &deb, filter)?;
+        }
+    }
+    Ok(())
+}
+
+fn unit(filter: &[&str]) -> Result<()> {
+    let step = Step::begin("unit and property tests");
+    let mut command = cargo(&["test", "--workspace", "--locked"])?;
+    for suite in ON_MACHINES {
+        command.args(["--exclude", suite]);
+    }
+    run_command(command.args(filter))?;
+    step.done();
+    Ok(())
+}
+
+fn on_machine(suite: &str, deb: &Path, filter: &[&str]) -> Result<()> {
+    let step = Step::begin(format!("{suite} tests"));
+    let mut command = cargo(&["test", "--locked", "--no-fail-fast", "-p", suite])?;
+    run_command(command.args(filter).env(DEB_VARIABLE, deb))?;
+    step.done();
+    Ok(())
+}
+
+/// `cargo xtask units`: systemd's opinion of the units, on a machine with the package.
+pub(crate) fn units() -> Result<()> {
+    let deb = deb::build(Profile::Dev)?;
+    let machine = support::Machine::builder("units").up()?;
+    machine.install_deb(&deb)?;
+    for exposure in machine.check_units()? {
+        println!("{exposure}");
+    }
+    machine.down()
+}
