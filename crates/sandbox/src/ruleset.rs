@@ -20,15 +20,31 @@ const WISHED: ABI = ABI::V9;
 /// Landlock is missing, or would not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesetError {
-    /// The kernel lacks what is required, or refuses the ruleset.
+    /// There is no landlock here, or only one older than required.
+    #[error(
+        "landlock is missing: it takes Linux 5.13 with landlock among the lsm= of its command line and, in a container, \
+         a manager that lets landlock_create_ruleset(2) through"
+    )]
+    Missing,
+    /// The kernel refuses the ruleset.
     #[error("landlock cannot be used: {0}")]
-    Refused(#[from] landlock::RulesetError),
+    Refused(landlock::RulesetError),
     /// The root directory cannot be opened for the rule that is to hold for it.
     #[error("landlock rule for the root directory: {0}")]
     Root(#[from] landlock::PathFdError),
     /// The kernel took the ruleset and enforces nothing of it.
     #[error("landlock is not enforced by this kernel")]
     NotEnforced,
+}
+
+impl From<landlock::RulesetError> for RulesetError {
+    fn from(error: landlock::RulesetError) -> Self {
+        match error {
+            // Only the rights that are required can fail this way; the others are best effort.
+            landlock::RulesetError::HandleAccesses(_) => Self::Missing,
+            other => Self::Refused(other),
+        }
+    }
 }
 
 /// Leaves only `files` reachable to this thread and those that it will start.

@@ -22,6 +22,7 @@ use rustix::net::{
 };
 use rustix::process::{Gid, Uid, geteuid};
 use sandbox::Sandboxed;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Descriptors as a worker gets them, opened while that is still possible.
@@ -111,6 +112,19 @@ pub(crate) fn live_as_monitor(_token: Sandboxed) -> anyhow::Result<()> {
 /// Tells the tester what went wrong, over the inherited standard error.
 pub(crate) fn complain(error: &anyhow::Error) {
     drop(writeln!(stderr(), "{error:#}"));
+}
+
+/// Makes this process one for which the kernel does not have the system call `number`.
+pub(crate) fn without(number: i64) -> anyhow::Result<()> {
+    let rules = [(number, Vec::new())].into_iter().collect();
+    let answer = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        answer,
+        std::env::consts::ARCH.try_into()?,
+    )?;
+    Ok(seccompiler::apply_filter(&BpfProgram::try_from(filter)?)?)
 }
 
 async fn traffic(
