@@ -1,1 +1,39 @@
-//! To be written.
+//! The process with the user's identity: it starts what the user asked for, and never sees an SSH packet.
+//!
+//! ```text
+//!  monitor ── lane: Start, once ──▶ ┌──────────────────────────────┐
+//!                                   │ session     as the user      │ second stage    program
+//!  worker ─── gRPC: typed calls ──▶ │ policy ─▶ environment        │  setsid, tty,
+//!         ◀── lane: descriptors ─── │        └▶ terminal ─▶ launch ├─ chdir, exec ─▶ shell
+//!                                   └──────────────────────────────┘                   │
+//!         ◀──────────────── bytes: pipes or pseudo-terminal ───────────────────────────┘
+//! ```
+//!
+//! * [`lane`] takes the socket to the monitor off stdin, so that no program ever inherits it.
+//! * [`Session`] answers the worker's calls (`proto/session.proto`). Each channel is prepared (environment, terminal),
+//!   then runs one program.
+//! * [`Policy`] is the one place that says no. It stands on this side of the border: a worker that was taken over gains a
+//!   restricted account nothing.
+//! * The bytes of a program go between it and the worker through descriptors that are sent to the worker; this process
+//!   never touches them, and has no buffer that could fill.
+//! * [`second_stage`] is what happens between fork and exec. std offers that place only to unsafe code; so this binary
+//!   starts itself again, does it there, and becomes the program.
+//!
+//! The session ends with the worker's stream: the connection is gone, terminals are hung up. It does not end with the
+//! monitor, which may restart at any time.
+#![forbid(unsafe_code)]
+
+mod environment;
+mod glob;
+pub mod lane;
+mod launch;
+mod modes;
+mod policy;
+mod process;
+pub mod second_stage;
+mod service;
+mod terminal;
+
+pub use environment::UnitEnvironment;
+pub use policy::Policy;
+pub use service::Session;

@@ -1,0 +1,408 @@
+//! The environment of programs, as sshd(8) describes it.
+//!
+//! From the weakest to the strongest: what the client sent and AcceptEnv lets through, what PAM and systemd gave this unit
+//! (less their own affairs), what the server says about the account and the connection.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use rpc::Endpoints;
+
+use crate::glob;
+
+/// Names that only the server sets. A client that could set them would choose what programs run, or would forge who the
+/// client is.
+const OURS: &[&str] = &[
+    "USER", "LOGNAME", "HOME", "PATH", "SHELL", "MAIL", "SSH_*", "SSHD_*",
+];
+
+/// What systemd tells a unit about itself, and what belongs to this process alone (systemd.exec(5), "Environment variables
+/// set or propagated by the service manager"). A program with NOTIFY_SOCKET, say, would report for this unit. Also what an
+/// earlier login may have left: those describe another connection.
+const NOT_INHERITED: &[&str] = &[
+    "CACHE_DIRECTORY",
+    "CONFIGURATION_DIRECTORY",
+    "CREDENTIALS_DIRECTORY",
+    "EXIT_CODE",
+    "EXIT_STATUS",
+    "FDSTORE",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_*",
+    "LOGS_DIRECTORY",
+    "LOG_NAMESPACE",
+    "MAINPID",
+    "MANAGERPID",
+    "MANAGERPIDFDID",
+    "MEMORY_PRESSURE_*",
+    "MONITOR_*",
+    "NOTIFY_SOCKET",
+    "PIDFILE",
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "RUNTIME_DIRECTORY",
+    "SERVICE_RESULT",
+    "SSHD_*",
+    "SSH_AUTH_INFO*",
+    "SSH_CLIENT",
+    "SSH_CONNECTION*",
+    "SSH_ORIGINAL_COMMAND",
+    "SSH_TTY",
+    "SSH_USER_AUTH",
+    "STATE_DIRECTORY",
+    "SYSTEMD_EXEC_PID",
+    "TERM",
+    "TRIGGER_*",
+    "WATCHDOG_*",
+];
+
+/// Names for which the client's accepted value is stronger than the unit's: systemd gives its own locale to each unit, so
+/// that `AcceptEnv LANG LC_*` would never have an effect.
+const CLIENTS_CHOICE: &[&str] = &["LANG", "LANGUAGE", "LC_*"];
+
+/// PATH as systemd compiles it in and gives it to each unit. Such a value says nothing about the account: nobody chose it.
+const SYSTEMD_PATHS: &[&str] = &[
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "/usr/local/bin:/usr/bin",
+];
+
+/// PATH of an account to which PAM gave none, as Debian builds sshd.
+const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/games";
+
+/// PATH of root to which PAM gave none.
+const SUPERUSER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Most variables of one channel, as in OpenSSH.
+const CLIENT_VARIABLES_LIMIT: usize = 128;
+
+/// Most bytes of names and values of one channel; execve(2) has room for two megabytes.
+const CLIENT_BYTES_LIMIT: usize = 128 * 1024;
+
+/// Whether the server keeps variables of this name for itself.
+pub(crate) fn is_ours(name: &str) -> bool {
+    listed(OURS, name)
+}
+
+fn listed(patterns: &[&str], name: &str) -> bool {
+    patterns.iter().any(|pattern| glob::matches(pattern, name))
+}
+
+/// What the client sent for one channel and the policy accepted.
+#[derive(Debug, Default)]
+pub(crate) struct ClientEnvironment {
+    variables: BTreeMap<String, String>,
+    bytes: usize,
+}
+
+/// The channel has as much environment as it may.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl ClientEnvironment {
+    /// Sets a variable; a later value replaces an earlier one.
+    pub(crate) fn set(&mut self, name: String, value: String) -> Result<(), Full> {
+        let replaced = self.variables.get(&name);
+        let freed = replaced.map_or(0, |old| name.len().saturating_add(old.len()));
+        let bytes = self
+            .bytes
+            .saturating_sub(freed)
+            .saturating_add(name.len())
+            .saturating_add(value.len());
+        let is_new = replaced.is_none();
+        if bytes > CLIENT_BYTES_LIMIT || (is_new && self.variables.len() >= CLIENT_VARIABLES_LIMIT)
+        {
+            return Err(Full);
+        }
+        self.bytes = bytes;
+        self.variables.insert(name, value);
+        Ok(())
+    }
+}
+
+/// What PAM modules and systemd put into the environment of this unit, without their own affairs.
+#[derive(Debug, Clone, Default)]
+pub struct UnitEnvironment(BTreeMap<OsString, OsString>);
+
+impl UnitEnvironment {
+    /// Reads the environment of this process.
+    pub fn of_this_process() -> Self {
+        std::env::vars_os().collect()
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for UnitEnvironment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        let inherited = |name: &OsString| {
+            !name
+                .to_str()
+                .is_some_and(|name| listed(NOT_INHERITED, name))
+        };
+        Self(
+            variables
+                .into_iter()
+                .filter(|(name, _)| inherited(name))
+                .collect(),
+        )
+    }
+}
+
+/// Whether an account is root's: it has another PATH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Superuser,
+    User,
+}
+
+/// Whose programs these are.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) user: String,
+    pub(crate) home: String,
+    pub(crate) shell: String,
+    pub(crate) rank: Rank,
+}
+
+/// The terminal as the environment tells of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TerminalNames<'a> {
+    /// Path of the device.
+    pub(crate) device: &'a str,
+    /// What kind of terminal the client has; empty if it did not say.
+    pub(crate) kind: &'a str,
+}
+
+/// The whole environment of one program.
+pub(crate) fn build(
+    client: &ClientEnvironment,
+    unit: &UnitEnvironment,
+    account: &Account,
+    endpoints: Endpoints,
+    terminal: Option<TerminalNames<'_>>,
+) -> BTreeMap<OsString, OsString> {
+    let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
+    for (name, value) in &client.variables {
+        all.insert(name.into(), value.into());
+    }
+    for (name, value) in &unit.0 {
+        let clients = name
+            .to_str()
+            .is_some_and(|name| listed(CLIENTS_CHOICE, name));
+        if !(clients && all.contains_key(name)) {
+            all.insert(name.clone(), value.clone());
+        }
+    }
+    if all
+        .get(OsStr::new("PATH"))
+        .is_none_or(|path| is_systemds(path))
+    {
+        let path = match account.rank {
+            Rank::Superuser => SUPERUSER_PATH,
+            Rank::User => USER_PATH,
+        };
+        all.insert("PATH".into(), path.into());
+    }
+    all.entry("MAIL".into())
+        .or_insert_with(|| Path::new("/var/mail").join(&account.user).into());
+
+    let mut set = |name: &str, value: String| all.insert(name.into(), value.into());
+    set("USER", account.user.clone());
+    set("LOGNAME", account.user.clone());
+    set("HOME", account.home.clone());
+    set("SHELL", account.shell.clone());
+    let Endpoints { peer, local } = endpoints;
+    set(
+        "SSH_CLIENT",
+        format!("{} {} {}", peer.ip(), peer.port(), local.port()),
+    );
+    set(
+        "SSH_CONNECTION",
+        format!(
+            "{} {} {} {}",
+            peer.ip(),
+            peer.port(),
+            local.ip(),
+            local.port()
+        ),
+    );
+    if let Some(TerminalNames { device, kind }) = terminal {
+        set("SSH_TTY", device.to_owned());
+        if !kind.is_empty() {
+            set("TERM", kind.to_owned());
+        }
+    }
+    all
+}
+
+fn is_systemds(path: &OsStr) -> bool {
+    SYSTEMD_PATHS.iter().any(|known| path == OsStr::new(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(variables: &[(&str, &str)]) -> UnitEnvironment {
+        variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    fn account(rank: Rank) -> Account {
+        Account {
+            user: "alice".into(),
+            home: "/home/alice".into(),
+            shell: "/bin/bash".into(),
+            rank,
+        }
+    }
+
+    fn built(
+        client: &[(&str, &str)],
+        unit_variables: &[(&str, &str)],
+        terminal: Option<TerminalNames<'_>>,
+    ) -> BTreeMap<String, String> {
+        let mut environment = ClientEnvironment::default();
+        for (name, value) in client {
+            environment.set((*name).into(), (*value).into()).unwrap();
+        }
+        let endpoints = Endpoints {
+            peer: "[2001:db8::1]:40000".parse().unwrap(),
+            local: "[2001:db8::2]:22".parse().unwrap(),
+        };
+        build(
+            &environment,
+            &unit(unit_variables),
+            &account(Rank::User),
+            endpoints,
+            terminal,
+        )
+        .into_iter()
+        .map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap()))
+        .collect()
+    }
+
+    #[test]
+    fn describes_account_and_connection() {
+        let expected: BTreeMap<String, String> = [
+            ("HOME", "/home/alice"),
+            ("LOGNAME", "alice"),
+            ("MAIL", "/var/mail/alice"),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/games"),
+            ("SHELL", "/bin/bash"),
+            ("SSH_CLIENT", "2001:db8::1 40000 22"),
+            ("SSH_CONNECTION", "2001:db8::1 40000 2001:db8::2 22"),
+            ("USER", "alice"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        assert_eq!(built(&[], &[], None), expected);
+    }
+
+    #[test]
+    fn tells_of_the_terminal_only_if_there_is_one() {
+        let names = TerminalNames {
+            device: "/dev/pts/7",
+            kind: "xterm-256color",
+        };
+        let with = built(&[], &[], Some(names));
+        assert_eq!(with["SSH_TTY"], "/dev/pts/7");
+        assert_eq!(with["TERM"], "xterm-256color");
+        let without = built(&[], &[("TERM", "linux"), ("SSH_TTY", "/dev/pts/1")], None);
+        assert!(!without.contains_key("SSH_TTY") && !without.contains_key("TERM"));
+    }
+
+    #[test]
+    fn keeps_what_pam_gave_and_drops_what_is_the_units_own() {
+        let environment = built(
+            &[],
+            &[
+                ("XDG_RUNTIME_DIR", "/run/user/1000"),
+                ("XDG_SESSION_ID", "12"),
+                ("MAIL", "/srv/mail/alice"),
+                ("PATH", "/opt/bin:/usr/bin"),
+                ("INVOCATION_ID", "x"),
+                ("JOURNAL_STREAM", "x"),
+                ("LISTEN_FDS", "x"),
+                ("MEMORY_PRESSURE_WATCH", "x"),
+                ("NOTIFY_SOCKET", "x"),
+                ("SSHD_PRIVSEP_RHOST", "x"),
+                ("SSH_CONNECTION", "forged"),
+                ("SSH_ORIGINAL_COMMAND", "forged"),
+                ("SYSTEMD_EXEC_PID", "x"),
+                ("WATCHDOG_USEC", "x"),
+            ],
+            None,
+        );
+        assert_eq!(environment["XDG_RUNTIME_DIR"], "/run/user/1000");
+        assert_eq!(environment["XDG_SESSION_ID"], "12");
+        assert_eq!(environment["MAIL"], "/srv/mail/alice");
+        assert_eq!(environment["PATH"], "/opt/bin:/usr/bin");
+        assert!(
+            !environment
+                .values()
+                .any(|value| value == "x" || value == "forged")
+        );
+    }
+
+    #[test]
+    fn systemds_own_path_is_not_the_accounts() {
+        for path in SYSTEMD_PATHS {
+            assert_eq!(built(&[], &[("PATH", path)], None)["PATH"], USER_PATH);
+        }
+    }
+
+    #[test]
+    fn root_finds_the_administrators_programs() {
+        let endpoints = Endpoints {
+            peer: ([192, 0, 2, 1], 1).into(),
+            local: ([192, 0, 2, 2], 22).into(),
+        };
+        let environment = build(
+            &ClientEnvironment::default(),
+            &UnitEnvironment::default(),
+            &account(Rank::Superuser),
+            endpoints,
+            None,
+        );
+        assert_eq!(environment[OsStr::new("PATH")], SUPERUSER_PATH);
+    }
+
+    #[test]
+    fn the_client_chooses_its_locale_but_nothing_else_that_the_unit_has() {
+        let environment = built(
+            &[
+                ("LANG", "de_DE.UTF-8"),
+                ("XDG_SESSION_ID", "1"),
+                ("EDITOR", "ed"),
+            ],
+            &[("LANG", "C.UTF-8"), ("XDG_SESSION_ID", "12")],
+            None,
+        );
+        assert_eq!(environment["LANG"], "de_DE.UTF-8");
+        assert_eq!(environment["XDG_SESSION_ID"], "12");
+        assert_eq!(environment["EDITOR"], "ed");
+    }
+
+    #[test]
+    fn the_client_cannot_fill_memory() {
+        let mut environment = ClientEnvironment::default();
+        for number in 0..CLIENT_VARIABLES_LIMIT {
+            environment
+                .set(format!("V{number}"), String::new())
+                .unwrap();
+        }
+        assert_eq!(environment.set("ONE_MORE".into(), String::new()), Err(Full));
+        environment.set("V0".into(), "again".into()).unwrap();
+
+        let mut environment = ClientEnvironment::default();
+        for _ in 0..100 {
+            environment
+                .set("A".into(), "x".repeat(CLIENT_BYTES_LIMIT - 1))
+                .unwrap();
+        }
+        assert_eq!(environment.set("B".into(), String::new()), Err(Full));
+    }
+}

@@ -1,0 +1,75 @@
+//! Patterns with `*` and `?`, as in sshd_config(5).
+
+/// Whether the whole of `text` matches `pattern`: `*` is any number of characters, `?` is one, all others are themselves.
+///
+/// Takes at most `pattern.len() * text.len()` steps: only the last `*` is ever tried again, since whatever an earlier one
+/// could take over the last one can take as well.
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut text) = (pattern.as_bytes(), text.as_bytes());
+    // The pattern after the last `*`, and where the text it has to match begins at the next try.
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        match (pattern, text) {
+            ([b'*', rest @ ..], _) => {
+                retry = Some((rest, text));
+                pattern = rest;
+            }
+            ([], []) => return true,
+            ([expected, after @ ..], [found, rest @ ..])
+                if *expected == b'?' || expected == found =>
+            {
+                (pattern, text) = (after, rest);
+            }
+            _ => {
+                let Some((after_star, [_, rest @ ..])) = retry else {
+                    return false;
+                };
+                retry = Some((after_star, rest));
+                (pattern, text) = (after_star, rest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn matches_the_whole_text() {
+        for (pattern, text) in [
+            ("LANG", "LANG"),
+            ("LC_*", "LC_ALL"),
+            ("LC_*", "LC_"),
+            ("*", ""),
+            ("**", "X"),
+            ("?", "X"),
+            ("*A?C*", "xxABxABCx"),
+            ("*ab", "aab"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_only_begins_alike() {
+        for (pattern, text) in [
+            ("LANG", "LANGUAGE"),
+            ("LANG", "LAN"),
+            ("LANG", "lang"),
+            ("LC_*", "XLC_ALL"),
+            ("?", ""),
+            ("?", "XX"),
+            ("", "X"),
+            ("*a?", "ba"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn many_stars_do_not_multiply() {
+        let (pattern, text) = ("a*".repeat(50) + "b", "a".repeat(10_000));
+        assert!(!matches(&pattern, &text));
+    }
+}

@@ -1,0 +1,165 @@
+//! What this account may do in this session. Every restriction is decided here.
+
+use rpc::lane::SessionStart;
+use rpc::session::Program;
+
+use crate::environment;
+use crate::glob;
+
+/// The decisions of the monitor about this session, ready to be asked.
+#[derive(Debug)]
+pub struct Policy {
+    accept_env: Vec<String>,
+    terminals: Permission,
+    subsystems: Vec<(String, String)>,
+    max_sessions: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Permission {
+    Granted,
+    Denied,
+}
+
+/// What the user's shell is given to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ShellInput {
+    /// Nothing: it is a login shell.
+    Login,
+    /// A command line, for `-c`.
+    CommandLine(Vec<u8>),
+}
+
+impl Policy {
+    /// The policy that the monitor sent.
+    pub fn new(start: &SessionStart) -> Self {
+        Self {
+            accept_env: start.accept_env.clone(),
+            terminals: if start.permit_tty {
+                Permission::Granted
+            } else {
+                Permission::Denied
+            },
+            subsystems: start.subsystems.clone(),
+            max_sessions: usize::try_from(start.max_sessions).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// MaxSessions: how many channels may be open at once.
+    pub(crate) fn max_sessions(&self) -> usize {
+        self.max_sessions
+    }
+
+    /// PermitTTY
+    pub(crate) fn permits_terminal(&self) -> bool {
+        self.terminals == Permission::Granted
+    }
+
+    /// AcceptEnv. Names that the server sets itself are never the client's, whatever the patterns say.
+    pub(crate) fn accepts_variable(&self, name: &str) -> bool {
+        !environment::is_ours(name)
+            && self
+                .accept_env
+                .iter()
+                .any(|pattern| glob::matches(pattern, name))
+    }
+
+    /// What runs when the client asks for `program`; none if it may not, or if there is no such subsystem.
+    pub(crate) fn shell_input(&self, program: Program) -> Option<ShellInput> {
+        match program {
+            Program::Shell => Some(ShellInput::Login),
+            Program::Command(line) => Some(ShellInput::CommandLine(line)),
+            Program::Subsystem(asked) => self
+                .subsystems
+                .iter()
+                .find(|(name, _)| *name == asked)
+                .map(|(_, line)| ShellInput::CommandLine(line.clone().into_bytes())),
+        }
+    }
+
+    /// Whether the client may send signals to `program`. As in OpenSSH not to a subsystem: which program that is was the
+    /// administrator's choice, and so is how it ends.
+    pub(crate) fn permits_signal(program: &Program) -> bool {
+        !matches!(program, Program::Subsystem(_))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use rpc::{ConnectionId, Endpoints};
+
+    pub(crate) fn start() -> SessionStart {
+        SessionStart {
+            id: ConnectionId::from_bytes([7; 8]),
+            endpoints: Endpoints {
+                peer: ([192, 0, 2, 1], 40_000).into(),
+                local: ([192, 0, 2, 2], 22).into(),
+            },
+            user: "alice".into(),
+            home: "/home/alice".into(),
+            shell: "/bin/bash".into(),
+            accept_env: vec!["LANG".into(), "LC_*".into()],
+            permit_tty: true,
+            subsystems: vec![("sftp".into(), "/usr/lib/sftp-server -e".into())],
+            max_sessions: 10,
+        }
+    }
+
+    #[test]
+    fn accepts_only_variables_that_match_accept_env() {
+        let policy = Policy::new(&start());
+        assert!(policy.accepts_variable("LANG"));
+        assert!(policy.accepts_variable("LC_TIME"));
+        assert!(!policy.accepts_variable("LANGUAGE"));
+        assert!(!policy.accepts_variable("LD_PRELOAD"));
+    }
+
+    #[test]
+    fn never_accepts_a_variable_of_ours() {
+        let policy = Policy::new(&SessionStart {
+            accept_env: vec!["*".into()],
+            ..start()
+        });
+        for name in [
+            "USER",
+            "LOGNAME",
+            "HOME",
+            "PATH",
+            "SHELL",
+            "MAIL",
+            "SSH_CONNECTION",
+            "SSH_TTY",
+            "SSH_AUTH_SOCK",
+        ] {
+            assert!(!policy.accepts_variable(name), "{name}");
+        }
+        assert!(policy.accepts_variable("EDITOR"));
+    }
+
+    #[test]
+    fn accepts_no_variable_by_default() {
+        let policy = Policy::new(&SessionStart {
+            accept_env: Vec::new(),
+            ..start()
+        });
+        assert!(!policy.accepts_variable("LANG"));
+    }
+
+    #[test]
+    fn finds_subsystems_by_their_whole_name() {
+        let policy = Policy::new(&start());
+        assert_eq!(
+            policy.shell_input(Program::Subsystem("sftp".into())),
+            Some(ShellInput::CommandLine(b"/usr/lib/sftp-server -e".to_vec()))
+        );
+        assert_eq!(policy.shell_input(Program::Subsystem("sft".into())), None);
+        assert_eq!(policy.shell_input(Program::Subsystem(String::new())), None);
+    }
+
+    #[test]
+    fn permits_no_signal_to_a_subsystem() {
+        assert!(Policy::permits_signal(&Program::Shell));
+        assert!(!Policy::permits_signal(&Program::Subsystem("sftp".into())));
+    }
+}

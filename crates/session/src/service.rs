@@ -1,0 +1,319 @@
+//! Answers to the worker: which channels there are and what each of them does.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rpc::lane::{FromSession, Lane, ProgramDescriptors, SessionStart};
+use rpc::session::{
+    Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
+};
+use rpc::{Endpoints, Violation};
+use tracing::{info, warn};
+
+use crate::environment::{self, Account, ClientEnvironment, Rank, UnitEnvironment};
+use crate::launch;
+use crate::policy::Policy;
+use crate::process::Process;
+use crate::terminal::{Pty, Terminal};
+
+/// How long a worker may leave a datagram with descriptors in its lane. It reads them in the loop in which it waits for the
+/// answer to its call.
+const LANE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A session of a user: what may be asked of it, and the programs that run in it. Clones are the same session.
+#[derive(Debug, Clone)]
+pub struct Session(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    policy: Policy,
+    account: Account,
+    endpoints: Endpoints,
+    unit: UnitEnvironment,
+    lane: Lane,
+    /// At most MaxSessions of them. Never locked across an await.
+    channels: Mutex<BTreeMap<Channel, State>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Prepared(Preparation),
+    Started(Started),
+}
+
+/// A channel that has no program yet.
+#[derive(Debug, Default)]
+struct Preparation {
+    environment: ClientEnvironment,
+    pty: Option<Pty>,
+}
+
+/// A channel whose program was started, and may have ended.
+#[derive(Debug)]
+struct Started {
+    asked: Program,
+    process: Arc<Process>,
+    terminal: Option<Terminal>,
+}
+
+impl Session {
+    /// A session as the monitor wants it, in this unit's environment, with a lane to its worker.
+    pub fn new(start: SessionStart, unit: UnitEnvironment, lane: Lane) -> Self {
+        let rank = if rustix::process::getuid().is_root() {
+            Rank::Superuser
+        } else {
+            Rank::User
+        };
+        Self(Arc::new(Inner {
+            policy: Policy::new(&start),
+            account: Account {
+                user: start.user,
+                home: start.home,
+                shell: start.shell,
+                rank,
+            },
+            endpoints: start.endpoints,
+            unit,
+            lane,
+            channels: Mutex::new(BTreeMap::new()),
+        }))
+    }
+
+    /// Ends what depends on the connection: all terminals are hung up. Programs without one lose their pipes with the
+    /// worker; programs that ignore SIGHUP live on.
+    pub fn hang_up(&self) {
+        let channels = std::mem::take(&mut *self.channels());
+        for (channel, state) in channels {
+            self.end(channel, state);
+        }
+    }
+
+    fn channels(&self) -> MutexGuard<'_, BTreeMap<Channel, State>> {
+        // A panic ends a release build; in a test the map is as good as before: each change of it is one call.
+        self.0
+            .channels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets `prepare` work on a channel without a program; the first request for a channel makes it known.
+    fn prepare(
+        &self,
+        channel: Channel,
+        prepare: impl FnOnce(&mut Preparation) -> Outcome,
+    ) -> Outcome {
+        let mut channels = self.channels();
+        let room = channels.len() < self.0.policy.max_sessions();
+        match channels.entry(channel) {
+            Entry::Vacant(vacant) if room => {
+                let mut preparation = Preparation::default();
+                let outcome = prepare(&mut preparation);
+                vacant.insert(State::Prepared(preparation));
+                outcome
+            }
+            Entry::Vacant(_) => Outcome::Refused,
+            Entry::Occupied(mut occupied) => match occupied.get_mut() {
+                State::Prepared(preparation) => prepare(preparation),
+                State::Started(_) => Outcome::Refused,
+            },
+        }
+    }
+
+    /// Starts the program of a channel; none if it is refused or fails.
+    fn launch(&self, channel: Channel, program: Program) -> Option<ProgramDescriptors> {
+        let input = self.0.policy.shell_input(program.clone())?;
+        let mut channels = self.channels();
+        let room = channels.len() < self.0.policy.max_sessions();
+        let state = match channels.entry(channel) {
+            Entry::Vacant(_) if !room => return None,
+            Entry::Vacant(vacant) => vacant.insert(State::Prepared(Preparation::default())),
+            Entry::Occupied(occupied) => occupied.into_mut(),
+        };
+        let State::Prepared(Preparation { environment, pty }) = state else {
+            return None;
+        };
+        let environment = environment::build(
+            environment,
+            &self.0.unit,
+            &self.0.account,
+            self.0.endpoints,
+            pty.as_ref().map(|pty| pty.terminal.names()),
+        );
+        let started = launch::start(&self.0.account, &input, &environment, pty.as_ref());
+        let (process, descriptors) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                warn!(channel = channel.0, "cannot start a program: {error}");
+                return None;
+            }
+        };
+        let started = Started {
+            asked: program,
+            process,
+            terminal: pty.take().map(|pty| pty.terminal),
+        };
+        self.report_start(channel, &started);
+        *state = State::Started(started);
+        Some(descriptors)
+    }
+
+    fn end(&self, channel: Channel, state: State) {
+        let State::Started(started) = state else {
+            return;
+        };
+        if started.terminal.is_some() {
+            // The kernel does the same for the foreground when the worker's copy of the master is closed too. What has
+            // ended already cannot be signalled and need not be.
+            started.process.signal(Signal::Hup).ok();
+        }
+        started.process.forget();
+        let peer = self.0.endpoints.peer;
+        info!(
+            "Close session: user {} from {} port {} id {}",
+            self.0.account.user,
+            peer.ip(),
+            peer.port(),
+            channel.0
+        );
+    }
+
+    fn report_start(&self, channel: Channel, started: &Started) {
+        let peer = self.0.endpoints.peer;
+        let (on, terminal) = match &started.terminal {
+            Some(terminal) => (" on ", terminal.short_name()),
+            None => ("", ""),
+        };
+        let what = match &started.asked {
+            Program::Shell => "shell".to_owned(),
+            Program::Command(_) => "command".to_owned(),
+            // It is one of the names in the configuration.
+            Program::Subsystem(name) => format!("subsystem '{name}'"),
+        };
+        info!(
+            "Starting session: {what}{on}{terminal} for {} from {} port {} id {}",
+            self.0.account.user,
+            peer.ip(),
+            peer.port(),
+            channel.0
+        );
+    }
+
+    /// Lets `act` work on the terminal of a channel, before or after its program was started.
+    fn on_terminal(
+        &self,
+        channel: Channel,
+        act: impl FnOnce(&Terminal) -> Result<(), rustix::io::Errno>,
+    ) -> Outcome {
+        let channels = self.channels();
+        let terminal = match channels.get(&channel) {
+            Some(State::Prepared(preparation)) => preparation.pty.as_ref().map(|pty| &pty.terminal),
+            Some(State::Started(started)) => started.terminal.as_ref(),
+            None => None,
+        };
+        match terminal.map(act) {
+            Some(Ok(())) => Outcome::Done,
+            Some(Err(_)) | None => Outcome::Refused,
+        }
+    }
+}
+
+impl SessionFace for Session {
+    async fn set_environment(
+        &self,
+        channel: Channel,
+        name: String,
+        value: String,
+    ) -> Result<Outcome, Violation> {
+        if !self.0.policy.accepts_variable(&name) {
+            return Ok(Outcome::Refused);
+        }
+        Ok(self.prepare(channel, |preparation| {
+            match preparation.environment.set(name, value) {
+                Ok(()) => Outcome::Done,
+                Err(environment::Full) => Outcome::Refused,
+            }
+        }))
+    }
+
+    async fn allocate_pty(
+        &self,
+        channel: Channel,
+        request: PtyRequest,
+    ) -> Result<Outcome, Violation> {
+        if !self.0.policy.permits_terminal() {
+            return Ok(Outcome::Refused);
+        }
+        Ok(self.prepare(channel, |preparation| {
+            if preparation.pty.is_some() {
+                return Outcome::Refused;
+            }
+            match Pty::open(&request) {
+                Ok(pty) => {
+                    preparation.pty = Some(pty);
+                    Outcome::Done
+                }
+                Err(error) => {
+                    warn!(channel = channel.0, "cannot open a terminal: {error}");
+                    Outcome::Refused
+                }
+            }
+        }))
+    }
+
+    async fn start(&self, channel: Channel, program: Program) -> Result<Outcome, Violation> {
+        let Some(descriptors) = self.launch(channel, program) else {
+            return Ok(Outcome::Refused);
+        };
+        let message = FromSession::Descriptors {
+            channel,
+            descriptors,
+        };
+        let sent = tokio::time::timeout(LANE_DEADLINE, self.0.lane.send_from_session(&message));
+        match sent.await {
+            Ok(Ok(())) => Ok(Outcome::Done),
+            // A worker without its lane has no use for a program: the connection ends, and this program with it.
+            Ok(Err(error)) => Err(Violation::new(format!("lane of the worker: {error}"))),
+            Err(_elapsed) => Err(Violation::new("worker does not read its lane")),
+        }
+    }
+
+    async fn resize(&self, channel: Channel, size: WindowSize) -> Result<Outcome, Violation> {
+        Ok(self.on_terminal(channel, |terminal| terminal.resize(size)))
+    }
+
+    async fn signal(&self, channel: Channel, signal: Signal) -> Result<Outcome, Violation> {
+        let channels = self.channels();
+        let Some(State::Started(started)) = channels.get(&channel) else {
+            return Ok(Outcome::Refused);
+        };
+        if !Policy::permits_signal(&started.asked) {
+            return Ok(Outcome::Refused);
+        }
+        Ok(match started.process.signal(signal) {
+            Ok(()) => Outcome::Done,
+            Err(_) => Outcome::Refused,
+        })
+    }
+
+    async fn send_break(&self, channel: Channel) -> Result<Outcome, Violation> {
+        Ok(self.on_terminal(channel, Terminal::send_break))
+    }
+
+    async fn wait(&self, channel: Channel) -> Result<ProgramEnd, Violation> {
+        let process = match self.channels().get(&channel) {
+            Some(State::Started(started)) => Arc::clone(&started.process),
+            Some(State::Prepared(_)) | None => return Ok(ProgramEnd::Gone),
+        };
+        Ok(process.ended().await)
+    }
+
+    async fn close(&self, channel: Channel) -> Result<Outcome, Violation> {
+        let removed = self.channels().remove(&channel);
+        if let Some(state) = removed {
+            self.end(channel, state);
+        }
+        Ok(Outcome::Done)
+    }
+}
