@@ -28,10 +28,10 @@ pub enum FilterError {
     #[error("no system call filter can be made for {}", std::env::consts::ARCH)]
     Architecture,
     /// The table is wrong or too long.
-    #[error("system call table cannot be compiled: {0}")]
+    #[error("system call table cannot be compiled")]
     Compile(#[from] seccompiler::BackendError),
     /// The kernel did not take the program.
-    #[error("kernel refuses the system call filter: {0}")]
+    #[error("kernel refuses the system call filter")]
     Install(#[from] seccompiler::Error),
 }
 

@@ -17,8 +17,8 @@ use crate::status::{Status, StatusError};
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
     /// A system call of the construction failed.
-    #[error("{0}: {1}")]
-    Call(&'static str, Errno),
+    #[error("{0} failed")]
+    Call(&'static str, #[source] Errno),
     /// The role must not run as root.
     #[error("runs with root's user or group id, which this role must never have")]
     Root,

@@ -27,10 +27,10 @@ pub enum RulesetError {
     )]
     Missing,
     /// The kernel refuses the ruleset.
-    #[error("landlock cannot be used: {0}")]
-    Refused(landlock::RulesetError),
+    #[error("landlock cannot be used")]
+    Refused(#[source] landlock::RulesetError),
     /// The root directory cannot be opened for the rule that is to hold for it.
-    #[error("landlock rule for the root directory: {0}")]
+    #[error("landlock rule for the root directory")]
     Root(#[from] landlock::PathFdError),
     /// The kernel took the ruleset and enforces nothing of it.
     #[error("landlock is not enforced by this kernel")]

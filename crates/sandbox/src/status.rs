@@ -8,7 +8,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// `/proc` is not mounted or not readable.
-    #[error("/proc/self/status cannot be read: {0}")]
+    #[error("/proc/self/status cannot be read")]
     Read(#[from] io::Error),
     /// A line is missing or has an unexpected form.
     #[error("/proc/self/status has no usable line {0}")]
