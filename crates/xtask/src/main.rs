@@ -8,6 +8,7 @@
     reason = "a command line tool speaks on standard output"
 )]
 
+mod bench;
 #[cfg(test)]
 mod borders;
 mod deb;
@@ -26,6 +27,7 @@ use crate::deb::Profile;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  bench                               login and transfer beside OpenSSH, see `cargo xtask bench --help`
   run [--once] [--port N]             builds, installs on a throwaway machine, logs in, stays up until Ctrl-C
   test [--only SUITE] [FILTER]        unit, e2e and security tests
   deb [--dev]                         builds target/debian/sshd-privsep_VERSION_ARCH.deb
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
 
 fn run(words: &[&str]) -> Result<()> {
     match words {
+        ["bench", rest @ ..] => bench::run(rest),
         ["run", rest @ ..] => demo::run(rest),
         ["test", rest @ ..] => suites::run(rest),
         ["units"] => suites::units(),

@@ -1,0 +1,117 @@
+"""Runs `ssh` against each server in turn and prints what each run took.
+
+It runs inside the test machine, but in a cgroup of the host's: what the machine's own cgroup uses is the servers' side,
+with everything that a login sets in motion there (systemd, logind, D-Bus, the journal, the user's own processes).
+
+    driver.py --server NAME=PORT ... --logins N --kex NAME --transfers N --bytes N --cipher NAME ... -- SSH...
+
+SSH is the client's command line up to the port. Each line of output is one run, fields separated by tabs:
+
+    work  algorithm  server  wall_seconds  server_cpu_seconds  client_cpu_seconds
+
+and the last line is `done`.
+"""
+
+import argparse
+import os
+import sys
+import time
+
+# The machine is at rest when it uses less than this in one look: 0.5 ms of CPU in 0.2 s, for a login's 50 ms.
+LOOK = 0.2
+AT_REST = 0.0005
+
+
+def server_cpu():
+    """CPU seconds of all that the machine ever ran: to us it is the root of the hierarchy."""
+    with open("/sys/fs/cgroup/cpu.stat") as stat:
+        return int(stat.readline().removeprefix("usage_usec ")) / 1e6
+
+
+def rest():
+    """Waits until the machine is at rest and returns its CPU seconds.
+
+    What a login leaves behind (the end of its session, the worker that takes the used one's place) is thereby charged
+    to it, and does not slow the next one, which may be another server's.
+    """
+    before = server_cpu()
+    for _ in range(50):
+        time.sleep(LOOK)
+        now = server_cpu()
+        if now - before < AT_REST:
+            return now
+        before = now
+    sys.exit("the machine does not come to rest")
+
+
+def run(command, feed_bytes):
+    """Runs the client; returns wall and client CPU seconds. Its standard input is that many zeros."""
+    actions = [(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+    feeder = None
+    if feed_bytes:
+        reading, writing = os.pipe()
+        feed = ["head", "-c", str(feed_bytes), "/dev/zero"]
+        to_pipe = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+        began = time.monotonic()
+        feeder = os.posix_spawnp("head", feed, os.environ, file_actions=to_pipe)
+        os.close(writing)
+        actions.append((os.POSIX_SPAWN_DUP2, reading, 0))
+    else:
+        actions.append((os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0))
+        began = time.monotonic()
+    client = os.posix_spawnp(command[0], command, os.environ, file_actions=actions)
+    _, status, usage = os.wait4(client, 0)
+    wall = time.monotonic() - began
+    if feeder is not None:
+        os.close(reading)
+        os.waitpid(feeder, 0)
+    if status != 0:
+        sys.exit(f"{' '.join(command)}: wait status {status}")
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def sample(work, algorithm, server, command, feed_bytes=0, report=True):
+    before = rest()
+    wall, client = run(command, feed_bytes)
+    used = rest() - before
+    if report:
+        print(work, algorithm, server, f"{wall:.6f}", f"{used:.6f}", f"{client:.6f}", sep="\t", flush=True)
+
+
+def in_turn(servers, rounds):
+    """Each server once a round, the first one last in every other round: nobody always profits from the other's run."""
+    for number in range(rounds):
+        yield from servers if number % 2 == 0 else reversed(servers)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", action="append", required=True)
+    parser.add_argument("--logins", type=int, default=0)
+    parser.add_argument("--kex")
+    parser.add_argument("--transfers", type=int, default=0)
+    parser.add_argument("--bytes", type=int, default=0)
+    parser.add_argument("--cipher", action="append", default=[])
+    parser.add_argument("ssh", nargs="+")
+    plan = parser.parse_args()
+    servers = [tuple(server.split("=")) for server in plan.server]
+
+    def ssh(port, *words):
+        host = plan.ssh[-1]
+        return [*plan.ssh[:-1], "-p", port, "-o", f"KexAlgorithms={plan.kex}", *words[:-1], host, words[-1]]
+
+    for name, port in in_turn(servers, 3):
+        sample("login", plan.kex, name, ssh(port, "true"), report=False)
+    for name, port in in_turn(servers, plan.logins):
+        sample("login", plan.kex, name, ssh(port, "true"))
+    for cipher in plan.cipher:
+        options = ["-c", cipher, "-o", "MACs=hmac-sha2-256-etm@openssh.com"]
+        for name, port in in_turn(servers, plan.transfers):
+            # The login around a transfer, to be subtracted from it.
+            sample("empty", cipher, name, ssh(port, *options, "head -c 0 /dev/zero"))
+            sample("down", cipher, name, ssh(port, *options, f"head -c {plan.bytes} /dev/zero"))
+            sample("up", cipher, name, ssh(port, *options, "cat >/dev/null"), feed_bytes=plan.bytes)
+    print("done")
+
+
+main()

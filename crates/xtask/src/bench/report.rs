@@ -1,0 +1,275 @@
+//! The table: both servers' numbers, their ratio, and the goal for it.
+
+use std::fmt::{self, Write as _};
+
+use super::samples::{Quantity, Samples, Server, Work, median, ninetieth_percentile, smallest};
+
+/// What a ratio of ours to OpenSSH's should be.
+#[derive(Debug, Clone, Copy)]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn met(self, ratio: f64) -> bool {
+        match self {
+            Self::AtMost(limit) => ratio <= limit,
+            Self::AtLeast(limit) => ratio >= limit,
+        }
+    }
+}
+
+/// Two delayed ACKs that every login to OpenSSH waits for, and ours does not, are worth this much.
+const LOGIN_WALL: Goal = Goal::AtMost(0.6);
+/// Ours starts two units for each login, for the isolation that they give: this is what that may cost.
+const LOGIN_CPU: Goal = Goal::AtMost(1.5);
+/// For the cipher that hardware does best, where a server's own overhead shows most.
+const BULK_RATE: Goal = Goal::AtLeast(1.2);
+const BULK_GOAL_CIPHER: &str = "aes256-gcm@openssh.com";
+
+/// One line of the table.
+#[derive(Debug)]
+struct Row {
+    work: Work,
+    algorithm: String,
+    measure: &'static str,
+    ours: f64,
+    openssh: f64,
+    goal: Option<Goal>,
+}
+
+impl Row {
+    fn ratio(&self) -> f64 {
+        self.ours / self.openssh
+    }
+}
+
+/// The whole comparison. Displayed as a table.
+#[derive(Debug)]
+pub(super) struct Report {
+    titles: [&'static str; 2],
+    about: String,
+    samples: Samples,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    /// Compares. `about` says on what the measurement was made.
+    pub(super) fn new(
+        titles: [&'static str; 2],
+        about: String,
+        transfer_bytes: u64,
+        samples: Samples,
+    ) -> Self {
+        let mut rows = Vec::new();
+        for key_exchange in samples.algorithms(Work::Login) {
+            login_rows(&mut rows, &samples, key_exchange);
+        }
+        for work in [Work::Down, Work::Up] {
+            for cipher in samples.algorithms(work) {
+                transfer_rows(&mut rows, &samples, work, cipher, transfer_bytes);
+            }
+        }
+        Self {
+            titles,
+            about,
+            samples,
+            rows,
+        }
+    }
+
+    /// The table's rows and every single run, as JSON.
+    pub(super) fn json(&self) -> String {
+        let rows = self.rows.iter().map(|row| {
+            format!(
+                r#"{{"work":"{}","algorithm":"{}","measure":"{}","ours":{:.4},"openssh":{:.4},"ratio":{:.4}}}"#,
+                row.work.word(),
+                row.algorithm,
+                row.measure,
+                row.ours,
+                row.openssh,
+                row.ratio()
+            )
+        });
+        let runs = self.samples.iter().map(|sample| {
+            format!(
+                r#"{{"work":"{}","algorithm":"{}","server":"{}","wall_s":{:.6},"server_cpu_s":{:.6},"client_cpu_s":{:.6}}}"#,
+                sample.work.word(),
+                sample.algorithm,
+                sample.server,
+                sample.wall,
+                sample.server_cpu,
+                sample.client_cpu
+            )
+        });
+        // Versions and names of processors hold neither quotes nor control characters; if one ever does, it goes.
+        let about = self
+            .about
+            .replace(|c: char| c.is_control() || matches!(c, '"' | '\\'), "");
+        format!(
+            "{{\n\"about\": \"{about}\",\n\"rows\": [\n{}\n],\n\"runs\": [\n{}\n]\n}}\n",
+            rows.collect::<Vec<_>>().join(",\n"),
+            runs.collect::<Vec<_>>().join(",\n")
+        )
+    }
+}
+
+fn login_rows(rows: &mut Vec<Row>, samples: &Samples, key_exchange: &str) {
+    let mut row = |measure, quantity, statistic: fn(&[f64]) -> f64, goal| {
+        let milliseconds =
+            |server| 1e3 * statistic(&samples.sorted(Work::Login, key_exchange, server, quantity));
+        rows.push(Row {
+            work: Work::Login,
+            algorithm: key_exchange.to_owned(),
+            measure,
+            ours: milliseconds(Server::Ours),
+            openssh: milliseconds(Server::OpenSsh),
+            goal,
+        });
+    };
+    row("wall ms, median", Quantity::Wall, median, Some(LOGIN_WALL));
+    row("wall ms, best", Quantity::Wall, smallest, None);
+    row("wall ms, p90", Quantity::Wall, ninetieth_percentile, None);
+    row(
+        "server CPU ms",
+        Quantity::ServerCpu,
+        median,
+        Some(LOGIN_CPU),
+    );
+    row("client CPU ms", Quantity::ClientCpu, median, None);
+}
+
+/// Rate and CPU of the transfer itself: the median run less the median of the login around it.
+fn transfer_rows(rows: &mut Vec<Row>, samples: &Samples, work: Work, cipher: &str, bytes: u64) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "sizes of transfers are far below 2^52"
+    )]
+    let bytes = bytes as f64;
+    let net_of = |statistic: fn(&[f64]) -> f64, server, quantity| {
+        statistic(&samples.sorted(work, cipher, server, quantity))
+            - statistic(&samples.sorted(Work::Empty, cipher, server, quantity))
+    };
+    let net = |server, quantity| net_of(median, server, quantity);
+    let mut row = |measure, value: &dyn Fn(Server) -> f64, goal| {
+        rows.push(Row {
+            work,
+            algorithm: cipher.to_owned(),
+            measure,
+            ours: value(Server::Ours),
+            openssh: value(Server::OpenSsh),
+            goal,
+        });
+    };
+    let goal = (cipher == BULK_GOAL_CIPHER).then_some(BULK_RATE);
+    let gibibytes = bytes / f64::from(1 << 30);
+    row(
+        "MB/s, median",
+        &|server| bytes / 1e6 / net(server, Quantity::Wall),
+        goal,
+    );
+    row(
+        "MB/s, best",
+        &|server| bytes / 1e6 / net_of(smallest, server, Quantity::Wall),
+        None,
+    );
+    row(
+        "server CPU s/GiB",
+        &|server| net(server, Quantity::ServerCpu) / gibibytes,
+        None,
+    );
+    row(
+        "client CPU s/GiB",
+        &|server| net(server, Quantity::ClientCpu) / gibibytes,
+        None,
+    );
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [ours, openssh] = self.titles;
+        writeln!(formatter, "{}\n", self.about)?;
+        writeln!(
+            formatter,
+            "{:<6} {:<29} {:<16} {ours:>14} {openssh:>14} {:>6}  goal",
+            "work", "algorithm", "measure", "ratio"
+        )?;
+        for row in &self.rows {
+            let mut goal = String::new();
+            if let Some(wanted) = row.goal {
+                match wanted {
+                    Goal::AtMost(limit) => write!(goal, "<= {limit}")?,
+                    Goal::AtLeast(limit) => write!(goal, ">= {limit}")?,
+                }
+                goal.push_str(if wanted.met(row.ratio()) {
+                    " met"
+                } else {
+                    " NOT MET"
+                });
+            }
+            let line = format!(
+                "{:<6} {:<29} {:<16} {:>14.2} {:>14.2} {:>6.2}  {goal}",
+                row.work.word(),
+                row.algorithm,
+                row.measure,
+                row.ours,
+                row.openssh,
+                row.ratio()
+            );
+            writeln!(formatter, "{}", line.trim_end())?;
+        }
+        writeln!(
+            formatter,
+            "\nMedians of runs in turn. Server CPU: the whole machine until it is at rest again. \
+             Transfers: less the login around them."
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(text: &str) -> Report {
+        let samples = Samples::parse(text).unwrap();
+        Report::new(
+            ["ours", "OpenSSH"],
+            "a \"host\"".to_owned(),
+            1 << 30,
+            samples,
+        )
+    }
+
+    #[test]
+    fn marks_goals_by_the_ratio() {
+        let table = report(
+            "login\tk\tours\t0.1\t0.08\t0.01\n\
+             login\tk\topenssh\t0.2\t0.05\t0.01\n",
+        )
+        .to_string();
+        let line = |measure| table.lines().find(|line| line.contains(measure)).unwrap();
+        assert!(line("wall ms, median").ends_with("0.50  <= 0.6 met"));
+        assert!(line("server CPU ms").ends_with("1.60  <= 1.5 NOT MET"));
+        assert!(line("wall ms, p90").ends_with("0.50"));
+    }
+
+    #[test]
+    fn subtracts_the_login_from_a_transfer() {
+        let table = report(
+            "empty\taes256-gcm@openssh.com\tours\t0.1\t0.1\t0.1\n\
+             empty\taes256-gcm@openssh.com\topenssh\t0.2\t0.1\t0.1\n\
+             down\taes256-gcm@openssh.com\tours\t1.1\t0.6\t0.1\n\
+             down\taes256-gcm@openssh.com\topenssh\t2.2\t1.1\t0.1\n",
+        )
+        .to_string();
+        let line = |measure| table.lines().find(|line| line.contains(measure)).unwrap();
+        assert!(line("MB/s, median").ends_with("1073.74         536.87   2.00  >= 1.2 met"));
+        assert!(line("server CPU s/GiB").ends_with("0.50           1.00   0.50"));
+    }
+
+    #[test]
+    fn json_stays_json_whatever_the_host_is_called() {
+        assert!(report("").json().starts_with("{\n\"about\": \"a host\",\n"));
+    }
+}
