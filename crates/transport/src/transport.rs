@@ -1,31 +1,31 @@
 //! The state machine of one connection.
 
+mod key_exchange;
+mod services;
+
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wire::codec::{DecodeError, Write};
-use wire::message::{
-    Disconnect, DisconnectReason, ExtInfo, ServiceAccept, ServiceRequest, Unimplemented, number,
-    server_sig_algs,
-};
+use wire::codec::Write;
+use wire::message::{Disconnect, DisconnectReason, Unimplemented, number};
 use wire::userauth::AuthOutcome;
 
+use self::key_exchange::{exchange_stage, request_exchange, strictness};
 use crate::admission::{self, Expected, Stage, Verdict};
-use crate::cipher::SealingKey;
-use crate::error::{Error, Failure, Incompatibility, Misbehaviour};
+use crate::error::{Error, Failure, Misbehaviour};
 use crate::event::{Event, Phase, Step};
 use crate::exchange::{Exchange, Requested};
 use crate::identification;
 use crate::inbound::{self, Inbound, Opened};
-use crate::kexinit::{self, ExtInfoWish, Guess, Negotiated, Round, StrictKex};
+use crate::kexinit::{Negotiated, Round, StrictKex};
 use crate::keys::ExchangeHash;
 use crate::outbound::{INPUT_HIGH_WATER, Outbound, PAYLOAD_HIGH_WATER, PAYLOAD_LIMIT};
 use crate::peer_text::printable;
 use crate::random::Random;
 use crate::rekey::KeyLimits;
 use crate::settings::Settings;
-use crate::userauth::{self, Authentication, Decided, Pending};
+use crate::userauth::{Authentication, Pending};
 
 /// The server's side of one SSH connection, from the first byte on.
 ///
@@ -107,9 +107,6 @@ const ALLOWANCE: Allowance = Allowance {
 
 /// Longest description that is sent or kept, in bytes.
 const DESCRIPTION_LIMIT: usize = 512;
-
-/// The service that a client has to request first.
-const AUTHENTICATION_SERVICE: &str = "ssh-userauth";
 
 impl Transport {
     /// Starts a connection: our identification string and SSH_MSG_KEXINIT are in the output at once.
@@ -470,359 +467,6 @@ impl Transport {
         })
     }
 
-    fn handle_kexinit(&mut self, payload: &[u8], sequence: u32) -> Result<(), Error> {
-        match self.take_state() {
-            State::FirstExchange(FirstExchange {
-                client_identification,
-                exchange: Exchange::Requested(requested),
-            }) => {
-                let agreed = requested.handle_kexinit(&self.settings, payload)?;
-                // OpenSSH PROTOCOL section 1.10: it must be the first packet, which can be told
-                // only now that the client has said that it is strict.
-                if agreed.negotiated().strict == StrictKex::On && sequence != 0 {
-                    let message = number::KEXINIT;
-                    return Err(Misbehaviour::StrictKeyExchange { message, sequence }.into());
-                }
-                let exchange = Exchange::Agreed(agreed);
-                self.state = State::FirstExchange(FirstExchange {
-                    client_identification,
-                    exchange,
-                });
-                Ok(())
-            }
-            State::Established(established) => {
-                let requested = match established.rekey {
-                    Rekey::Running(Exchange::Requested(requested)) => requested,
-                    Rekey::Idle => self.request_exchange(established.negotiated.strict)?,
-                    Rekey::Running(_) => return Err(Failure::Closed.into()),
-                };
-                let agreed = requested.handle_kexinit(&self.settings, payload)?;
-                let rekey = Rekey::Running(Exchange::Agreed(agreed));
-                self.state = State::Established(Established {
-                    rekey,
-                    ..established
-                });
-                Ok(())
-            }
-            State::Identification(_) | State::FirstExchange(_) | State::Closed => {
-                Err(Failure::Closed.into())
-            }
-        }
-    }
-
-    fn skip_guess(&mut self) -> Result<(), Error> {
-        self.advance_exchange(|_, exchange, _| match exchange {
-            Exchange::Agreed(agreed) => Ok((Exchange::Agreed(agreed.skip_guess()), ())),
-            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
-                Err(Failure::Closed.into())
-            }
-        })
-    }
-
-    fn handle_kex_init<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
-        self.advance_exchange(|transport, exchange, context| match exchange {
-            Exchange::Agreed(agreed) => {
-                let (signing, values) = agreed.handle_init(
-                    &transport.settings,
-                    context.client_identification,
-                    payload,
-                )?;
-                Ok((Exchange::Signing(signing), Event::SignExchange(values)))
-            }
-            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
-                Err(Failure::Closed.into())
-            }
-        })
-    }
-
-    fn answer_signature(&mut self, signature: &[u8]) -> Result<(), Error> {
-        let signing = self.question_open()
-            && !matches!(
-                self.state,
-                State::Established(Established {
-                    service: Service::Deciding(_),
-                    ..
-                })
-            );
-        if !signing {
-            return Err(Failure::NoQuestion.into());
-        }
-        self.advance_exchange(|transport, exchange, context| match exchange {
-            Exchange::Signing(signing) => {
-                let (reply, sealing, awaiting) =
-                    signing.handle_signature(signature, context.session_identifier)?;
-                transport.push(&reply)?;
-                transport.switch_sealing_key(sealing, &awaiting.negotiated)?;
-                Ok((Exchange::AwaitingNewKeys(awaiting), ()))
-            }
-            Exchange::Requested(_) | Exchange::Agreed(_) | Exchange::AwaitingNewKeys(_) => {
-                Err(Failure::Closed.into())
-            }
-        })
-    }
-
-    /// SSH_MSG_NEWKEYS, and what RFC 8308 section 2.4 wants right after the first one.
-    fn switch_sealing_key(
-        &mut self,
-        key: SealingKey,
-        negotiated: &Negotiated,
-    ) -> Result<(), Error> {
-        self.push(&[number::NEWKEYS])?;
-        self.outbound.replace_key(key, negotiated.strict);
-        match negotiated.ext_info {
-            ExtInfoWish::Wanted => {
-                let algorithms = server_sig_algs(&self.settings.pubkey_algorithms);
-                let mut message = Vec::new();
-                ExtInfo {
-                    extensions: vec![(b"server-sig-algs", algorithms.as_bytes())],
-                }
-                .encode(&mut message);
-                self.push(&message)
-            }
-            ExtInfoWish::Unwanted => Ok(()),
-        }
-    }
-
-    fn handle_new_keys(&mut self, now: Instant, payload: &[u8]) -> Result<(), Error> {
-        match payload.len() {
-            1 => {}
-            length => {
-                let source = DecodeError::Trailing(length.saturating_sub(1));
-                return Err(Misbehaviour::Malformed {
-                    message: number::NEWKEYS,
-                    source,
-                }
-                .into());
-            }
-        }
-        let (client_identification, session_identifier, service, exchange) = match self.take_state()
-        {
-            State::FirstExchange(first) => (
-                first.client_identification,
-                None,
-                Service::FirstUnderKeys,
-                first.exchange,
-            ),
-            State::Established(Established {
-                client_identification,
-                session_identifier,
-                service,
-                rekey: Rekey::Running(exchange),
-                ..
-            }) => (
-                client_identification,
-                Some(session_identifier),
-                service,
-                exchange,
-            ),
-            State::Identification(_) | State::Established(_) | State::Closed => {
-                return Err(Failure::Closed.into());
-            }
-        };
-        let Exchange::AwaitingNewKeys(awaiting) = exchange else {
-            return Err(Failure::Closed.into());
-        };
-        let negotiated = awaiting.negotiated;
-        self.inbound
-            .replace_key(awaiting.opening, negotiated.strict);
-        self.state = State::Established(Established {
-            client_identification,
-            // The first exchange's hash stays the session identifier (RFC 4253 section 7.2).
-            session_identifier: session_identifier.unwrap_or(awaiting.hash),
-            limits: KeyLimits::new(
-                self.settings.rekey,
-                negotiated.client_to_server.cipher,
-                negotiated.server_to_client.cipher,
-                now,
-            ),
-            negotiated,
-            rekey: Rekey::Idle,
-            service,
-        });
-        Ok(())
-    }
-
-    fn handle_service_request(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let request =
-            ServiceRequest::decode(payload).map_err(Error::malformed(ServiceRequest::NUMBER))?;
-        if request.service != AUTHENTICATION_SERVICE {
-            let service = printable(request.service.as_bytes(), DESCRIPTION_LIMIT);
-            return Err(Incompatibility::Service { service }.into());
-        }
-        let mut answer = Vec::new();
-        ServiceAccept {
-            service: AUTHENTICATION_SERVICE,
-        }
-        .encode(&mut answer);
-        self.push(&answer)?;
-        if let State::Established(established) = &mut self.state {
-            established.service = Service::Authentication(Authentication::Unbound);
-        }
-        Ok(())
-    }
-
-    fn handle_userauth_request<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
-        match self.take_state() {
-            State::Established(Established {
-                service: Service::Authentication(authentication),
-                client_identification,
-                session_identifier,
-                negotiated,
-                limits,
-                rekey,
-            }) => {
-                let (pending, request) = authentication.handle_request(payload)?;
-                self.state = State::Established(Established {
-                    client_identification,
-                    session_identifier,
-                    negotiated,
-                    limits,
-                    rekey,
-                    service: Service::Deciding(pending),
-                });
-                Ok(Event::Authenticate(request))
-            }
-            State::Identification(_)
-            | State::FirstExchange(_)
-            | State::Established(_)
-            | State::Closed => Err(Failure::Closed.into()),
-        }
-    }
-
-    fn answer_authentication(&mut self, outcome: AuthOutcome) -> Result<(), Error> {
-        let State::Established(established) = &mut self.state else {
-            return Err(Failure::NoQuestion.into());
-        };
-        match &established.service {
-            Service::Deciding(pending) if pending.permits(&outcome) => {}
-            Service::Deciding(_) => return Err(Failure::UnfitAnswer.into()),
-            Service::FirstUnderKeys
-            | Service::Unrequested
-            | Service::Authentication(_)
-            | Service::Connection => return Err(Failure::NoQuestion.into()),
-        }
-        let Service::Deciding(pending) =
-            mem::replace(&mut established.service, Service::Unrequested)
-        else {
-            return Err(Failure::NoQuestion.into());
-        };
-        match pending.handle_outcome(outcome)? {
-            Decided::Success => {
-                established.service = Service::Connection;
-                self.push(&userauth::success())?;
-                self.rekey_if_used()
-            }
-            Decided::Continue(authentication, answer) => {
-                established.service = Service::Authentication(authentication);
-                self.push(&answer)
-            }
-            Decided::GiveUp => {
-                let reason = DisconnectReason::NoMoreAuthMethodsAvailable;
-                self.disconnect(reason, "Too many authentication failures");
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes the running exchange one step further. If that fails, the connection is closed.
-    fn advance_exchange<T>(
-        &mut self,
-        step: impl FnOnce(&mut Self, Exchange, ExchangeContext<'_>) -> Result<(Exchange, T), Error>,
-    ) -> Result<T, Error> {
-        match self.take_state() {
-            State::FirstExchange(FirstExchange {
-                client_identification,
-                exchange,
-            }) => {
-                let context = ExchangeContext {
-                    client_identification: &client_identification,
-                    session_identifier: None,
-                };
-                let (exchange, result) = step(self, exchange, context)?;
-                self.state = State::FirstExchange(FirstExchange {
-                    client_identification,
-                    exchange,
-                });
-                Ok(result)
-            }
-            State::Established(Established {
-                client_identification,
-                session_identifier,
-                negotiated,
-                limits,
-                rekey: Rekey::Running(exchange),
-                service,
-            }) => {
-                let context = ExchangeContext {
-                    client_identification: &client_identification,
-                    session_identifier: Some(&session_identifier),
-                };
-                let (exchange, result) = step(self, exchange, context)?;
-                self.state = State::Established(Established {
-                    client_identification,
-                    session_identifier,
-                    negotiated,
-                    limits,
-                    rekey: Rekey::Running(exchange),
-                    service,
-                });
-                Ok(result)
-            }
-            State::Identification(_) | State::Established(_) | State::Closed => {
-                Err(Failure::Closed.into())
-            }
-        }
-    }
-
-    /// Asks for new keys if those in use have carried enough.
-    fn rekey_if_used(&mut self) -> Result<(), Error> {
-        match &self.state {
-            State::Established(Established {
-                service: Service::Connection,
-                rekey: Rekey::Idle,
-                limits,
-                ..
-            }) if limits.reached_by(self.inbound.traffic())
-                || limits.reached_by(self.outbound.traffic()) =>
-            {
-                self.start_rekey()
-            }
-            State::Identification(_)
-            | State::FirstExchange(_)
-            | State::Established(_)
-            | State::Closed => Ok(()),
-        }
-    }
-
-    fn start_rekey(&mut self) -> Result<(), Error> {
-        let strict = match &self.state {
-            State::Established(Established {
-                service: Service::Connection,
-                rekey: Rekey::Idle,
-                negotiated,
-                ..
-            }) => negotiated.strict,
-            State::Identification(_)
-            | State::FirstExchange(_)
-            | State::Established(_)
-            | State::Closed => return Ok(()),
-        };
-        let requested = self.request_exchange(strict)?;
-        if let State::Established(established) = &mut self.state {
-            established.rekey = Rekey::Running(Exchange::Requested(requested));
-        }
-        Ok(())
-    }
-
-    fn request_exchange(&mut self, strict: StrictKex) -> Result<Requested, Error> {
-        request_exchange(
-            &self.settings,
-            &mut *self.random,
-            &mut self.outbound,
-            Round::Again(strict),
-        )
-    }
-
     fn push(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.outbound.push(payload, &mut *self.random)
     }
@@ -862,44 +506,4 @@ impl Transport {
             self.push_disconnect(reason, &error.to_string());
         }
     }
-}
-
-/// What a step of a key exchange needs to know of the connection.
-struct ExchangeContext<'c> {
-    client_identification: &'c [u8],
-    /// `None` in the first exchange.
-    session_identifier: Option<&'c ExchangeHash>,
-}
-
-/// Sends our SSH_MSG_KEXINIT.
-fn request_exchange(
-    settings: &Settings,
-    random: &mut (dyn Random + Send),
-    outbound: &mut Outbound,
-    round: Round,
-) -> Result<Requested, Error> {
-    let mut cookie = [0; 16];
-    random.fill(&mut cookie).map_err(Failure::from)?;
-    let payload = kexinit::ours(settings, cookie, round)?;
-    outbound.push(&payload, random)?;
-    Ok(Requested::new(payload, round))
-}
-
-fn strictness(exchange: &Exchange) -> StrictKex {
-    exchange
-        .negotiated()
-        .map_or(StrictKex::Off, |negotiated| negotiated.strict)
-}
-
-/// The stage while the client is in a key exchange; `None` while only we are.
-fn exchange_stage(exchange: &Exchange, strict: StrictKex) -> Option<Stage> {
-    let expected = match exchange {
-        Exchange::Requested(_) => return None,
-        Exchange::Agreed(agreed) => match agreed.negotiated().guess {
-            Guess::Wrong => Expected::WrongGuess,
-            Guess::NoneOrRight => Expected::MethodInit,
-        },
-        Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => Expected::NewKeys,
-    };
-    Some(Stage::KeyExchange(strict, expected))
 }

@@ -1,0 +1,330 @@
+//! The connection's key exchanges, the first and the later ones.
+
+use std::time::Instant;
+
+use wire::codec::DecodeError;
+use wire::message::{ExtInfo, number, server_sig_algs};
+
+use super::{Established, FirstExchange, Rekey, Service, State, Transport};
+use crate::admission::{Expected, Stage};
+use crate::cipher::SealingKey;
+use crate::error::{Error, Failure, Misbehaviour};
+use crate::event::Event;
+use crate::exchange::{Exchange, Requested};
+use crate::kexinit::{self, ExtInfoWish, Guess, Negotiated, Round, StrictKex};
+use crate::keys::ExchangeHash;
+use crate::outbound::Outbound;
+use crate::random::Random;
+use crate::rekey::KeyLimits;
+use crate::settings::Settings;
+
+impl Transport {
+    /// SSH_MSG_KEXINIT
+    pub(super) fn handle_kexinit(&mut self, payload: &[u8], sequence: u32) -> Result<(), Error> {
+        match self.take_state() {
+            State::FirstExchange(FirstExchange {
+                client_identification,
+                exchange: Exchange::Requested(requested),
+            }) => {
+                let agreed = requested.handle_kexinit(&self.settings, payload)?;
+                // OpenSSH PROTOCOL section 1.10: it must be the first packet, which can be told
+                // only now that the client has said that it is strict.
+                if agreed.negotiated().strict == StrictKex::On && sequence != 0 {
+                    let message = number::KEXINIT;
+                    return Err(Misbehaviour::StrictKeyExchange { message, sequence }.into());
+                }
+                let exchange = Exchange::Agreed(agreed);
+                self.state = State::FirstExchange(FirstExchange {
+                    client_identification,
+                    exchange,
+                });
+                Ok(())
+            }
+            State::Established(established) => {
+                let requested = match established.rekey {
+                    Rekey::Running(Exchange::Requested(requested)) => requested,
+                    Rekey::Idle => self.request_exchange(established.negotiated.strict)?,
+                    Rekey::Running(_) => return Err(Failure::Closed.into()),
+                };
+                let agreed = requested.handle_kexinit(&self.settings, payload)?;
+                let rekey = Rekey::Running(Exchange::Agreed(agreed));
+                self.state = State::Established(Established {
+                    rekey,
+                    ..established
+                });
+                Ok(())
+            }
+            State::Identification(_) | State::FirstExchange(_) | State::Closed => {
+                Err(Failure::Closed.into())
+            }
+        }
+    }
+
+    /// The packet that was sent on a wrong guess.
+    pub(super) fn skip_guess(&mut self) -> Result<(), Error> {
+        self.advance_exchange(|_, exchange, _| match exchange {
+            Exchange::Agreed(agreed) => Ok((Exchange::Agreed(agreed.skip_guess()), ())),
+            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
+                Err(Failure::Closed.into())
+            }
+        })
+    }
+
+    /// SSH_MSG_KEX_ECDH_INIT
+    pub(super) fn handle_kex_init<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
+        self.advance_exchange(|transport, exchange, context| match exchange {
+            Exchange::Agreed(agreed) => {
+                let (signing, values) = agreed.handle_init(
+                    &transport.settings,
+                    context.client_identification,
+                    payload,
+                )?;
+                Ok((Exchange::Signing(signing), Event::SignExchange(values)))
+            }
+            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
+                Err(Failure::Closed.into())
+            }
+        })
+    }
+
+    /// See [`Transport::handle_signature`].
+    pub(super) fn answer_signature(&mut self, signature: &[u8]) -> Result<(), Error> {
+        let signing = self.question_open()
+            && !matches!(
+                self.state,
+                State::Established(Established {
+                    service: Service::Deciding(_),
+                    ..
+                })
+            );
+        if !signing {
+            return Err(Failure::NoQuestion.into());
+        }
+        self.advance_exchange(|transport, exchange, context| match exchange {
+            Exchange::Signing(signing) => {
+                let (reply, sealing, awaiting) =
+                    signing.handle_signature(signature, context.session_identifier)?;
+                transport.push(&reply)?;
+                transport.switch_sealing_key(sealing, &awaiting.negotiated)?;
+                Ok((Exchange::AwaitingNewKeys(awaiting), ()))
+            }
+            Exchange::Requested(_) | Exchange::Agreed(_) | Exchange::AwaitingNewKeys(_) => {
+                Err(Failure::Closed.into())
+            }
+        })
+    }
+
+    /// SSH_MSG_NEWKEYS, and what RFC 8308 section 2.4 wants right after the first one.
+    fn switch_sealing_key(
+        &mut self,
+        key: SealingKey,
+        negotiated: &Negotiated,
+    ) -> Result<(), Error> {
+        self.push(&[number::NEWKEYS])?;
+        self.outbound.replace_key(key, negotiated.strict);
+        match negotiated.ext_info {
+            ExtInfoWish::Wanted => {
+                let algorithms = server_sig_algs(&self.settings.pubkey_algorithms);
+                let mut message = Vec::new();
+                ExtInfo {
+                    extensions: vec![(b"server-sig-algs", algorithms.as_bytes())],
+                }
+                .encode(&mut message);
+                self.push(&message)
+            }
+            ExtInfoWish::Unwanted => Ok(()),
+        }
+    }
+
+    /// SSH_MSG_NEWKEYS of the client: its new key is in use from the next packet on.
+    pub(super) fn handle_new_keys(&mut self, now: Instant, payload: &[u8]) -> Result<(), Error> {
+        match payload.len() {
+            1 => {}
+            length => {
+                let source = DecodeError::Trailing(length.saturating_sub(1));
+                return Err(Misbehaviour::Malformed {
+                    message: number::NEWKEYS,
+                    source,
+                }
+                .into());
+            }
+        }
+        let (client_identification, session_identifier, service, exchange) = match self.take_state()
+        {
+            State::FirstExchange(first) => (
+                first.client_identification,
+                None,
+                Service::FirstUnderKeys,
+                first.exchange,
+            ),
+            State::Established(Established {
+                client_identification,
+                session_identifier,
+                service,
+                rekey: Rekey::Running(exchange),
+                ..
+            }) => (
+                client_identification,
+                Some(session_identifier),
+                service,
+                exchange,
+            ),
+            State::Identification(_) | State::Established(_) | State::Closed => {
+                return Err(Failure::Closed.into());
+            }
+        };
+        let Exchange::AwaitingNewKeys(awaiting) = exchange else {
+            return Err(Failure::Closed.into());
+        };
+        let negotiated = awaiting.negotiated;
+        self.inbound
+            .replace_key(awaiting.opening, negotiated.strict);
+        self.state = State::Established(Established {
+            client_identification,
+            // The first exchange's hash stays the session identifier (RFC 4253 section 7.2).
+            session_identifier: session_identifier.unwrap_or(awaiting.hash),
+            limits: KeyLimits::new(
+                self.settings.rekey,
+                negotiated.client_to_server.cipher,
+                negotiated.server_to_client.cipher,
+                now,
+            ),
+            negotiated,
+            rekey: Rekey::Idle,
+            service,
+        });
+        Ok(())
+    }
+
+    /// Takes the running exchange one step further. If that fails, the connection is closed.
+    fn advance_exchange<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self, Exchange, ExchangeContext<'_>) -> Result<(Exchange, T), Error>,
+    ) -> Result<T, Error> {
+        match self.take_state() {
+            State::FirstExchange(FirstExchange {
+                client_identification,
+                exchange,
+            }) => {
+                let context = ExchangeContext {
+                    client_identification: &client_identification,
+                    session_identifier: None,
+                };
+                let (exchange, result) = step(self, exchange, context)?;
+                self.state = State::FirstExchange(FirstExchange {
+                    client_identification,
+                    exchange,
+                });
+                Ok(result)
+            }
+            State::Established(established) => {
+                let Rekey::Running(exchange) = established.rekey else {
+                    return Err(Failure::Closed.into());
+                };
+                let context = ExchangeContext {
+                    client_identification: &established.client_identification,
+                    session_identifier: Some(&established.session_identifier),
+                };
+                let (exchange, result) = step(self, exchange, context)?;
+                let rekey = Rekey::Running(exchange);
+                self.state = State::Established(Established {
+                    rekey,
+                    ..established
+                });
+                Ok(result)
+            }
+            State::Identification(_) | State::Closed => Err(Failure::Closed.into()),
+        }
+    }
+
+    /// Asks for new keys if those in use have carried enough.
+    pub(super) fn rekey_if_used(&mut self) -> Result<(), Error> {
+        match &self.state {
+            State::Established(Established {
+                service: Service::Connection,
+                rekey: Rekey::Idle,
+                limits,
+                ..
+            }) if limits.reached_by(self.inbound.traffic())
+                || limits.reached_by(self.outbound.traffic()) =>
+            {
+                self.start_rekey()
+            }
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => Ok(()),
+        }
+    }
+
+    /// Asks for new keys; only after login and while no keys are exchanged.
+    pub(super) fn start_rekey(&mut self) -> Result<(), Error> {
+        let strict = match &self.state {
+            State::Established(Established {
+                service: Service::Connection,
+                rekey: Rekey::Idle,
+                negotiated,
+                ..
+            }) => negotiated.strict,
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => return Ok(()),
+        };
+        let requested = self.request_exchange(strict)?;
+        if let State::Established(established) = &mut self.state {
+            established.rekey = Rekey::Running(Exchange::Requested(requested));
+        }
+        Ok(())
+    }
+
+    fn request_exchange(&mut self, strict: StrictKex) -> Result<Requested, Error> {
+        request_exchange(
+            &self.settings,
+            &mut *self.random,
+            &mut self.outbound,
+            Round::Again(strict),
+        )
+    }
+}
+
+/// What a step of a key exchange needs to know of the connection.
+struct ExchangeContext<'c> {
+    client_identification: &'c [u8],
+    /// `None` in the first exchange.
+    session_identifier: Option<&'c ExchangeHash>,
+}
+
+/// Sends our SSH_MSG_KEXINIT.
+pub(super) fn request_exchange(
+    settings: &Settings,
+    random: &mut (dyn Random + Send),
+    outbound: &mut Outbound,
+    round: Round,
+) -> Result<Requested, Error> {
+    let mut cookie = [0; 16];
+    random.fill(&mut cookie).map_err(Failure::from)?;
+    let payload = kexinit::ours(settings, cookie, round)?;
+    outbound.push(&payload, random)?;
+    Ok(Requested::new(payload, round))
+}
+
+/// Whether the exchange is a strict one, as far as is known.
+pub(super) fn strictness(exchange: &Exchange) -> StrictKex {
+    exchange
+        .negotiated()
+        .map_or(StrictKex::Off, |negotiated| negotiated.strict)
+}
+
+/// The stage while the client is in a key exchange; `None` while only we are.
+pub(super) fn exchange_stage(exchange: &Exchange, strict: StrictKex) -> Option<Stage> {
+    let expected = match exchange {
+        Exchange::Requested(_) => return None,
+        Exchange::Agreed(agreed) => match agreed.negotiated().guess {
+            Guess::Wrong => Expected::WrongGuess,
+            Guess::NoneOrRight => Expected::MethodInit,
+        },
+        Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => Expected::NewKeys,
+    };
+    Some(Stage::KeyExchange(strict, expected))
+}

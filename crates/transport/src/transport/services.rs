@@ -1,0 +1,100 @@
+//! The services under the keys: user authentication, then the connection protocol.
+
+use wire::message::{DisconnectReason, ServiceAccept, ServiceRequest};
+use wire::userauth::AuthOutcome;
+
+use super::{DESCRIPTION_LIMIT, Established, Service, State, Transport};
+use crate::error::{Error, Failure, Incompatibility};
+use crate::event::Event;
+use crate::peer_text::printable;
+use crate::userauth::{self, Authentication, Decided};
+
+/// The service that a client has to request first.
+const AUTHENTICATION_SERVICE: &str = "ssh-userauth";
+
+impl Transport {
+    /// SSH_MSG_SERVICE_REQUEST
+    pub(super) fn handle_service_request(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let request =
+            ServiceRequest::decode(payload).map_err(Error::malformed(ServiceRequest::NUMBER))?;
+        if request.service != AUTHENTICATION_SERVICE {
+            let service = printable(request.service.as_bytes(), DESCRIPTION_LIMIT);
+            return Err(Incompatibility::Service { service }.into());
+        }
+        let mut answer = Vec::new();
+        ServiceAccept {
+            service: AUTHENTICATION_SERVICE,
+        }
+        .encode(&mut answer);
+        self.push(&answer)?;
+        if let State::Established(established) = &mut self.state {
+            established.service = Service::Authentication(Authentication::Unbound);
+        }
+        Ok(())
+    }
+
+    /// SSH_MSG_USERAUTH_REQUEST
+    pub(super) fn handle_userauth_request<'b>(
+        &mut self,
+        payload: &[u8],
+    ) -> Result<Event<'b>, Error> {
+        match self.take_state() {
+            State::Established(established) => {
+                let Service::Authentication(authentication) = established.service else {
+                    return Err(Failure::Closed.into());
+                };
+                let (pending, request) = authentication.handle_request(payload)?;
+                let service = Service::Deciding(pending);
+                self.state = State::Established(Established {
+                    service,
+                    ..established
+                });
+                Ok(Event::Authenticate(request))
+            }
+            State::Identification(_) | State::FirstExchange(_) | State::Closed => {
+                Err(Failure::Closed.into())
+            }
+        }
+    }
+
+    /// See [`Transport::handle_auth_outcome`]. An answer that is not legal changes nothing.
+    pub(super) fn answer_authentication(&mut self, outcome: AuthOutcome) -> Result<(), Error> {
+        match &self.state {
+            State::Established(Established {
+                service: Service::Deciding(pending),
+                ..
+            }) => {
+                if !pending.permits(&outcome) {
+                    return Err(Failure::UnfitAnswer.into());
+                }
+            }
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => return Err(Failure::NoQuestion.into()),
+        }
+        let State::Established(established) = self.take_state() else {
+            return Err(Failure::NoQuestion.into());
+        };
+        let Service::Deciding(pending) = established.service else {
+            return Err(Failure::NoQuestion.into());
+        };
+        let (service, answer) = match pending.handle_outcome(outcome)? {
+            Decided::Success => (Service::Connection, userauth::success()),
+            Decided::Continue(authentication, answer) => {
+                (Service::Authentication(authentication), answer)
+            }
+            Decided::GiveUp => {
+                let reason = DisconnectReason::NoMoreAuthMethodsAvailable;
+                self.push_disconnect(reason, "Too many authentication failures");
+                return Ok(());
+            }
+        };
+        self.push(&answer)?;
+        self.state = State::Established(Established {
+            service,
+            ..established
+        });
+        self.rekey_if_used()
+    }
+}
