@@ -9,7 +9,7 @@ use rpc::lane::{Lane, LaneError, SessionGrant, ToWorker};
 use rpc::preauth::Monitor;
 use thiserror::Error;
 use transport::{Event, Settings, Transport};
-use wire::userauth::{AuthOutcome, UserName};
+use wire::userauth::AuthOutcome;
 
 use crate::client::ClientSocket;
 use transport::SystemRandom;
@@ -63,14 +63,6 @@ pub enum HandshakeEnd {
     TooManyFailures,
 }
 
-/// A handshake that did not lead to a login: why, and who tried.
-pub struct Failed {
-    /// Why.
-    pub end: HandshakeEnd,
-    /// The user name of the requests, if there was one.
-    pub user: Option<UserName>,
-}
-
 /// Runs the connection up to its login.
 ///
 /// # Errors
@@ -80,17 +72,12 @@ pub async fn run(
     settings: Arc<Settings>,
     monitor: &mut Monitor,
     lane: &Lane,
-) -> Result<LoggedIn, Failed> {
-    let transport =
-        Transport::new(settings, Box::new(SystemRandom::default())).map_err(|error| Failed {
-            end: error.into(),
-            user: None,
-        })?;
+) -> Result<LoggedIn, HandshakeEnd> {
+    let transport = Transport::new(settings, Box::new(SystemRandom::default()))?;
     let mut handshake = Handshake {
         client,
         transport,
         input: Vec::with_capacity(INPUT_LIMIT),
-        user: None,
     };
     match handshake.drive(monitor, lane).await {
         Ok((grant, session, lane)) => {
@@ -108,10 +95,7 @@ pub async fn run(
         Err(end) => {
             // The transport has queued what there is to say to a client that may be gone.
             drop(handshake.flush().await);
-            Err(Failed {
-                end,
-                user: handshake.user,
-            })
+            Err(end)
         }
     }
 }
@@ -120,7 +104,6 @@ struct Handshake<'a> {
     client: &'a ClientSocket,
     transport: Transport,
     input: Vec<u8>,
-    user: Option<UserName>,
 }
 
 type Grant = (SessionGrant, std::os::fd::OwnedFd, std::os::fd::OwnedFd);
@@ -153,11 +136,14 @@ impl Handshake<'_> {
             self.input.drain(..consumed);
             match question {
                 Some(Question::Sign(values)) => {
+                    #[cfg(feature = "cage-probe")]
+                    sandbox::probe::reached(sandbox::probe::Phase::KeyExchange);
                     let signature = monitor.sign_exchange(values).await?;
                     self.transport.handle_signature(signature)?;
                 }
                 Some(Question::Authenticate(request)) => {
-                    self.user = Some(request.user.clone());
+                    #[cfg(feature = "cage-probe")]
+                    sandbox::probe::reached(sandbox::probe::Phase::Authentication);
                     let outcome = monitor.authenticate(request).await?;
                     match &outcome {
                         AuthOutcome::Accepted => {

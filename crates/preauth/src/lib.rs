@@ -21,6 +21,6 @@
 pub mod client;
 pub mod engine;
 pub mod handshake;
-pub mod journal_lines;
+mod report;
 pub mod settings;
 pub mod worker;

@@ -3,29 +3,31 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use journal::{Identity, LevelFilter};
-use rpc::lane::{Connection, Lane, LaneError, ToWorker, Welcome};
+use rpc::lane::{Lane, LaneError, ToWorker, Welcome};
 use rpc::preauth::Monitor;
 use sandbox::{Role, Sandboxed};
-use tracing::{Instrument, error, info_span};
 
 use crate::client::ClientSocket;
-use crate::{engine, handshake, journal_lines, settings};
+use crate::{engine, handshake, settings};
 
 /// Enters the cage, then serves. Nothing is read before the cage is closed.
 pub fn main() -> ExitCode {
     match sandbox::enter(Role::Preauth) {
-        Ok(caged) => match serve(caged) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error),
-        },
+        Ok(caged) => {
+            #[cfg(feature = "cage-probe")]
+            sandbox::probe::reached(sandbox::probe::Phase::Caged);
+            match serve(caged) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => complain(&error),
+            }
+        }
         // There is no way on without the cage.
         Err(error) => complain(&error.into()),
     }
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
-    // Before Welcome there is no journal socket; systemd connects standard error to the journal.
+    // systemd connects standard error to the journal.
     #[expect(clippy::print_stderr, reason = "the only place there is to say it")]
     {
         eprintln!("<3>preauth: {error:#}");
@@ -57,33 +59,22 @@ struct Client {
     welcome: Welcome,
     monitor: OwnedFd,
     lane: Lane,
-    connection: Connection,
     socket: OwnedFd,
 }
 
 /// Waits for a client; `None` when the monitor ended first.
 async fn idle(lane: Lane) -> anyhow::Result<Option<Client>> {
-    let (welcome, monitor, journal) = match lane.receive_to_worker().await {
-        Ok(ToWorker::Welcome {
-            welcome,
-            rpc,
-            journal,
-        }) => (welcome, rpc, journal),
+    let (welcome, monitor) = match lane.receive_to_worker().await {
+        Ok(ToWorker::Welcome { welcome, rpc }) => (welcome, rpc),
         Ok(_) => anyhow::bail!("first message of the monitor is no welcome"),
         Err(LaneError::Closed) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    journal::init(
-        Some(journal),
-        Identity::of(journal::Role::Preauth),
-        LevelFilter::INFO,
-    )?;
     match lane.receive_to_worker().await {
-        Ok(ToWorker::Connection { connection, tcp }) => Ok(Some(Client {
+        Ok(ToWorker::Connection { tcp, .. }) => Ok(Some(Client {
             welcome,
             monitor,
             lane,
-            connection,
             socket: tcp,
         })),
         Ok(_) => anyhow::bail!("the monitor sent something else than a client"),
@@ -94,39 +85,16 @@ async fn idle(lane: Lane) -> anyhow::Result<Option<Client>> {
 
 impl Client {
     async fn serve(self, _caged: Sandboxed) -> anyhow::Result<()> {
-        let endpoints = self.connection.endpoints;
-        let span = info_span!(
-            "connection",
-            conn = %self.connection.id,
-            peer = %endpoints.peer.ip(),
-            peer_port = endpoints.peer.port(),
-        );
-        let work = async {
-            if let Err(error) = self.run().await {
-                error!("worker failed: {error:#}");
-            }
-        };
-        work.instrument(span).await;
-        Ok(())
-    }
-
-    async fn run(self) -> anyhow::Result<()> {
-        let endpoints = self.connection.endpoints;
         let settings = settings::settings(&self.welcome)?;
         let socket = ClientSocket::new(self.socket)?;
         let mut monitor = Monitor::start(rpc::grpc::stream(self.monitor)?).await?;
-        match handshake::run(&socket, settings, &mut monitor, &self.lane).await {
-            Err(failed) => journal_lines::handshake_failed(endpoints, &failed),
-            Ok(login) => {
-                let user = login.grant.user.clone();
-                let span = info_span!("login", user = %user);
-                // The lane stays open: the monitor knows by it that the connection lives.
-                let end = engine::run(socket, login, monitor)
-                    .instrument(span.clone())
-                    .await;
-                span.in_scope(|| journal_lines::engine_ended(endpoints, &user, &end));
-            }
-        }
+        let end = match handshake::run(&socket, settings, &mut monitor, &self.lane).await {
+            Ok(login) => engine::run(socket, login, monitor.clone()).await.into(),
+            Err(end) => end.into(),
+        };
+        // The lane stays open until here: the monitor knows by it that the connection lives. A
+        // monitor that is gone takes no report; then the connection's last line is missing.
+        drop(monitor.report(end).await);
         Ok(())
     }
 }

@@ -1,6 +1,13 @@
 //! The worker's driver and engine with a stock `ssh`, and a monitor and a session of the test's own
 //! on the other sides of the borders. No cage, no systemd: those have their own suites.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may"
+)]
+
 use std::collections::HashMap;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -16,7 +23,7 @@ use preauth::engine::EngineEnd;
 use preauth::{engine, handshake};
 use rpc::Violation;
 use rpc::lane::{FromSession, Lane, ProgramDescriptors, SessionGrant, ToWorker};
-use rpc::preauth::{Monitor, MonitorFace};
+use rpc::preauth::{ConnectionEnd, Monitor, MonitorFace};
 use rpc::session::{
     Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
 };
@@ -82,6 +89,10 @@ impl MonitorFace for TestMonitor {
         };
         self.lane.send_to_worker(&message).await.unwrap();
         Ok(AuthOutcome::Accepted)
+    }
+
+    async fn report(&self, _: ConnectionEnd) -> Result<(), Violation> {
+        Ok(())
     }
 }
 
@@ -213,7 +224,7 @@ fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
             let lane = Lane::new(worker_lane).unwrap();
             match handshake::run(&socket, settings, &mut monitor, &lane).await {
                 Ok(login) => engine::run(socket, login, monitor).await,
-                Err(failed) => panic!("handshake: {:?}", failed.end),
+                Err(failed) => panic!("handshake: {:?}", failed),
             }
         })
     });

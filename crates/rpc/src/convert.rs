@@ -6,6 +6,7 @@ use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, Use
 use zeroize::Zeroizing;
 
 use crate::grpc::Violation;
+use crate::preauth::ConnectionEnd;
 use crate::proto::preauth::v1 as pre;
 use crate::proto::session::v1 as ses;
 use crate::session::{
@@ -25,6 +26,8 @@ const SECRET_LIMIT: usize = 1024;
 const NAME_LIMIT: usize = 64;
 /// Public key blob: RSA 16384 bits, or a certificate with principals.
 const KEY_LIMIT: usize = 32 * 1024;
+/// Text of a report: a journal line's worth.
+const REPORT_LIMIT: usize = 4096;
 /// Signature blob: RSA 16384 bits and names.
 const SIGNATURE_LIMIT: usize = 4096;
 
@@ -163,6 +166,51 @@ pub(crate) fn outcome_from_proto(message: pre::AuthenticateReply) -> Option<Auth
             partial_success,
         },
         Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
+    })
+}
+
+pub(crate) fn end_to_report(end: ConnectionEnd) -> pre::ReportRequest {
+    use pre::report_request::End;
+    // Cut here, where it is known to be a report: the other side refuses what is too long.
+    let cut = |text: String| text.chars().take(REPORT_LIMIT / 4).collect::<String>();
+    let end = match end {
+        ConnectionEnd::Closed => End::Closed(pre::Closed {}),
+        ConnectionEnd::Socket(error) => End::Socket(cut(error)),
+        ConnectionEnd::Disconnected {
+            reason,
+            description,
+        } => End::Disconnected(pre::Disconnected {
+            reason,
+            description: cut(description),
+        }),
+        ConnectionEnd::TooManyFailures => End::TooManyFailures(pre::TooManyFailures {}),
+        ConnectionEnd::NotSsh(error) => End::NotSsh(cut(error)),
+        ConnectionEnd::Incompatible(error) => End::Incompatible(cut(error)),
+        ConnectionEnd::Misbehaved(error) => End::Misbehaved(cut(error)),
+        ConnectionEnd::Failed(error) => End::Failed(cut(error)),
+    };
+    pre::ReportRequest { end: Some(end) }
+}
+
+pub(crate) fn end_from_report(message: pre::ReportRequest) -> Result<ConnectionEnd, Violation> {
+    use pre::report_request::End;
+    let text = |text: String| bounded(text, REPORT_LIMIT, "end");
+    Ok(match message.end {
+        Some(End::Closed(pre::Closed {})) => ConnectionEnd::Closed,
+        Some(End::Socket(error)) => ConnectionEnd::Socket(text(error)?),
+        Some(End::Disconnected(pre::Disconnected {
+            reason,
+            description,
+        })) => ConnectionEnd::Disconnected {
+            reason,
+            description: text(description)?,
+        },
+        Some(End::TooManyFailures(pre::TooManyFailures {})) => ConnectionEnd::TooManyFailures,
+        Some(End::NotSsh(error)) => ConnectionEnd::NotSsh(text(error)?),
+        Some(End::Incompatible(error)) => ConnectionEnd::Incompatible(text(error)?),
+        Some(End::Misbehaved(error)) => ConnectionEnd::Misbehaved(text(error)?),
+        Some(End::Failed(error)) => ConnectionEnd::Failed(text(error)?),
+        None => return Err(Violation::new("end: missing")),
     })
 }
 

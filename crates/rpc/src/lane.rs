@@ -143,8 +143,6 @@ pub enum ToWorker {
         welcome: Welcome,
         /// Stream of `preauth.proto`.
         rpc: OwnedFd,
-        /// Connected datagram socket of the journal.
-        journal: OwnedFd,
     },
     /// A client came.
     Connection {

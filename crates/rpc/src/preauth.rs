@@ -18,6 +18,9 @@ use crate::proto::preauth::v1 as pb;
 /// servers that set it to 0.
 const AUTHENTICATE_DEADLINE: Duration = Duration::from_secs(600);
 
+/// How long a worker that ends waits for its last line to be taken down.
+const REPORT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What the monitor does for one worker. A `Violation` ends the connection without an answer.
 pub trait MonitorFace: Send + Sync + 'static {
     /// Computes the exchange hash from these values and signs it; the signature blob of RFC 4253
@@ -33,6 +36,35 @@ pub trait MonitorFace: Send + Sync + 'static {
         &self,
         request: AuthRequest,
     ) -> impl Future<Output = Result<AuthOutcome, Violation>> + Send;
+
+    /// Takes down how the connection ended.
+    fn report(&self, end: ConnectionEnd) -> impl Future<Output = Result<(), Violation>> + Send;
+}
+
+/// How a connection ended, in the worker's words: text of the client is not escaped yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// The client closed it.
+    Closed,
+    /// Its socket failed.
+    Socket(String),
+    /// The client sent SSH_MSG_DISCONNECT.
+    Disconnected {
+        /// Reason code of RFC 4253 section 11.1.
+        reason: u32,
+        /// "description"
+        description: String,
+    },
+    /// We disconnected after too many failed attempts.
+    TooManyFailures,
+    /// The first line was no identification string.
+    NotSsh(String),
+    /// Nothing in common: algorithms or service.
+    Incompatible(String),
+    /// The client broke the protocol.
+    Misbehaved(String),
+    /// The worker could not go on.
+    Failed(String),
 }
 
 /// Serves one worker until it goes or breaks the contract.
@@ -87,6 +119,16 @@ impl Monitor {
         let reply = grpc::within(AUTHENTICATE_DEADLINE, self.0.authenticate(request)).await?;
         convert::outcome_from_proto(reply).ok_or(CallError::Malformed("outcome is missing"))
     }
+
+    /// Says how the connection ended.
+    ///
+    /// # Errors
+    /// The monitor is gone.
+    pub async fn report(&mut self, end: ConnectionEnd) -> Result<(), CallError> {
+        let request = convert::end_to_report(end);
+        grpc::within(REPORT_DEADLINE, self.0.report(request)).await?;
+        Ok(())
+    }
 }
 
 struct Adapter<F> {
@@ -120,6 +162,20 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
         };
         match self.face.authenticate(request).await {
             Ok(outcome) => Ok(tonic::Response::new(convert::outcome_to_proto(outcome))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn report(
+        &self,
+        request: tonic::Request<pb::ReportRequest>,
+    ) -> Result<tonic::Response<pb::ReportReply>, tonic::Status> {
+        let result = match convert::end_from_report(request.into_inner()) {
+            Ok(end) => self.face.report(end).await,
+            Err(violation) => Err(violation),
+        };
+        match result {
+            Ok(()) => Ok(tonic::Response::new(pb::ReportReply {})),
             Err(violation) => self.wire.trip(violation).await,
         }
     }

@@ -128,6 +128,8 @@ impl Handler for Requests {
         reply: ChannelOpenHandle,
         _session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
+        #[cfg(feature = "cage-probe")]
+        sandbox::probe::reached(sandbox::probe::Phase::Session);
         if self.open_sessions >= self.max_sessions {
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
         } else {

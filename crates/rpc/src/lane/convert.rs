@@ -6,8 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use prost::Message;
 
 use super::descriptor::{
-    expect_client, expect_datagram, expect_lane, expect_program_stream, expect_stream,
-    expect_terminal,
+    expect_client, expect_lane, expect_program_stream, expect_stream, expect_terminal,
 };
 use super::{
     Connection, FromSession, HostKey, LaneError, ProgramDescriptors, SessionGrant, SessionStart,
@@ -23,14 +22,9 @@ type Encoded<'a> = (Vec<u8>, Vec<BorrowedFd<'a>>);
 
 pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
     match message {
-        ToWorker::Welcome {
-            welcome,
-            rpc,
-            journal,
-        } => encode(
-            Body::Welcome(welcome_to_proto(welcome)),
-            vec![rpc.as_fd(), journal.as_fd()],
-        ),
+        ToWorker::Welcome { welcome, rpc } => {
+            encode(Body::Welcome(welcome_to_proto(welcome)), vec![rpc.as_fd()])
+        }
         ToWorker::Connection { connection, tcp } => {
             let body = pb::Connection {
                 id: Some(id_to_proto(connection.id)),
@@ -100,13 +94,11 @@ pub(super) fn read_to_worker(
 ) -> Result<ToWorker, LaneError> {
     match decode(bytes)? {
         Body::Welcome(body) => {
-            let [rpc, journal] = exactly(descriptors)?;
+            let [rpc] = exactly(descriptors)?;
             expect_stream(&rpc)?;
-            expect_datagram(&journal)?;
             Ok(ToWorker::Welcome {
                 welcome: welcome_from_proto(body),
                 rpc,
-                journal,
             })
         }
         Body::Connection(body) => {

@@ -42,16 +42,6 @@ pub(super) fn expect_stream(descriptor: impl AsFd) -> Result<(), LaneError> {
     )
 }
 
-/// The journal: SOCK_DGRAM of AF_UNIX.
-pub(super) fn expect_datagram(descriptor: impl AsFd) -> Result<(), LaneError> {
-    expect_socket(
-        descriptor,
-        &[AddressFamily::UNIX],
-        SocketType::DGRAM,
-        "not a Unix datagram socket",
-    )
-}
-
 /// A client: SOCK_STREAM of the Internet families, a virtual machine's host, or a local socket.
 pub(super) fn expect_client(descriptor: impl AsFd) -> Result<(), LaneError> {
     const CLIENTS: [AddressFamily; 4] = [
