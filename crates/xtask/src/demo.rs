@@ -90,7 +90,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         "\nThe server listens on 127.0.0.1:{port}. To log in:\n\n    {}\n",
         line.join(" ")
     );
-    prove(&line)?;
+    if let Err(error) = prove(&line) {
+        let journal = machine.journal(&["-b", "-n", "60", "-u", "sshd-privsep*"])?;
+        bail!("{error:#}\n{journal}");
+    }
     show_journal(&machine)?;
     match stay {
         Stay::Once => machine.down(),
