@@ -246,3 +246,74 @@ pub(super) enum Feed {
     /// Nothing more will come, or nobody reads it.
     Finished,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: usize = 2 * 1024 * 1024;
+    const PACKET: usize = 32 * 1024;
+
+    fn channel() -> Channel {
+        Channel::new(7, 1000, 300)
+    }
+
+    #[test]
+    fn sends_no_more_than_the_window_and_one_packet() {
+        let mut channel = channel();
+        assert_eq!(channel.sendable(), 300);
+        channel.sent(900);
+        assert_eq!(channel.sendable(), 100);
+        channel.sent(100);
+        assert_eq!(channel.sendable(), 0);
+        channel.widen(50).unwrap();
+        assert_eq!(channel.sendable(), 50);
+    }
+
+    #[test]
+    fn a_window_above_its_type_is_a_violation() {
+        let mut channel = Channel::new(7, u32::MAX, 300);
+        assert_eq!(channel.widen(1), Err(WindowViolation));
+    }
+
+    #[test]
+    fn data_beyond_the_window_is_a_violation() {
+        let mut channel = channel();
+        for _ in 0..WINDOW / PACKET {
+            channel.receive(&[0; PACKET]).unwrap();
+        }
+        assert_eq!(channel.receive(&[0]), Err(WindowViolation));
+        assert_eq!(channel.receive_extended(&[0]), Err(WindowViolation));
+    }
+
+    #[test]
+    fn a_packet_above_its_size_is_a_violation() {
+        assert_eq!(channel().receive(&[0; PACKET + 1]), Err(WindowViolation));
+    }
+
+    #[test]
+    fn nothing_is_credited_before_the_program_took_it() {
+        let mut channel = channel();
+        for _ in 0..WINDOW / PACKET {
+            channel.receive(&[0; PACKET]).unwrap();
+        }
+        assert_eq!(channel.credit(), 0);
+        channel.discard_input();
+        assert_eq!(channel.credit(), RECEIVE_WINDOW);
+        channel.credited(RECEIVE_WINDOW);
+        channel.receive(&[0; PACKET]).unwrap();
+    }
+
+    #[test]
+    fn after_our_close_data_on_the_way_is_dropped_and_not_credited() {
+        let mut channel = channel();
+        channel.receive(b"waiting").unwrap();
+        channel.close();
+        assert_eq!(channel.sendable(), 0);
+        for _ in 0..(WINDOW - 7) / PACKET {
+            channel.receive(&[0; PACKET]).unwrap();
+        }
+        assert_eq!(channel.credit(), 0);
+        assert_eq!(channel.feed(), Feed::Finished);
+    }
+}
