@@ -21,8 +21,8 @@ const UNITS: &[&str] = &[
 /// all that its user may.
 const EXPOSURE_LIMITS: &[(&str, u32)] = &[
     ("sshd-privsep-monitor.service", 17),
-    ("sshd-privsep-preauth@1.service", 24),
-    ("sshd-privsep-keygen.service", 13),
+    ("sshd-privsep-preauth@1.service", 25),
+    ("sshd-privsep-keygen.service", 9),
 ];
 
 impl Machine {
