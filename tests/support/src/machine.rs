@@ -139,6 +139,8 @@ impl Builder {
                 "--timezone=off",
                 "--resolv-conf=off",
             ])
+            // Cages are made of these; the container's own filter of this systemd does not know them yet.
+            .arg("--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self")
             .arg(format!("--machine={}", self.name))
             .arg("--directory")
             .arg(&root)
