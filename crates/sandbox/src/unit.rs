@@ -20,7 +20,7 @@ pub const UNIT_SYSTEM_CALL_FILTER: &[&str] = &[
     "rt_sigprocmask", "rt_sigaction", "rt_sigreturn", "sigaltstack", "tgkill", "exit", "exit_group", "prctl",
     // The table: look-ups that it refuses, and that the dynamic loader needs before there is a cage.
     "open", "openat", "openat2", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx",
-    "readlink", "readlinkat", "getcwd", "sched_getaffinity",
+    "readlink", "readlinkat", "getcwd", "sched_getaffinity", "mlock", "munlock",
 
     // systemd starts the program.
     "execve",

@@ -148,6 +148,8 @@ const RULES: &[Rule] = &[
     refuse(sys!(SYS_readlinkat), libc::EACCES, PATH),
     refuse(sys!(SYS_getcwd), libc::EACCES, PATH),
     refuse(sys!(SYS_sched_getaffinity), libc::EPERM, "libraries count processors to size thread pools: there are none"),
+    refuse(sys!(SYS_mlock), libc::EPERM, "russh locks the memory of its packets, which hold no key: the transport has those"),
+    refuse(sys!(SYS_munlock), libc::EPERM, "as mlock"),
 ];
 
 /// Why the look-ups are refused rather than deadly.
