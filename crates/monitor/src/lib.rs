@@ -1,1 +1,64 @@
-//! To be written.
+//! The monitor: root, holder of the host keys, maker of every decision; it never sees a network byte.
+//!
+//! ```text
+//!                 accept(2)                       questions                     StartTransientUnit
+//!  clients ──▶ listener ──▶ connection ◀────────── preauth worker ┐              ┌▶ session
+//!                 │             │ │ └─ conversation: one at a time ┘              │
+//!             admission      pool └──── phase: what may be asked ───┐            │
+//!                               │                                   ▼            │
+//!                            systemd      exchange ◀── SignExchange, Authenticate ──▶ authenticate
+//!                                             │                                    │        │
+//!                                          hostkeys                      verify, account ─▶ proof
+//!                                                                                           │
+//!                                                                   open_session ◀──────────┘
+//! ```
+//!
+//! Before a decision:
+//! - [`listener`], [`admission`]: who is let in (MaxStartups), before a worker is spent on them.
+//! - [`pool`]: warm workers, started by [`systemd`] at the pace of a [`token_bucket`].
+//! - [`connection`]: one task per client, which owns everything of it; LoginGraceTime.
+//! - [`conversation`], [`phase`]: what a worker asks, and where that is permitted. The table is there.
+//!
+//! Decisions:
+//! - [`exchange`], [`hostkeys`]: the exchange hash is computed here and signed.
+//! - [`authenticate`]: one authentication request, with [`account`], [`public_key`] and [`verify`].
+//! - [`proof`]: what it takes to be logged in. To review that, begin there.
+//! - [`open_session`]: from an authenticated user to a session unit.
+//! - [`delay`], [`audit`]: what a refused client can measure, and what the journal says.
+//!
+//! The process around them:
+//! - [`options`], [`sockets`], [`stored`], [`signals`], [`policy`]: what it starts with.
+//! - [`server`], [`notify`]: the loop, reloads, and the service manager.
+//!
+//! The worker is assumed to be corrupted. It can ask two things; each is legal in named phases, is
+//! answered from the monitor's own knowledge, and costs the worker its connection otherwise.
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod admission;
+pub mod audit;
+pub mod authenticate;
+pub mod connection;
+pub mod conversation;
+pub mod delay;
+pub mod exchange;
+pub mod hostkeys;
+pub mod listener;
+pub mod notify;
+pub mod open_session;
+pub mod options;
+pub mod phase;
+pub mod policy;
+pub mod pool;
+pub mod proof;
+pub mod public_key;
+pub mod server;
+pub mod signals;
+pub mod sockets;
+pub mod stored;
+pub mod systemd;
+pub mod token_bucket;
+pub mod verify;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,281 @@
+//! What the journal says of logins, in OpenSSH's words: tools and people search for them.
+//!
+//! The fields `conn`, `peer`, `peer_port`, `local` and `local_port` come from the connection's span;
+//! here are those of the event. Text that the peer chose goes through [`Escaped`].
+
+mod end;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use journal::message_id::{
+    ACCEPTED, ADMISSION_REFUSED, AUTHORIZED_KEYS_REFUSED, DISCONNECTED, FAILED, GRACE_TIMEOUT,
+    INVALID_USER, SESSION_ENDED, SESSION_STARTED, WORKER_LOST,
+};
+use journal::{Escaped, RateLimit, Verdict};
+use rpc::Endpoints;
+use tracing::{debug, error, info, warn};
+use wire::userauth::UserName;
+
+use crate::proof::AuthenticatedUser;
+use crate::public_key::PublicKey;
+
+pub use self::end::{Stage, reported};
+
+/// The line for a connection that is looked at for the first time.
+pub fn connection(endpoints: Endpoints) {
+    debug!(
+        "Connection from {} port {} on {} port {} rdomain \"\"",
+        endpoints.peer.ip(),
+        endpoints.peer.port(),
+        endpoints.local.ip(),
+        endpoints.local.port(),
+    );
+}
+
+/// MaxStartups dropped a connection.
+pub fn dropped(endpoints: Endpoints, number: u32) {
+    static DROPS: RateLimit = RateLimit::new(10, Duration::from_secs(10));
+    if let Verdict::Log { suppressed } = DROPS.check() {
+        info!(
+            message_id = ADMISSION_REFUSED,
+            peer = %endpoints.peer.ip(),
+            peer_port = endpoints.peer.port(),
+            reason = "Maxstartups",
+            suppressed,
+            "drop connection #{number} from [{}]:{} on [{}]:{} Maxstartups",
+            endpoints.peer.ip(),
+            endpoints.peer.port(),
+            endpoints.local.ip(),
+            endpoints.local.port(),
+        );
+    }
+}
+
+/// LoginGraceTime is over. `pid` is the worker's, 0 if the client had none yet.
+pub fn grace_timeout(endpoints: Endpoints, pid: i32) {
+    static TIMEOUTS: RateLimit = RateLimit::new(20, Duration::from_secs(10));
+    if let Verdict::Log { suppressed } = TIMEOUTS.check() {
+        info!(
+            message_id = GRACE_TIMEOUT,
+            suppressed,
+            "Timeout before authentication for connection from {} to {}, pid = {pid}",
+            endpoints.peer.ip(),
+            endpoints.local.ip(),
+        );
+    }
+}
+
+/// Who tries to log in, as the lines name them.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The name that binds the connection.
+    pub user: &'a UserName,
+    /// Whether there is such a user who may log in.
+    pub validity: Validity,
+    /// Between which addresses.
+    pub endpoints: Endpoints,
+}
+
+/// Whether a user exists and may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// Not looked up yet, or in order.
+    Valid,
+    /// Does not exist or may not log in.
+    Invalid,
+}
+
+/// Whether an attempt is worth a line at the level that everybody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// One failure among few: a client that tries its keys.
+    Light,
+    /// Half of MaxAuthTries is used up.
+    Heavy,
+}
+
+impl Subject<'_> {
+    fn peer(&self) -> (IpAddr, u16) {
+        (self.endpoints.peer.ip(), self.endpoints.peer.port())
+    }
+
+    fn name(&self) -> Escaped<'_> {
+        Escaped::word(self.user.as_str())
+    }
+
+    fn invalid(&self) -> &'static str {
+        match self.validity {
+            Validity::Valid => "",
+            Validity::Invalid => "invalid user ",
+        }
+    }
+
+    /// No such user.
+    pub fn invalid_user(&self) {
+        let (name, (ip, port)) = (self.name(), self.peer());
+        info!(
+            message_id = INVALID_USER,
+            user = %name,
+            "Invalid user {name} from {ip} port {port}"
+        );
+    }
+
+    /// There is such a user, who may not log in.
+    pub fn denied(&self, denial: &accounts::Denial) {
+        let (name, (ip, port)) = (self.name(), self.peer());
+        let from = match denial {
+            accounts::Denial::Root => format!(" FROM {ip} port {port}"),
+            _ => String::new(),
+        };
+        info!(
+            message_id = INVALID_USER,
+            user = %name,
+            reason = %denial,
+            "{denial}{from}"
+        );
+    }
+
+    /// It is not known whether there is such a user.
+    pub fn unclear(&self, error: &accounts::LookupError) {
+        let name = self.name();
+        error!(message_id = INVALID_USER, user = %name, reason = %error, "{name}: {error}");
+    }
+
+    /// A file or a line of the user's keys was not used.
+    pub fn key_refused(&self, refusal: &accounts::KeyRefusal) {
+        let name = self.name();
+        info!(
+            message_id = AUTHORIZED_KEYS_REFUSED,
+            user = %name,
+            reason = %refusal,
+            "{refusal}"
+        );
+    }
+
+    /// The client's key is none that could be verified.
+    pub fn key_unusable(&self, reason: &dyn fmt::Display) {
+        let name = self.name();
+        debug!(user = %name, reason = %reason, "userauth_pubkey: {reason}");
+    }
+
+    /// An attempt failed.
+    pub fn failed(&self, method: &str, key: Option<&PublicKey>, weight: Weight) {
+        let (name, (ip, port)) = (self.name(), self.peer());
+        let (invalid, method) = (self.invalid(), Escaped::word(method));
+        let (key_type, key_fp) = (
+            key.map(PublicKey::log_name),
+            key.map(|key| key.fingerprint().to_string()),
+        );
+        let key = match (key_type, &key_fp) {
+            (Some(kind), Some(fingerprint)) => format!(": {kind} {fingerprint}"),
+            _ => String::new(),
+        };
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    message_id = FAILED,
+                    user = %name,
+                    method = %method,
+                    key_type,
+                    key_fp,
+                    "Failed {method} for {invalid}{name} from {ip} port {port} ssh2{key}"
+                )
+            };
+        }
+        match (self.validity, weight) {
+            (Validity::Invalid, _) | (_, Weight::Heavy) => line!(info),
+            (Validity::Valid, Weight::Light) => line!(debug),
+        }
+    }
+
+    /// MaxAuthTries is used up.
+    pub fn too_many_failures(&self) {
+        let (name, (ip, port), invalid) = (self.name(), self.peer(), self.invalid());
+        error!(
+            message_id = FAILED,
+            user = %name,
+            "maximum authentication attempts exceeded for {invalid}{name} from {ip} port {port} ssh2 [preauth]"
+        );
+        let kind = match self.validity {
+            Validity::Valid => "authenticating user ",
+            Validity::Invalid => "invalid user ",
+        };
+        info!(
+            message_id = DISCONNECTED,
+            user = %name,
+            "Disconnecting {kind}{name} {ip} port {port}: Too many authentication failures [preauth]"
+        );
+    }
+}
+
+/// A login.
+pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
+    let name = Escaped::word(user.user().as_str());
+    let (kind, fingerprint) = (user.key().log_name(), user.fingerprint());
+    let (ip, port) = (endpoints.peer.ip(), endpoints.peer.port());
+    info!(
+        message_id = ACCEPTED,
+        user = %name,
+        method = "publickey",
+        key_type = kind,
+        key_fp = %fingerprint,
+        "Accepted publickey for {name} from {ip} port {port} ssh2: {kind} {fingerprint}"
+    );
+}
+
+/// systemd took the job of starting a session.
+pub fn session_started(user: &str, unit: &str) {
+    let user = Escaped::word(user);
+    debug!(
+        message_id = SESSION_STARTED,
+        user = %user,
+        session_unit = unit,
+        "Session of user {user} starts as {unit}"
+    );
+}
+
+/// A session's process has ended.
+pub fn session_ended(user: &str, unit: &str) {
+    let user = Escaped::word(user);
+    debug!(
+        message_id = SESSION_ENDED,
+        user = %user,
+        session_unit = unit,
+        "Session of user {user} ended"
+    );
+}
+
+/// A session's process never came to life: PAM's account or session phase, or the unit's own.
+pub fn session_refused(user: &str, unit: &str) {
+    let user = Escaped::word(user);
+    error!(
+        message_id = SESSION_ENDED,
+        user = %user,
+        session_unit = unit,
+        reason = "unit failed before its program ran",
+        "Access denied for user {user} by PAM account configuration, or its session could not be set up; see the journal of {unit}"
+    );
+}
+
+/// A worker broke the contract: it is corrupted, or has a bug.
+pub fn violation(unit: &str, phase: &'static str, violation: &rpc::Violation) {
+    warn!(
+        message_id = WORKER_LOST,
+        worker_unit = unit,
+        phase,
+        reason = %violation,
+        "worker {unit} did what phase {phase:?} does not permit, its connection is ended: {violation}"
+    );
+}
+
+/// A worker ended without a last word: it crashed, or was killed.
+pub fn worker_lost(unit: &str, phase: &'static str) {
+    warn!(
+        message_id = WORKER_LOST,
+        worker_unit = unit,
+        phase,
+        "worker {unit} ended in phase {phase:?} without saying why"
+    );
+}

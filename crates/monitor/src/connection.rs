@@ -1,0 +1,191 @@
+//! One client from accept(2) to the end of its worker: a task that owns everything of it.
+//!
+//! ```text
+//!  vigil         holds the TCP socket and the admission ticket until login or LoginGraceTime
+//!  serve         HTTP/2 with the worker, until that goes or breaks the contract
+//!  conversation  questions and answers
+//! ```
+//!
+//! The three run side by side; the first that ends is the end of the connection.
+
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc::ServeEnd;
+use rpc::lane::{Connection, LaneError, ToWorker};
+use rpc::{Violation, preauth};
+use rustix::net::{Shutdown, shutdown};
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, warn};
+
+use crate::admission::Ticket;
+use crate::audit;
+use crate::conversation::{Broken, Conversation, Setting, face};
+use crate::delay::FailureDelay;
+use crate::open_session::Origin;
+use crate::phase::Phase;
+use crate::pool::{Ended, Place, Pool, Worker};
+use crate::systemd::ServiceManager;
+
+/// What all connections share.
+pub struct Common<M> {
+    /// Who starts and kills units.
+    pub services: Arc<M>,
+    /// Where workers come from.
+    pub pool: Pool,
+    /// Who makes refusals wait.
+    pub delay: Arc<FailureDelay>,
+}
+
+/// A client that was admitted.
+pub struct Client {
+    /// Name and addresses.
+    pub origin: Origin,
+    /// Its socket; this process never reads from it.
+    pub tcp: TcpStream,
+    /// Its share of MaxStartups.
+    pub ticket: Ticket,
+    /// When it must be logged in.
+    pub deadline: Option<Instant>,
+}
+
+/// Why no worker has the client.
+#[derive(Debug, Error)]
+enum Unassigned {
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    #[error("worker: {0}")]
+    Lane(#[from] LaneError),
+    #[error("client's socket: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// How a connection ended.
+enum End {
+    GraceTime,
+    WorkerGone,
+    Broken(Broken),
+}
+
+/// Serves one client. `place` is its place in the queue for a worker.
+pub async fn serve<M: ServiceManager>(common: Arc<Common<M>>, client: Client, place: Place) {
+    let Client {
+        origin,
+        tcp,
+        ticket,
+        deadline,
+    } = client;
+    audit::connection(origin.endpoints);
+    let login = Arc::new(Notify::new());
+    let for_worker = tcp.try_clone();
+    let mut vigil = pin!(vigil(tcp, ticket, deadline, Arc::clone(&login)));
+
+    let assigned = tokio::select! {
+        assigned = assign(&common.pool, place, origin, for_worker) => assigned,
+        () = &mut vigil => return audit::grace_timeout(origin.endpoints, 0),
+    };
+    let worker = match assigned {
+        Ok(worker) => worker,
+        Err(error) => return warn!("client is sent away: {error}"),
+    };
+
+    let lane = Arc::new(worker.lane);
+    let (face, mut questions) = face();
+    let mut conversation = Conversation::new(Setting {
+        origin,
+        policy: worker.policy,
+        worker: Arc::clone(&lane),
+        services: Arc::clone(&common.services),
+        delay: Arc::clone(&common.delay),
+        login,
+    });
+    let end = tokio::select! {
+        () = &mut vigil => End::GraceTime,
+        end = preauth::serve(worker.rpc, face) => match end {
+            ServeEnd::PeerClosed => End::WorkerGone,
+            ServeEnd::Violation(violation) => End::Broken(violation.into()),
+        },
+        end = lane.closed() => match end {
+            Ok(()) => End::WorkerGone,
+            Err(error) => End::Broken(Violation::new(error.to_string()).into()),
+        },
+        broken = conversation.run(&mut questions) => End::Broken(broken),
+    };
+    match &end {
+        End::WorkerGone => match conversation.phase() {
+            Phase::Over => {}
+            phase => audit::worker_lost(&worker.unit, phase.name()),
+        },
+        End::GraceTime => audit::grace_timeout(origin.endpoints, worker.pid),
+        End::Broken(Broken::Violation(violation)) => {
+            audit::violation(&worker.unit, conversation.phase().name(), violation);
+        }
+        End::Broken(broken) => error!("connection is ended: {broken}"),
+    }
+    if !matches!(end, End::WorkerGone) {
+        // An honest worker goes when its lane closes. One that broke the contract, or that let the
+        // grace time pass, is not asked.
+        if let Err(error) = common.services.kill_worker(&worker.unit).await {
+            warn!("{} may still run: {error}", worker.unit);
+        }
+    }
+    drop(worker.counted);
+}
+
+/// Keeps LoginGraceTime, and what only a connection before login has. Ends when the time is over,
+/// with the socket shut down for whoever else holds it; never after a login.
+async fn vigil(tcp: TcpStream, ticket: Ticket, deadline: Option<Instant>, login: Arc<Notify>) {
+    tokio::select! {
+        () = until(deadline) => {
+            // Fails only if the client has gone already.
+            let _gone = shutdown(&tcp, Shutdown::Both);
+        }
+        () = login.notified() => {
+            drop((tcp, ticket));
+            std::future::pending().await
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Gives the client to a worker; to another one if the first died while it was idle.
+async fn assign(
+    pool: &Pool,
+    place: Place,
+    origin: Origin,
+    tcp: std::io::Result<TcpStream>,
+) -> Result<Worker, Unassigned> {
+    let message = ToWorker::Connection {
+        connection: Connection {
+            id: origin.id,
+            endpoints: origin.endpoints,
+        },
+        tcp: OwnedFd::from(tcp?),
+    };
+    let worker = place.worker().await?;
+    if worker.lane.send_to_worker(&message).await.is_ok() {
+        return Ok(worker);
+    }
+    let worker = pool.place().await?.worker().await?;
+    worker.lane.send_to_worker(&message).await?;
+    Ok(worker)
+}
+
+/// The deadline of LoginGraceTime for a client that is accepted now.
+pub fn deadline(grace: Option<Duration>) -> Option<Instant> {
+    grace.and_then(|grace| Instant::now().checked_add(grace))
+}
+
+#[cfg(test)]
+mod tests;

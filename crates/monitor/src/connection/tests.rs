@@ -1,0 +1,225 @@
+//! The task of a connection, with a worker that is played here and speaks real gRPC.
+
+use std::io::Read;
+use std::net::TcpListener;
+
+use config::sshd::MaxStartups;
+use rpc::lane::{self, Lane};
+use rpc::preauth::{ConnectionEnd, Monitor};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use wire::userauth::AuthOutcome;
+
+use super::*;
+use crate::admission::{Admission, Verdict};
+use crate::pool::testing::{pool, worker};
+use crate::testing::{Client as Key, Machine, Services, origin, publickey};
+
+/// A connection in service, and everybody around it.
+struct Bench {
+    client: TcpStream,
+    worker_lane: Lane,
+    monitor: Monitor,
+    services: Arc<Services>,
+    admission: Admission,
+    serving: JoinHandle<()>,
+    _requests: mpsc::Receiver<oneshot::Sender<Worker>>,
+}
+
+impl Bench {
+    async fn new(machine: &Machine, grace: Option<Duration>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let tcp = listener.accept().unwrap().0;
+        let admission = Admission::default();
+        let limits = MaxStartups {
+            start: 10,
+            rate: 30,
+            full: 100,
+        };
+        let Verdict::Admitted(ticket) = admission.decide(limits, 0) else {
+            panic!("not admitted");
+        };
+        let (pool, mut requests) = pool();
+        let services = Arc::new(Services::default());
+        let common = Arc::new(Common {
+            services: Arc::clone(&services),
+            pool: pool.clone(),
+            delay: Arc::new(FailureDelay::new().unwrap()),
+        });
+        let admitted = Client {
+            origin: origin(),
+            tcp,
+            ticket,
+            deadline: deadline(grace),
+        };
+        let place = pool.place().await.unwrap();
+        let serving = tokio::spawn(serve(common, admitted, place));
+
+        let (worker_lane, theirs) = lane::pair().unwrap();
+        let (rpc_ours, rpc_theirs) = lane::stream_pair().unwrap();
+        let worker = worker(&pool, theirs, rpc_theirs, Arc::clone(&machine.policy));
+        let request = requests.recv().await.unwrap();
+        request.send(worker).unwrap();
+        let worker_lane = Lane::new(worker_lane).unwrap();
+        let ToWorker::Connection { connection, tcp } =
+            worker_lane.receive_to_worker().await.unwrap()
+        else {
+            panic!("another message");
+        };
+        assert_eq!(
+            (connection.id, connection.endpoints),
+            (origin().id, origin().endpoints)
+        );
+        drop(tcp);
+        let rpc = rpc::grpc::stream(rpc_ours).unwrap();
+        Self {
+            client,
+            worker_lane,
+            monitor: Monitor::start(rpc).await.unwrap(),
+            services,
+            admission,
+            serving,
+            _requests: requests,
+        }
+    }
+
+    fn killed(&self) -> Vec<String> {
+        self.services.killed.lock().unwrap().clone()
+    }
+
+    /// Whether the client reads the end of the connection at once.
+    fn client_is_shut(&mut self) -> bool {
+        self.client.set_nonblocking(true).unwrap();
+        matches!(self.client.read(&mut [0]), Ok(0))
+    }
+}
+
+#[tokio::test]
+async fn a_login_gives_back_ticket_and_socket_and_outlives_the_grace_time() {
+    let key = Key::new();
+    let machine = Machine::new(&[&key], "");
+    let grace = Duration::from_millis(1500);
+    let mut bench = Bench::new(&machine, Some(grace)).await;
+    assert_eq!(bench.admission.unauthenticated(), 1);
+
+    let values = machine.exchange(1);
+    let session = machine.hash(&values);
+    bench.monitor.sign_exchange(values).await.unwrap();
+    let user = machine.user.as_str();
+    let signs = publickey(user, key.blob(), Some(key.sign(&session, user)));
+    let outcome = bench.monitor.authenticate(signs).await.unwrap();
+    assert_eq!(outcome, AuthOutcome::Accepted);
+    let message = bench.worker_lane.receive_to_worker().await.unwrap();
+    assert!(matches!(message, ToWorker::Session { .. }));
+
+    tokio::time::sleep(grace).await;
+    assert_eq!(bench.admission.unauthenticated(), 0);
+    // The worker played here has dropped its copy, so this was the last one.
+    assert!(bench.client_is_shut());
+    // Keys are still exchanged.
+    bench
+        .monitor
+        .sign_exchange(machine.exchange(2))
+        .await
+        .unwrap();
+    bench.monitor.report(ConnectionEnd::Closed).await.unwrap();
+    let killed = Arc::clone(&bench.services);
+    drop((bench.monitor, bench.worker_lane));
+    bench.serving.await.unwrap();
+    assert!(killed.killed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_grace_time_shuts_the_socket_and_the_worker_is_killed() {
+    let machine = Machine::new(&[], "");
+    let mut bench = Bench::new(&machine, Some(Duration::from_millis(50))).await;
+    assert!(!bench.client_is_shut());
+    (&mut bench.serving).await.unwrap();
+    assert!(bench.client_is_shut());
+    assert_eq!(bench.killed().len(), 1);
+    assert_eq!(bench.admission.unauthenticated(), 0);
+}
+
+#[tokio::test]
+async fn a_violation_is_not_answered_and_the_worker_is_killed() {
+    let key = Key::new();
+    let machine = Machine::new(&[&key], "");
+    let mut bench = Bench::new(&machine, None).await;
+    let asks = publickey(&machine.user, key.blob(), None);
+    bench.monitor.authenticate(asks).await.unwrap_err();
+    (&mut bench.serving).await.unwrap();
+    assert_eq!(bench.killed().len(), 1);
+    assert!(bench.client_is_shut());
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_is_the_end_of_its_connection() {
+    let machine = Machine::new(&[], "");
+    let mut bench = Bench::new(&machine, None).await;
+    bench
+        .monitor
+        .sign_exchange(machine.exchange(1))
+        .await
+        .unwrap();
+    drop((bench.monitor, bench.worker_lane));
+    bench.serving.await.unwrap();
+    assert!(bench.services.killed.lock().unwrap().is_empty());
+    assert_eq!(bench.admission.unauthenticated(), 0);
+    bench.client.set_nonblocking(true).unwrap();
+    assert!(matches!(bench.client.read(&mut [0]), Ok(0)));
+}
+
+#[tokio::test]
+async fn what_a_worker_sends_through_the_lane_ends_its_connection() {
+    let machine = Machine::new(&[], "");
+    let bench = Bench::new(&machine, None).await;
+    let (descriptor, _other) = lane::stream_pair().unwrap();
+    let (lane, _) = lane::pair().unwrap();
+    let message = ToWorker::Session {
+        grant: lane::SessionGrant {
+            user: "root".to_owned(),
+            max_sessions: 1,
+            client_alive_interval: 0,
+            client_alive_count_max: 0,
+        },
+        rpc: descriptor,
+        lane,
+    };
+    bench.worker_lane.send_to_worker(&message).await.unwrap();
+    bench.serving.await.unwrap();
+    assert_eq!(bench.services.killed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_without_a_worker_is_let_go_at_the_grace_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let tcp = listener.accept().unwrap().0;
+    let admission = Admission::default();
+    let limits = MaxStartups {
+        start: 1,
+        rate: 100,
+        full: 1,
+    };
+    let Verdict::Admitted(ticket) = admission.decide(limits, 0) else {
+        panic!("not admitted");
+    };
+    let (pool, _requests) = pool();
+    let place = pool.place().await.unwrap();
+    let common = Arc::new(Common {
+        services: Arc::new(Services::default()),
+        pool,
+        delay: Arc::new(FailureDelay::new().unwrap()),
+    });
+    let admitted = Client {
+        origin: origin(),
+        tcp,
+        ticket,
+        deadline: deadline(Some(Duration::from_millis(20))),
+    };
+    serve(common, admitted, place).await;
+    assert_eq!(admission.unauthenticated(), 0);
+    client.set_nonblocking(true).unwrap();
+    assert!(matches!(client.read(&mut [0]), Ok(0)));
+}

@@ -1,0 +1,271 @@
+//! What one worker asks, in order, and what that makes of its connection.
+//!
+//! One task owns a [`Conversation`] and answers one question after the other; there is no lock and
+//! no second owner. A question that is not permitted, or that is asked while others pile up, is not
+//! answered: the connection ends.
+
+use std::mem;
+use std::sync::Arc;
+
+use rpc::Violation;
+use rpc::lane::Lane;
+use rpc::preauth::{ConnectionEnd, MonitorFace};
+use thiserror::Error;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+use wire::exchange::ExchangeValues;
+use wire::userauth::{AuthOutcome, AuthRequest};
+
+use crate::audit;
+use crate::authenticate::{Decision, Terms};
+use crate::delay::FailureDelay;
+use crate::exchange::{self, ExchangeError, SignedExchange};
+use crate::hostkeys::SignError;
+use crate::open_session::{OpenError, Origin, SessionEnd, open_session};
+use crate::phase::{Authenticating, Exchange, Open, Phase, Running};
+use crate::policy::Policy;
+use crate::systemd::ServiceManager;
+
+/// Questions that may wait while one is answered. An honest worker asks one at a time.
+const QUESTIONS: usize = 1;
+
+/// Why a connection cannot go on.
+#[derive(Debug, Error)]
+pub enum Broken {
+    /// The worker broke the contract.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// The host key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The user is authenticated but has no session.
+    #[error("no session for user {user}: {error}")]
+    Open {
+        /// Login name.
+        user: String,
+        /// What failed.
+        error: OpenError,
+    },
+}
+
+/// The monitor's side of one connection.
+pub struct Conversation<M> {
+    /// How far it has come.
+    phase: Phase,
+    origin: Origin,
+    policy: Arc<Policy>,
+    worker: Arc<Lane>,
+    services: Arc<M>,
+    delay: Arc<FailureDelay>,
+    /// Told at login, which ends LoginGraceTime.
+    login: Arc<Notify>,
+}
+
+/// What a conversation needs besides its worker.
+pub struct Setting<M> {
+    /// Whom it is about.
+    pub origin: Origin,
+    /// The policy that its worker was welcomed with.
+    pub policy: Arc<Policy>,
+    /// Lane to the worker.
+    pub worker: Arc<Lane>,
+    /// Who starts sessions.
+    pub services: Arc<M>,
+    /// Who makes refusals wait.
+    pub delay: Arc<FailureDelay>,
+    /// Whom to tell of a login.
+    pub login: Arc<Notify>,
+}
+
+impl<M: ServiceManager> Conversation<M> {
+    /// Begins: nothing is known yet.
+    pub fn new(setting: Setting<M>) -> Self {
+        Self {
+            phase: Phase::AwaitingExchange,
+            origin: setting.origin,
+            policy: setting.policy,
+            worker: setting.worker,
+            services: setting.services,
+            delay: setting.delay,
+            login: setting.login,
+        }
+    }
+
+    /// Answers questions until one of them, or its answer, ends the connection.
+    pub async fn run(&mut self, questions: &mut Questions) -> Broken {
+        loop {
+            tokio::select! {
+                question = questions.0.recv() => {
+                    let Some(question) = question else { return std::future::pending().await };
+                    if let Err(broken) = self.answer(question).await {
+                        return broken;
+                    }
+                }
+                end = self.phase.session_ended() => self.session_ended(end),
+            }
+        }
+    }
+
+    async fn answer(&mut self, question: Question) -> Result<(), Broken> {
+        // Whoever asked may have gone: its answer is dropped, its effects stay.
+        match question {
+            Question::SignExchange(values, reply) => {
+                drop(reply.send(self.sign_exchange(values).await?));
+            }
+            Question::Authenticate(request, reply) => {
+                drop(reply.send(self.authenticate(request).await?));
+            }
+            Question::Report(end, reply) => drop(reply.send(self.report(&end)?)),
+        }
+        Ok(())
+    }
+
+    /// `SignExchange` of `preauth.proto`.
+    async fn sign_exchange(&mut self, values: ExchangeValues) -> Result<Vec<u8>, Broken> {
+        let permitted = self.take_phase().sign_exchange(Instant::now())?;
+        if let Exchange::Late(_, pause) = &permitted {
+            sleep(*pause).await;
+        }
+        let SignedExchange { hash, signature } = exchange::sign(&self.policy.offer, &values)
+            .map_err(|error| match error {
+                ExchangeError::Sign(error) => Broken::Sign(error),
+                ExchangeError::Kex(_) | ExchangeError::HostKey(_) => {
+                    Violation::new(error.to_string()).into()
+                }
+            })?;
+        self.phase = match permitted {
+            Exchange::First => Phase::Authenticating(Authenticating::new(hash.fix())),
+            Exchange::Early(state) => Phase::Authenticating(state),
+            Exchange::Late(state, _) => Phase::Open(state),
+        };
+        Ok(signature)
+    }
+
+    /// `Authenticate` of `preauth.proto`.
+    async fn authenticate(&mut self, request: AuthRequest) -> Result<AuthOutcome, Broken> {
+        let Authenticating {
+            authentication,
+            rekeys,
+        } = self.take_phase().authenticate()?;
+        let terms = Terms {
+            policy: &self.policy,
+            endpoints: self.origin.endpoints,
+            delay: &self.delay,
+        };
+        match authentication.decide(request, terms).await? {
+            Decision::Continue(authentication, outcome) => {
+                self.phase = Phase::Authenticating(Authenticating {
+                    authentication,
+                    rekeys,
+                });
+                Ok(outcome)
+            }
+            Decision::TooManyFailures(authentication) => {
+                self.phase = Phase::Exhausted(authentication);
+                Ok(AuthOutcome::TooManyFailures)
+            }
+            Decision::Accepted(user) => {
+                let name = user.account().name.clone();
+                let opened = open_session(
+                    &*self.services,
+                    &self.worker,
+                    &self.policy,
+                    self.origin,
+                    user,
+                );
+                let session = opened
+                    .await
+                    .map_err(|error| Broken::Open { user: name, error })?;
+                audit::session_started(&session.user, &session.unit);
+                self.login.notify_one();
+                self.phase = Phase::Open(Open::new(session, Instant::now()));
+                Ok(AuthOutcome::Accepted)
+            }
+        }
+    }
+
+    /// `Report` of `preauth.proto`.
+    fn report(&mut self, end: &ConnectionEnd) -> Result<(), Broken> {
+        let phase = self.take_phase();
+        let endpoints = self.origin.endpoints;
+        audit::reported(endpoints, phase.report(endpoints)?, end);
+        Ok(())
+    }
+
+    fn session_ended(&mut self, end: SessionEnd) {
+        if let Phase::Open(open) = &mut self.phase {
+            open.running = Running::Ended;
+            let (user, unit) = (&open.session.user, &open.session.unit);
+            match end {
+                SessionEnd::Ended => audit::session_ended(user, unit),
+                SessionEnd::NeverRan => audit::session_refused(user, unit),
+            }
+        }
+    }
+
+    fn take_phase(&mut self) -> Phase {
+        mem::replace(&mut self.phase, Phase::Over)
+    }
+
+    /// How far it has come.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+}
+
+/// What a worker asked, and where the answer goes.
+enum Question {
+    SignExchange(ExchangeValues, oneshot::Sender<Vec<u8>>),
+    Authenticate(AuthRequest, oneshot::Sender<AuthOutcome>),
+    Report(ConnectionEnd, oneshot::Sender<()>),
+}
+
+/// Questions on their way to the conversation.
+pub struct Questions(mpsc::Receiver<Question>);
+
+/// The face that a worker's calls meet. It only passes them on: whether the caller waits for an
+/// answer or cancels its call changes nothing about what was asked and what that costs.
+#[derive(Debug)]
+pub struct Face(mpsc::Sender<Question>);
+
+/// A face, and where its questions come out.
+pub fn face() -> (Face, Questions) {
+    let (sender, receiver) = mpsc::channel(QUESTIONS);
+    (Face(sender), Questions(receiver))
+}
+
+impl Face {
+    async fn ask<T>(
+        &self,
+        question: Question,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, Violation> {
+        self.0
+            .try_send(question)
+            .map_err(|_| Violation::new("calls pile up"))?;
+        // No answer: the connection has ended.
+        answer.await.map_err(|_| Violation::new("not answered"))
+    }
+}
+
+impl MonitorFace for Face {
+    async fn sign_exchange(&self, values: ExchangeValues) -> Result<Vec<u8>, Violation> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::SignExchange(values, reply), answer)
+            .await
+    }
+
+    async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::Authenticate(request, reply), answer)
+            .await
+    }
+
+    async fn report(&self, end: ConnectionEnd) -> Result<(), Violation> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::Report(end, reply), answer).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,382 @@
+//! The worker is taken to be corrupted: it says here what an honest one never would.
+
+use rpc::lane::{self, ToSession, ToWorker};
+use wire::names::{KexAlgorithm, SignatureAlgorithm};
+use wire::userauth::{AuthMethod, PublicKeyRequest};
+
+use super::*;
+use crate::testing::{Client, Machine, Services, origin, publickey, request};
+
+const UNKNOWN: &str = "no-such-user-here";
+
+/// A conversation, and the worker that holds the other end of its lane.
+struct Bench {
+    conversation: Conversation<Services>,
+    services: Arc<Services>,
+    login: Arc<Notify>,
+    worker: Lane,
+}
+
+impl Bench {
+    fn new(machine: &Machine) -> Self {
+        Self::with(machine, Services::default())
+    }
+
+    fn with(machine: &Machine, services: Services) -> Self {
+        let (ours, theirs) = lane::pair().unwrap();
+        let (services, login) = (Arc::new(services), Arc::new(Notify::new()));
+        let setting = Setting {
+            origin: origin(),
+            policy: Arc::clone(&machine.policy),
+            worker: Arc::new(Lane::new(ours).unwrap()),
+            services: Arc::clone(&services),
+            delay: Arc::new(FailureDelay::new().unwrap()),
+            login: Arc::clone(&login),
+        };
+        Self {
+            conversation: Conversation::new(setting),
+            services,
+            login,
+            worker: Lane::new(theirs).unwrap(),
+        }
+    }
+
+    /// After a first key exchange; the session identifier.
+    async fn exchanged(machine: &Machine) -> (Self, Vec<u8>) {
+        let mut bench = Self::new(machine);
+        let values = machine.exchange(1);
+        let hash = machine.hash(&values);
+        bench.conversation.sign_exchange(values).await.unwrap();
+        (bench, hash)
+    }
+
+    async fn ask(&mut self, request: AuthRequest) -> Result<AuthOutcome, Broken> {
+        self.conversation.authenticate(request).await
+    }
+
+    async fn refused(&mut self, request: AuthRequest) {
+        let outcome = self.ask(request).await.unwrap();
+        assert_eq!(outcome, refused());
+        assert!(self.services.sessions.lock().unwrap().is_empty());
+    }
+
+    /// The connection is over, and nothing may be asked any more.
+    async fn violation(&mut self, request: AuthRequest, machine: &Machine) {
+        let broken = self.ask(request.clone()).await.unwrap_err();
+        assert!(matches!(broken, Broken::Violation(_)), "{broken}");
+        assert_eq!(self.conversation.phase.name(), "over");
+        self.ask(request).await.unwrap_err();
+        self.conversation
+            .sign_exchange(machine.exchange(9))
+            .await
+            .unwrap_err();
+        self.conversation
+            .report(&ConnectionEnd::Closed)
+            .unwrap_err();
+        assert!(self.services.sessions.lock().unwrap().is_empty());
+    }
+}
+
+fn refused() -> AuthOutcome {
+    AuthOutcome::Refused {
+        methods: vec!["publickey".to_owned()],
+        partial_success: false,
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_the_user_logs_in_and_its_session_starts() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "AcceptEnv LANG\nSubsystem sftp /x");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+
+    bench.refused(request(user, AuthMethod::None)).await;
+    let asks = publickey(user, client.blob(), None);
+    assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::KeyAcceptable);
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
+    bench.login.notified().await;
+
+    // The worker has its descriptors before it has its answer.
+    let ToWorker::Session { grant, .. } = bench.worker.receive_to_worker().await.unwrap() else {
+        panic!("another message");
+    };
+    assert_eq!(grant.user, user);
+    // What the session is to know waits in its standard input.
+    let (started, stdio) = bench.services.sessions.lock().unwrap().remove(0);
+    assert_eq!(started, user);
+    let stdio = Lane::new(stdio).unwrap();
+    let ToSession::Start { start, .. } = stdio.receive_to_session().await.unwrap();
+    assert_eq!((start.user.as_str(), start.id), (user, origin().id));
+    assert_eq!(start.endpoints, origin().endpoints);
+    assert_eq!(start.accept_env, ["LANG"]);
+    assert_eq!(start.subsystems, [("sftp".to_owned(), "/x".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_signature_for_something_else_is_refused() {
+    let (client, other) = (Client::new(), Client::new());
+    let machine = Machine::new(&[&client], "MaxAuthTries 100");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    let lies = [
+        // Replayed from a connection with another session identifier.
+        (client.blob(), client.sign(b"another session", user)),
+        // Made for another user.
+        (client.blob(), client.sign(&session, "nobody")),
+        // The listed key is named, another one signed.
+        (client.blob(), other.sign(&session, user)),
+        (
+            client.blob(),
+            other.sign_under(&session, user, "ssh-ed25519", &client.blob()),
+        ),
+        // Signed with the listed key, but for another key or algorithm.
+        (
+            client.blob(),
+            client.sign_under(&session, user, "ssh-ed25519", &other.blob()),
+        ),
+        (
+            client.blob(),
+            client.sign_under(&session, user, "rsa-sha2-512", &client.blob()),
+        ),
+        // In order, with a key that is not listed.
+        (other.blob(), other.sign(&session, user)),
+        // Nothing at all.
+        (client.blob(), Vec::new()),
+        (Vec::new(), client.sign(&session, user)),
+    ];
+    for (key, signature) in lies {
+        bench.refused(publickey(user, key, Some(signature))).await;
+    }
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
+}
+
+#[tokio::test]
+async fn another_algorithm_name_than_the_keys_is_refused() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "MaxAuthTries 100");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    for algorithm in [
+        "rsa-sha2-512",
+        "ecdsa-sha2-nistp256",
+        "ssh-rsa",
+        "ssh-ed25519-cert-v01@openssh.com",
+        "",
+    ] {
+        let signature = client.sign_under(&session, user, algorithm, &client.blob());
+        for signature in [None, Some(signature)] {
+            let fields = PublicKeyRequest {
+                algorithm: algorithm.to_owned(),
+                key: client.blob(),
+                signature,
+            };
+            bench
+                .refused(request(user, AuthMethod::PublicKey(fields)))
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_algorithm_that_is_not_accepted_is_refused() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "PubkeyAcceptedAlgorithms rsa-sha2-512");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    let signature = client.sign(&session, user);
+    bench
+        .refused(publickey(user, client.blob(), Some(signature)))
+        .await;
+}
+
+#[tokio::test]
+async fn another_service_is_refused() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    let mut asks = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    asks.service = "ssh-userauth".to_owned();
+    bench.refused(asks).await;
+}
+
+#[tokio::test]
+async fn without_publickey_authentication_no_key_logs_in() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "PubkeyAuthentication no");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    let AuthOutcome::Refused { methods, .. } = bench.ask(signs).await.unwrap() else {
+        panic!("not refused");
+    };
+    assert!(methods.is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_user_gets_what_a_user_without_the_key_gets() {
+    let (client, other) = (Client::new(), Client::new());
+    let machine = Machine::new(&[&client], "");
+    for (user, client) in [(UNKNOWN, &client), (machine.user.as_str(), &other)] {
+        let (mut bench, session) = Bench::exchanged(&machine).await;
+        bench.refused(request(user, AuthMethod::None)).await;
+        bench.refused(publickey(user, client.blob(), None)).await;
+        let signature = client.sign(&session, user);
+        bench
+            .refused(publickey(user, client.blob(), Some(signature)))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_log_in_is_refused_with_the_right_key() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "PermitRootLogin no");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let signature = client.sign(&session, "root");
+    bench.refused(publickey("root", client.blob(), None)).await;
+    bench
+        .refused(publickey("root", client.blob(), Some(signature)))
+        .await;
+}
+
+#[tokio::test]
+async fn nothing_is_authenticated_before_a_key_exchange() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let user = machine.user.as_str();
+    let signature = client.sign(b"", user);
+    let asks = publickey(user, client.blob(), Some(signature));
+    Bench::new(&machine).violation(asks, &machine).await;
+}
+
+#[tokio::test]
+async fn a_second_user_name_ends_the_connection() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    bench.refused(request(UNKNOWN, AuthMethod::None)).await;
+    let user = machine.user.as_str();
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    bench.violation(signs, &machine).await;
+}
+
+#[tokio::test]
+async fn authenticating_again_after_login_ends_the_connection() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    bench.ask(signs.clone()).await.unwrap();
+    bench.services.sessions.lock().unwrap().clear();
+    bench.violation(signs, &machine).await;
+}
+
+#[tokio::test]
+async fn the_first_exchange_is_the_session_identifier_for_good() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "MaxAuthTries 100");
+    let (mut bench, first) = Bench::exchanged(&machine).await;
+    let rekey = machine.exchange(2);
+    let second = machine.hash(&rekey);
+    bench.conversation.sign_exchange(rekey).await.unwrap();
+    let user = machine.user.as_str();
+    let with = |hash: &[u8]| publickey(user, client.blob(), Some(client.sign(hash, user)));
+    bench.refused(with(&second)).await;
+    assert_eq!(
+        bench.ask(with(&first)).await.unwrap(),
+        AuthOutcome::Accepted
+    );
+}
+
+#[tokio::test]
+async fn too_many_or_foreign_exchanges_end_the_connection() {
+    let machine = Machine::new(&[], "KexAlgorithms curve25519-sha256");
+    let (mut bench, _) = Bench::exchanged(&machine).await;
+    for share in 2..5 {
+        let rekey = machine.exchange(share);
+        bench.conversation.sign_exchange(rekey).await.unwrap();
+    }
+    let fifth = bench.conversation.sign_exchange(machine.exchange(5)).await;
+    assert!(matches!(fifth, Err(Broken::Violation(_))));
+
+    let mut foreign = machine.exchange(1);
+    foreign.kex = KexAlgorithm::Mlkem768X25519Sha256;
+    let mut no_key = machine.exchange(1);
+    no_key.host_key = SignatureAlgorithm::EcdsaNistp256;
+    for values in [foreign, no_key] {
+        let mut bench = Bench::new(&machine);
+        let answer = bench.conversation.sign_exchange(values).await;
+        assert!(matches!(answer, Err(Broken::Violation(_))));
+        assert_eq!(bench.conversation.phase.name(), "over");
+    }
+}
+
+#[tokio::test]
+async fn the_last_try_is_the_last_whatever_it_is() {
+    let (client, other) = (Client::new(), Client::new());
+    let machine = Machine::new(&[&client], "MaxAuthTries 3");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    // Neither the first `none` nor keys that would do are failures.
+    bench.refused(request(user, AuthMethod::None)).await;
+    for _ in 0..5 {
+        let asks = publickey(user, client.blob(), None);
+        assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::KeyAcceptable);
+    }
+    // A later `none`, an unknown method and a key that would not do are.
+    bench.refused(request(user, AuthMethod::None)).await;
+    let password = AuthMethod::Unsupported("password".to_owned());
+    bench.refused(request(user, password)).await;
+    let asks = publickey(user, other.blob(), None);
+    assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::TooManyFailures);
+    assert_eq!(bench.conversation.phase.name(), "exhausted");
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    bench.violation(signs, &machine).await;
+}
+
+#[tokio::test]
+async fn no_session_no_login() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let services = Services {
+        refuses: true,
+        ..Services::default()
+    };
+    let mut bench = Bench::with(&machine, services);
+    let values = machine.exchange(1);
+    let session = machine.hash(&values);
+    bench.conversation.sign_exchange(values).await.unwrap();
+    let user = machine.user.as_str();
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    assert!(matches!(bench.ask(signs).await, Err(Broken::Open { .. })));
+    assert_eq!(bench.conversation.phase.name(), "over");
+}
+
+#[tokio::test]
+async fn refusals_take_their_time() {
+    let machine = Machine::new(&[], "");
+    let (mut bench, _) = Bench::exchanged(&machine).await;
+    let asked = Instant::now();
+    bench
+        .refused(publickey(UNKNOWN, Client::new().blob(), None))
+        .await;
+    assert!(asked.elapsed() >= std::time::Duration::from_millis(5));
+}
+
+#[tokio::test]
+async fn calls_that_pile_up_are_a_violation() {
+    let machine = Machine::new(&[], "");
+    let (face, _questions) = face();
+    let first = tokio::time::timeout(
+        std::time::Duration::from_millis(10),
+        face.sign_exchange(machine.exchange(1)),
+    );
+    assert!(first.await.is_err(), "nobody answers");
+    let second = face.sign_exchange(machine.exchange(1)).await;
+    assert_eq!(second, Err(Violation::new("calls pile up")));
+}

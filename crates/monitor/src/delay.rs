@@ -1,0 +1,92 @@
+//! Refusals take a time that says nothing about the reason.
+//!
+//! As OpenSSH: a refusal is answered after at least 5 ms and up to 4 ms more, which depend on the
+//! user name and a secret of this process; and if that was not enough, after a multiple of it. An
+//! unknown user's constant looks like a known one's, and averaging over many attempts does not help.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use thiserror::Error;
+use tokio::time::{Instant, sleep_until};
+use wire::userauth::UserName;
+
+const LEAST: Duration = Duration::from_millis(5);
+const SPREAD_MICROSECONDS: u32 = 4000;
+
+/// The random generator failed.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("random generator failed")]
+pub struct NoRandomness;
+
+/// Makes refusals wait.
+pub struct FailureDelay {
+    secret: hmac::Key,
+}
+
+impl FailureDelay {
+    /// With a secret of its own.
+    ///
+    /// # Errors
+    /// The random generator failed.
+    pub fn new() -> Result<Self, NoRandomness> {
+        let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Ok(Self {
+            secret: secret.map_err(|_| NoRandomness)?,
+        })
+    }
+
+    /// Waits until it is time to answer a request of `user` that came at `asked`.
+    pub async fn settle(&self, user: &UserName, asked: Instant) {
+        sleep_until(asked + self.after(user, asked.elapsed())).await;
+    }
+
+    /// The first multiple of the user's delay, doubling, that is not over.
+    fn after(&self, user: &UserName, elapsed: Duration) -> Duration {
+        let mut delay = self.of_user(user);
+        while delay < elapsed {
+            delay = delay.saturating_mul(2);
+        }
+        delay
+    }
+
+    fn of_user(&self, user: &UserName) -> Duration {
+        let tag = hmac::sign(&self.secret, user.as_str().as_bytes());
+        let number = tag
+            .as_ref()
+            .first_chunk()
+            .copied()
+            .map_or(0, u32::from_be_bytes);
+        LEAST + Duration::from_micros(u64::from(number % SPREAD_MICROSECONDS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delay_is_constant_per_user_and_within_its_bounds() {
+        let delay = FailureDelay::new().unwrap();
+        let mut different = 0;
+        for name in ["root", "alice", "bob", "carol", "dave"] {
+            let user = UserName::new(name).unwrap();
+            let first = delay.of_user(&user);
+            assert_eq!(first, delay.of_user(&user));
+            assert!((LEAST..LEAST + Duration::from_millis(4)).contains(&first));
+            different += usize::from(first != delay.of_user(&UserName::new("root").unwrap()));
+        }
+        assert!(different > 0);
+    }
+
+    #[test]
+    fn slow_work_ends_at_a_multiple_and_not_when_it_is_done() {
+        let delay = FailureDelay::new().unwrap();
+        let user = UserName::new("alice").unwrap();
+        let one = delay.of_user(&user);
+        assert_eq!(delay.after(&user, Duration::ZERO), one);
+        assert_eq!(delay.after(&user, one + Duration::from_micros(1)), one * 2);
+        assert_eq!(delay.after(&user, one * 3), one * 4);
+    }
+}

@@ -1,0 +1,117 @@
+//! The exchange hash: computed here, signed here, from values and never from a hash that was sent.
+//!
+//! The worker tells the values of the exchange that only it can know (RFC 4253 section 8). The two
+//! that bind the exchange to this server, V_S and K_S, are the monitor's own. So a corrupted worker
+//! gets a signature over a key exchange of this server and over nothing else, and the monitor knows
+//! the session identifier, on which every publickey signature rests, first-hand.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use thiserror::Error;
+use wire::exchange::ExchangeValues;
+use wire::names::{HashAlgorithm, KexAlgorithm, SignatureAlgorithm};
+
+use crate::hostkeys::{HostKeys, SignError};
+
+/// H of one key exchange.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExchangeHash(Vec<u8>);
+
+/// H of the first key exchange (RFC 4253 section 7.2). Made by [`ExchangeHash::fix`] only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionId(Vec<u8>);
+
+/// What this server offers to exchange keys with.
+pub struct Offer {
+    /// V_S without CR LF.
+    pub identification: String,
+    /// Key exchange methods.
+    pub kex: Vec<KexAlgorithm>,
+    /// Host keys and the algorithms that they sign with.
+    pub host_keys: HostKeys,
+}
+
+/// Why an exchange is not signed.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// The configuration does not offer this method.
+    #[error("key exchange method {} is not offered", .0.name())]
+    Kex(KexAlgorithm),
+    /// No host key signs with this algorithm.
+    #[error("host key algorithm {} is not offered", .0.name())]
+    HostKey(SignatureAlgorithm),
+    /// The cryptographic library failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// A signed exchange.
+#[derive(Debug)]
+pub struct SignedExchange {
+    /// H
+    pub hash: ExchangeHash,
+    /// Signature blob of RFC 4253 section 6.6.
+    pub signature: Vec<u8>,
+}
+
+/// Computes H and signs it with the host key that the values name.
+///
+/// # Errors
+/// See [`ExchangeError`]; the first two are the worker's fault.
+pub fn sign(offer: &Offer, values: &ExchangeValues) -> Result<SignedExchange, ExchangeError> {
+    if !offer.kex.contains(&values.kex) {
+        return Err(ExchangeError::Kex(values.kex));
+    }
+    let host_key = offer
+        .host_keys
+        .for_algorithm(values.host_key)
+        .ok_or(ExchangeError::HostKey(values.host_key))?;
+    let hash = exchange_hash(values, offer.identification.as_bytes(), host_key.blob());
+    let signature = host_key.sign(values.host_key, &hash.0)?;
+    Ok(SignedExchange { hash, signature })
+}
+
+fn exchange_hash(values: &ExchangeValues, identification: &[u8], host_key: &[u8]) -> ExchangeHash {
+    let algorithm = match values.kex.hash() {
+        HashAlgorithm::Sha256 => &digest::SHA256,
+        HashAlgorithm::Sha384 => &digest::SHA384,
+        HashAlgorithm::Sha512 => &digest::SHA512,
+    };
+    let input = values.hash_input(identification, host_key);
+    ExchangeHash(digest::digest(algorithm, &input).as_ref().to_vec())
+}
+
+impl ExchangeHash {
+    /// Makes the hash of the first exchange the session identifier.
+    pub fn fix(self) -> SessionId {
+        SessionId(self.0)
+    }
+}
+
+impl SessionId {
+    /// The bytes that signatures cover.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl fmt::Debug for ExchangeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExchangeHash")
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! How far a connection has come, and what its worker may ask there.
+//!
+//! | phase | `SignExchange` | `Authenticate` | `Report` |
+//! |---|---|---|---|
+//! | awaiting exchange | the first: its hash becomes the session identifier | violation | last |
+//! | authenticating | rekey, 3 times at most | decided | last |
+//! | exhausted | violation | violation | last |
+//! | open | rekey, at a bounded pace | violation | last |
+//! | over | violation | violation | violation |
+//!
+//! Each column is one method here, each cell one arm. A method takes the phase by value and yields
+//! what the call may work with: code that handles a call cannot reach the state of another phase. A
+//! violation leaves no phase to go on with.
+
+use std::time::Duration;
+
+use rpc::{Endpoints, Violation};
+use tokio::time::Instant;
+
+use crate::audit::Stage;
+use crate::authenticate::Authentication;
+use crate::exchange::SessionId;
+use crate::open_session::{Session, SessionEnd};
+use crate::token_bucket::TokenBucket;
+
+/// Rekeys before login. No client has a reason for any, RFC 4253 section 9 permits them.
+const REKEYS_BEFORE_LOGIN: u32 = 3;
+
+/// Rekeys after login: a burst, and per second. A client with `RekeyLimit 1M` on a fast line has some
+/// dozens per second; more of them are answered later, not refused.
+const REKEY_BURST: u32 = 256;
+const REKEYS_PER_SECOND: u32 = 50;
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub enum Phase {
+    /// Nothing is known of it but its addresses.
+    AwaitingExchange,
+    /// Keys were exchanged, nobody is logged in.
+    Authenticating(Authenticating),
+    /// MaxAuthTries is used up.
+    Exhausted(Authentication),
+    /// A user is logged in.
+    Open(Open),
+    /// It ends. Nothing may be asked any more.
+    Over,
+}
+
+/// State between the first key exchange and login.
+#[derive(Debug)]
+pub struct Authenticating {
+    /// Who tries, and how often.
+    pub authentication: Authentication,
+    /// Key exchanges that are left to it.
+    pub rekeys: EarlyRekeys,
+}
+
+/// How many key exchanges are left before login.
+#[derive(Debug)]
+pub struct EarlyRekeys(u32);
+
+/// State after login.
+#[derive(Debug)]
+pub struct Open {
+    /// The user's session.
+    pub session: Session,
+    /// Whether it still runs.
+    pub running: Running,
+    rekeys: TokenBucket,
+}
+
+/// Whether a session still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Running {
+    /// As far as is known.
+    Yes,
+    /// It has ended; the worker may have output of it to deliver yet.
+    Ended,
+}
+
+/// A permitted SignExchange.
+#[derive(Debug)]
+pub enum Exchange {
+    /// The first.
+    First,
+    /// A later one before login.
+    Early(Authenticating),
+    /// A later one after login, to be signed after the pause.
+    Late(Open, Duration),
+}
+
+impl Phase {
+    /// Column `SignExchange`.
+    ///
+    /// # Errors
+    /// Not permitted here, or not any more.
+    pub fn sign_exchange(self, now: Instant) -> Result<Exchange, Violation> {
+        match self {
+            Self::AwaitingExchange => Ok(Exchange::First),
+            Self::Authenticating(state) => Ok(Exchange::Early(Authenticating {
+                rekeys: state.rekeys.spend()?,
+                ..state
+            })),
+            Self::Open(mut state) => {
+                let pause = state
+                    .rekeys
+                    .take(now)
+                    .ok_or_else(|| Violation::new("too many key exchanges"))?;
+                Ok(Exchange::Late(state, pause))
+            }
+            Self::Exhausted(_) => Err(Violation::new("SignExchange after too many failures")),
+            Self::Over => Err(Violation::new("SignExchange after the end")),
+        }
+    }
+
+    /// Column `Authenticate`.
+    ///
+    /// # Errors
+    /// Not permitted here.
+    pub fn authenticate(self) -> Result<Authenticating, Violation> {
+        match self {
+            Self::AwaitingExchange => Err(Violation::new("Authenticate before a key exchange")),
+            Self::Authenticating(state) => Ok(state),
+            Self::Exhausted(_) => Err(Violation::new("Authenticate after too many failures")),
+            Self::Open(_) => Err(Violation::new("Authenticate after login")),
+            Self::Over => Err(Violation::new("Authenticate after the end")),
+        }
+    }
+
+    /// Column `Report`: how far the connection had come when it ended.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn report(&self, endpoints: Endpoints) -> Result<Stage<'_>, Violation> {
+        match self {
+            Self::AwaitingExchange => Ok(Stage::Before(None)),
+            Self::Authenticating(Authenticating { authentication, .. })
+            | Self::Exhausted(authentication) => {
+                Ok(Stage::Before(authentication.subject(endpoints)))
+            }
+            Self::Open(open) => Ok(Stage::LoggedIn(&open.session.user)),
+            Self::Over => Err(Violation::new("Report after the end")),
+        }
+    }
+
+    /// Its name for the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AwaitingExchange => "awaiting exchange",
+            Self::Authenticating(_) => "authenticating",
+            Self::Exhausted(_) => "exhausted",
+            Self::Open(_) => "open",
+            Self::Over => "over",
+        }
+    }
+
+    /// Waits until the session of an open connection ends; for ever in other phases.
+    pub async fn session_ended(&self) -> SessionEnd {
+        match self {
+            Self::Open(Open {
+                session,
+                running: Running::Yes,
+                ..
+            }) => session.ended().await,
+            Self::Open(_)
+            | Self::AwaitingExchange
+            | Self::Authenticating(_)
+            | Self::Exhausted(_)
+            | Self::Over => std::future::pending().await,
+        }
+    }
+}
+
+impl Authenticating {
+    /// Begins with the first exchange's hash.
+    pub fn new(session: SessionId) -> Self {
+        Self {
+            authentication: Authentication::new(session),
+            rekeys: EarlyRekeys(REKEYS_BEFORE_LOGIN),
+        }
+    }
+}
+
+impl EarlyRekeys {
+    fn spend(self) -> Result<Self, Violation> {
+        let left = self.0.checked_sub(1);
+        left.map(Self)
+            .ok_or_else(|| Violation::new("too many key exchanges before login"))
+    }
+}
+
+impl Open {
+    /// Begins with a session that was just opened.
+    pub fn new(session: Session, now: Instant) -> Self {
+        Self {
+            session,
+            running: Running::Yes,
+            rekeys: TokenBucket::new(REKEY_BURST, REKEYS_PER_SECOND, now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use rpc::lane;
+
+use super::*;
+use crate::exchange::SessionId;
+use crate::testing::origin;
+
+/// A phase of each kind.
+const ALL: &[&str] = &[
+    "awaiting exchange",
+    "authenticating",
+    "exhausted",
+    "open",
+    "over",
+];
+
+fn phase(name: &str) -> Phase {
+    let session = || SessionId::for_test(b"id");
+    match name {
+        "awaiting exchange" => Phase::AwaitingExchange,
+        "authenticating" => Phase::Authenticating(Authenticating::new(session())),
+        "exhausted" => Phase::Exhausted(Authentication::new(session())),
+        "open" => Phase::Open(Open::new(
+            Session::for_test("alice", lane::pair().unwrap().0),
+            Instant::now(),
+        )),
+        "over" => Phase::Over,
+        _ => panic!("{name}"),
+    }
+}
+
+#[tokio::test]
+async fn each_cell_of_the_table_is_as_documented() {
+    for name in ALL {
+        assert_eq!(phase(name).name(), *name);
+        let exchange = phase(name).sign_exchange(Instant::now());
+        match *name {
+            "awaiting exchange" => assert!(matches!(exchange, Ok(Exchange::First))),
+            "authenticating" => assert!(matches!(exchange, Ok(Exchange::Early(_)))),
+            "open" => assert!(matches!(exchange, Ok(Exchange::Late(..)))),
+            _ => assert!(exchange.is_err(), "{name}"),
+        }
+        let decided = phase(name).authenticate().is_ok();
+        assert_eq!(decided, *name == "authenticating", "{name}");
+        let phase = phase(name);
+        match (*name, phase.report(origin().endpoints)) {
+            ("open", Ok(Stage::LoggedIn(user))) => assert_eq!(user, "alice"),
+            ("over", reported) => assert!(reported.is_err()),
+            (_, reported) => assert!(matches!(reported, Ok(Stage::Before(None))), "{name}"),
+        }
+    }
+}
+
+#[test]
+fn three_rekeys_before_login_and_not_a_fourth() {
+    let mut current = phase("authenticating");
+    for _ in 0..3 {
+        current = match current.sign_exchange(Instant::now()) {
+            Ok(Exchange::Early(state)) => Phase::Authenticating(state),
+            other => panic!("{other:?}"),
+        };
+    }
+    assert!(current.sign_exchange(Instant::now()).is_err());
+}
+
+#[tokio::test]
+async fn rekeys_after_login_wait_once_the_burst_is_used_up() {
+    let now = Instant::now();
+    let mut current = phase("open");
+    let mut longest = Duration::ZERO;
+    for count in 0..REKEY_BURST + 10 {
+        let Ok(Exchange::Late(state, pause)) = current.sign_exchange(now) else {
+            panic!("refused");
+        };
+        assert_eq!(pause.is_zero(), count < REKEY_BURST);
+        longest = longest.max(pause);
+        current = Phase::Open(state);
+    }
+    assert_eq!(longest, Duration::from_secs(1) * 10 / REKEYS_PER_SECOND);
+}

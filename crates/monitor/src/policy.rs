@@ -1,0 +1,215 @@
+//! One configuration, ready for use: what was read, and what follows from it for workers.
+//!
+//! A policy never changes. A reload makes a new one, which counts for workers that are welcomed and
+//! connections that are accepted afterwards; whatever has begun ends under the policy it began with,
+//! so that a worker and its connection always speak of the same algorithms and keys.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use config::sshd::{self, AlgorithmList, LogLevel, Offered, SshdConfig, YesNo};
+use journal::LevelFilter;
+use rpc::lane::Welcome;
+use thiserror::Error;
+use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::userauth::AuthOutcome;
+
+use crate::exchange::Offer;
+use crate::hostkeys::{HostKey, HostKeys, LoadError};
+use crate::public_key::RequiredRsaSize;
+
+/// What this server is called in its identification string. RFC 4253 section 4.2 permits no `-`.
+const SOFTWARE: &str = concat!("sshd_privsep_", env!("CARGO_PKG_VERSION"));
+
+/// Everything that an administrator decided.
+pub struct Policy {
+    /// The values of `sshd_config`.
+    pub config: SshdConfig,
+    /// Host keys and algorithms for key exchange.
+    pub offer: Offer,
+    /// Signature algorithms for publickey.
+    pub pubkey_algorithms: Vec<SignatureAlgorithm>,
+}
+
+/// A usable policy and what the administrator should know of it.
+pub struct Loaded {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// Warnings, one each, ready to be shown.
+    pub remarks: Vec<String>,
+}
+
+/// Why there is no policy. `Display` shows all of it, with file, line and column.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// The configuration file.
+    #[error("{0}")]
+    Configuration(#[from] sshd::Errors),
+    /// The host keys: each one's trouble, and that nothing is left.
+    #[error("{}", Lines(.0))]
+    HostKeys(Vec<LoadError>),
+}
+
+impl Policy {
+    /// Reads the configuration file and the host keys that it names.
+    ///
+    /// # Errors
+    /// See [`PolicyError`]; the caller keeps the policy that it has.
+    pub fn load(path: &Path) -> Result<Loaded, PolicyError> {
+        let offers = Offers::ours();
+        let sshd::Loaded { config, warnings } = sshd::load(path, &offers.offered())?;
+        let mut remarks: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+
+        let (mut keys, mut failures) = (Vec::new(), Vec::new());
+        for path in &config.host_keys {
+            match HostKey::load(path) {
+                Ok(key) => keys.push(key),
+                Err(error) if error.is_missing() && is_default(&config) => {}
+                Err(error) => failures.push(error),
+            }
+        }
+        let host_key_algorithms = signatures(&config.host_key_algorithms);
+        let host_keys = match HostKeys::new(keys, &host_key_algorithms) {
+            Ok(host_keys) => host_keys,
+            Err(none) => {
+                failures.push(none);
+                return Err(PolicyError::HostKeys(failures));
+            }
+        };
+        remarks.extend(failures.iter().map(ToString::to_string));
+
+        let names = config.kex_algorithms.names().iter();
+        let offer = Offer {
+            identification: identification(&config),
+            kex: names
+                .filter_map(|name| KexAlgorithm::from_name(name))
+                .collect(),
+            host_keys,
+        };
+        let policy = Arc::new(Self {
+            pubkey_algorithms: signatures(&config.pubkey_accepted_algorithms),
+            config,
+            offer,
+        });
+        Ok(Loaded { policy, remarks })
+    }
+
+    /// What a worker is told before it has a client.
+    pub fn welcome(&self) -> Welcome {
+        let owned = |list: &AlgorithmList| list.names().iter().map(|&n| n.to_owned()).collect();
+        let config = &self.config;
+        Welcome {
+            software_version: self
+                .offer
+                .identification
+                .trim_start_matches("SSH-2.0-")
+                .to_owned(),
+            host_keys: self.offer.host_keys.public(),
+            kex_algorithms: owned(&config.kex_algorithms),
+            ciphers: owned(&config.ciphers),
+            macs: owned(&config.macs),
+            pubkey_algorithms: owned(&config.pubkey_accepted_algorithms),
+            rekey_bytes: config.rekey_limit.bytes.unwrap_or(0),
+            rekey_seconds: config.rekey_limit.time.map_or(0, whole_seconds),
+        }
+    }
+
+    /// RequiredRSASize.
+    pub fn required_rsa_size(&self) -> RequiredRsaSize {
+        RequiredRsaSize(usize::try_from(self.config.required_rsa_size).unwrap_or(usize::MAX))
+    }
+
+    /// Whether clients may log in with a key (PubkeyAuthentication).
+    pub fn offers_publickey(&self) -> bool {
+        self.config.pubkey_authentication == YesNo::Yes
+    }
+
+    /// SSH_MSG_USERAUTH_FAILURE with the methods that can continue.
+    pub fn refused(&self) -> AuthOutcome {
+        let methods = match self.offers_publickey() {
+            true => vec!["publickey".to_owned()],
+            false => Vec::new(),
+        };
+        AuthOutcome::Refused {
+            methods,
+            partial_success: false,
+        }
+    }
+
+    /// LogLevel in the terms of the journal: VERBOSE is `debug`, DEBUG is everything.
+    pub fn log_level(&self) -> LevelFilter {
+        match self.config.log_level {
+            LogLevel::Quiet => LevelFilter::OFF,
+            LogLevel::Fatal | LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Verbose => LevelFilter::DEBUG,
+            LogLevel::Debug1 | LogLevel::Debug2 | LogLevel::Debug3 => LevelFilter::TRACE,
+        }
+    }
+}
+
+/// Whole seconds, at most those of `u32`.
+pub(crate) fn whole_seconds(time: std::time::Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn is_default(config: &SshdConfig) -> bool {
+    config.host_keys_origin == sshd::HostKeys::Default
+}
+
+fn identification(config: &SshdConfig) -> String {
+    match &config.version_addendum {
+        None => format!("SSH-2.0-{SOFTWARE}"),
+        Some(addendum) => format!("SSH-2.0-{SOFTWARE} {addendum}"),
+    }
+}
+
+fn signatures(list: &AlgorithmList) -> Vec<SignatureAlgorithm> {
+    let names = list.names().iter();
+    names
+        .filter_map(|name| SignatureAlgorithm::from_name(name))
+        .collect()
+}
+
+/// The names of everything that this server can do, best first.
+struct Offers {
+    kex: Vec<&'static str>,
+    ciphers: Vec<&'static str>,
+    macs: Vec<&'static str>,
+    signatures: Vec<&'static str>,
+}
+
+impl Offers {
+    fn ours() -> Self {
+        Self {
+            kex: KexAlgorithm::ALL.iter().map(|a| a.name()).collect(),
+            ciphers: CipherAlgorithm::ALL.iter().map(|a| a.name()).collect(),
+            macs: MacAlgorithm::ALL.iter().map(|a| a.name()).collect(),
+            signatures: SignatureAlgorithm::ALL.iter().map(|a| a.name()).collect(),
+        }
+    }
+
+    fn offered(&self) -> Offered<'_> {
+        Offered {
+            kex: &self.kex,
+            ciphers: &self.ciphers,
+            macs: &self.macs,
+            host_key: &self.signatures,
+            pubkey: &self.signatures,
+        }
+    }
+}
+
+/// One item per line.
+struct Lines<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Lines<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, item) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            write!(f, "{separator}{item}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! The service manager: everything that is started is started by systemd, on request, over D-Bus.
+//!
+//! Two requests exist. Workers are instances of a template unit; sessions are transient units whose
+//! policy is in the packaged drop-in `sshd-privsep-session-.service.d/10-vendor.conf`, where the
+//! administrator can override it, and which wins over what is sent here. So this process sends only
+//! what it alone knows: the user, the descriptors, and where the client is.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rpc::ConnectionId;
+use thiserror::Error;
+use tokio::sync::Mutex;
+use zbus::connection::Builder;
+use zbus::export::serde::Serialize;
+use zbus::{Connection, DynamicType, Fd, Variant};
+
+/// How long systemd may take to accept a job. It answers in 2 to 5 ms; this is for a bus that hangs.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+/// The program of a session. The drop-in resets and sets it again; systemd wants one in the call.
+const SESSION_PROGRAM: &str = "/usr/libexec/sshd-privsep/session";
+
+/// Number of a worker: the instance of its template unit. Never used twice by one monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Instance(pub u64);
+
+impl Instance {
+    const PREFIX: &str = "sshd-privsep-preauth@";
+    const SUFFIX: &str = ".service";
+
+    /// The unit of this worker.
+    pub fn unit(self) -> String {
+        format!("{}{}{}", Self::PREFIX, self.0, Self::SUFFIX)
+    }
+
+    /// The worker whose unit this is. Only the spelling of [`Instance::unit`] counts.
+    pub fn of_unit(unit: &str) -> Option<Self> {
+        let number = unit.strip_prefix(Self::PREFIX)?;
+        let instance = Self(number.strip_suffix(Self::SUFFIX)?.parse().ok()?);
+        (instance.unit() == unit).then_some(instance)
+    }
+}
+
+/// A session to start.
+#[derive(Debug)]
+pub struct SessionUnit {
+    /// The connection that it belongs to.
+    pub id: ConnectionId,
+    /// Login name, for `User=`.
+    pub user: String,
+    /// Address of the client, for PAM_RHOST.
+    pub remote_host: IpAddr,
+    /// Standard input and output: the session's end of its lane.
+    pub stdio: OwnedFd,
+}
+
+impl SessionUnit {
+    /// The unit of a connection's session.
+    pub fn name(id: ConnectionId) -> String {
+        format!("sshd-privsep-session-{id}.service")
+    }
+}
+
+/// Why a unit was not started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The bus is not there, or its connection broke.
+    #[error("system bus: {0}")]
+    Bus(zbus::Error),
+    /// systemd refused.
+    #[error("systemd refused: {0}")]
+    Refused(zbus::Error),
+    /// No answer in time.
+    #[error("systemd did not answer in time")]
+    Deadline,
+}
+
+/// What the rest of the monitor needs of a service manager.
+pub trait ServiceManager: Send + Sync + 'static {
+    /// Queues the start of a worker.
+    fn start_worker(
+        &self,
+        instance: Instance,
+    ) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Queues the start of a session. When this returns, no copy of its descriptor is left here.
+    fn start_session(
+        &self,
+        unit: SessionUnit,
+    ) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Kills a worker that broke its contract: one that is corrupted would not go by itself.
+    fn kill_worker(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
+}
+
+/// systemd on the system bus. The private socket of PID 1 is faster, but the library cannot speak
+/// on it without a bus.
+#[derive(Default)]
+pub struct Systemd {
+    /// `None` before the first call and after the bus died.
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Systemd {
+    /// The connection to the bus; a new one if the last is dead.
+    async fn bus(&self) -> Result<Connection, StartError> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = slot.as_ref()
+            && !connection.is_closed()
+        {
+            return Ok(connection.clone());
+        }
+        let connection = Builder::system().build().await.map_err(StartError::Bus)?;
+        *slot = Some(connection.clone());
+        Ok(connection)
+    }
+
+    async fn call<B>(&self, method: &'static str, body: &B) -> Result<(), StartError>
+    where
+        B: Serialize + DynamicType + Sync,
+    {
+        let call = async {
+            let bus = self.bus().await?;
+            let destination = Some("org.freedesktop.systemd1");
+            let path = "/org/freedesktop/systemd1";
+            match bus
+                .call_method(destination, path, Some(MANAGER), method, body)
+                .await
+            {
+                Ok(_job) => Ok(()),
+                Err(error @ (zbus::Error::MethodError(..) | zbus::Error::FDO(_))) => {
+                    Err(StartError::Refused(error))
+                }
+                Err(error) => Err(StartError::Bus(error)),
+            }
+        };
+        tokio::time::timeout(CALL_DEADLINE, call)
+            .await
+            .unwrap_or(Err(StartError::Deadline))
+    }
+}
+
+impl ServiceManager for Systemd {
+    async fn start_worker(&self, instance: Instance) -> Result<(), StartError> {
+        self.call("StartUnit", &(instance.unit(), "fail")).await
+    }
+
+    async fn start_session(&self, unit: SessionUnit) -> Result<(), StartError> {
+        let description = format!("SSH session of {} from {}", unit.user, unit.remote_host);
+        let environment = vec![
+            format!("SSHD_PRIVSEP_RHOST={}", unit.remote_host),
+            "SSHD_PRIVSEP_TTY=ssh".to_owned(),
+        ];
+        let program = vec![(SESSION_PROGRAM, vec![SESSION_PROGRAM], false)];
+        // One descriptor for both: what a session has to say goes to the journal.
+        let stdio = || Variant::Fd(Fd::from(unit.stdio.as_fd()));
+        let properties = vec![
+            ("Description", Variant::from(description)),
+            ("User", Variant::from(unit.user.as_str())),
+            ("Environment", Variant::from(environment)),
+            ("ExecStart", Variant::from(program)),
+            ("StandardInputFileDescriptor", stdio()),
+            ("StandardOutputFileDescriptor", stdio()),
+        ];
+        let auxiliary: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
+        let body = (SessionUnit::name(unit.id), "fail", properties, auxiliary);
+        self.call("StartTransientUnit", &body).await
+    }
+
+    async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {
+        let signal = rustix::process::Signal::KILL.as_raw();
+        self.call("KillUnit", &(unit, "all", signal)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_known_by_its_own_spelling_only() {
+        assert_eq!(Instance(7).unit(), "sshd-privsep-preauth@7.service");
+        assert_eq!(
+            Instance::of_unit("sshd-privsep-preauth@7.service"),
+            Some(Instance(7))
+        );
+        for unit in [
+            "sshd-privsep-preauth@07.service",
+            "sshd-privsep-preauth@+7.service",
+            "sshd-privsep-preauth@7.socket",
+            "sshd-privsep-preauth@.service",
+            "sshd-privsep-preauth@7x.service",
+            "xsshd-privsep-preauth@7.service",
+            "ssh.service",
+        ] {
+            assert_eq!(Instance::of_unit(unit), None, "{unit}");
+        }
+    }
+}

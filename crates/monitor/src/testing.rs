@@ -1,0 +1,243 @@
+//! What several modules' tests need: a policy from files, a client with a key, a service manager
+//! that only remembers.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::digest;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64ct::{Base64, Encoding};
+use rpc::{ConnectionId, Endpoints};
+use wire::codec::Write;
+use wire::exchange::ExchangeValues;
+use wire::names::{KexAlgorithm, SignatureAlgorithm};
+use wire::userauth::{AuthMethod, AuthRequest, PublicKeyRequest, UserName, signed_data};
+use zeroize::Zeroizing;
+
+use crate::open_session::Origin;
+use crate::policy::Policy;
+use crate::systemd::{Instance, ServiceManager, SessionUnit, StartError};
+use crate::verify::SERVICE;
+
+/// A directory that goes with its value.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("monitor-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Makes a private key with ssh-keygen.
+    pub(crate) fn key(&self, name: &str, options: &[&str]) -> PathBuf {
+        let path = self.path(name);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-C", "", "-f"])
+            .arg(&path)
+            .args(options)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        path
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+/// A machine with one host key and one user's authorized keys.
+pub(crate) struct Machine {
+    /// Its files are read again for each search.
+    _directory: Directory,
+    pub(crate) policy: Arc<Policy>,
+    /// The user who runs the tests.
+    pub(crate) user: String,
+}
+
+impl Machine {
+    /// With `authorized` in the user's file, and `more` in the configuration.
+    pub(crate) fn new(authorized: &[&Client], more: &str) -> Self {
+        let directory = Directory::new();
+        // The user whom the search impersonates must be able to reach the file.
+        fs::set_permissions(&directory.0, fs::Permissions::from_mode(0o755)).unwrap();
+        let lines: String = authorized.iter().map(|client| client.line()).collect();
+        let keys = directory.write("authorized_keys", &lines);
+        let host_key = directory.key("host_key", &["-t", "ed25519", "-N", ""]);
+        let config = format!(
+            "{more}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nUsePAM yes\n",
+            host_key.display(),
+            keys.display(),
+        );
+        let file = directory.write("sshd_config", &config);
+        Self {
+            policy: load(&file),
+            _directory: directory,
+            user: own_name(),
+        }
+    }
+
+    /// Q_C and so on of an exchange that this machine offers.
+    pub(crate) fn exchange(&self, share: u8) -> ExchangeValues {
+        ExchangeValues {
+            client_identification: b"SSH-2.0-test".to_vec(),
+            client_kexinit: vec![20, 1, 2],
+            server_kexinit: vec![20, 3, 4],
+            kex: KexAlgorithm::Curve25519Sha256,
+            host_key: SignatureAlgorithm::Ed25519,
+            client_share: vec![share; 32],
+            server_share: vec![8; 32],
+            shared_secret: Zeroizing::new(vec![9; 32]),
+        }
+    }
+
+    /// H of an exchange, computed here.
+    pub(crate) fn hash(&self, values: &ExchangeValues) -> Vec<u8> {
+        let offer = &self.policy.offer;
+        let host_key = offer.host_keys.public().remove(0).public_key;
+        let input = values.hash_input(offer.identification.as_bytes(), &host_key);
+        digest::digest(&digest::SHA256, &input).as_ref().to_vec()
+    }
+}
+
+pub(crate) fn load(file: &Path) -> Arc<Policy> {
+    match Policy::load(file) {
+        Ok(loaded) => loaded.policy,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn own_name() -> String {
+    let id = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(id.stdout).unwrap().trim().to_owned()
+}
+
+/// The public key blob that ssh-keygen wrote beside a private key.
+pub(crate) fn published(private: &Path) -> Vec<u8> {
+    let text = fs::read_to_string(private.with_extension("pub")).unwrap();
+    Base64::decode_vec(text.split(' ').nth(1).unwrap().trim()).unwrap()
+}
+
+/// A client with an Ed25519 key.
+pub(crate) struct Client(Ed25519KeyPair);
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self(Ed25519KeyPair::generate().unwrap())
+    }
+
+    pub(crate) fn blob(&self) -> Vec<u8> {
+        let mut blob = Vec::new();
+        blob.put_string(b"ssh-ed25519");
+        blob.put_string(self.0.public_key().as_ref());
+        blob
+    }
+
+    /// Its line in authorized_keys.
+    fn line(&self) -> String {
+        format!("ssh-ed25519 {}\n", Base64::encode_string(&self.blob()))
+    }
+
+    /// What a client signs for a login.
+    pub(crate) fn sign(&self, session: &[u8], user: &str) -> Vec<u8> {
+        self.sign_under(session, user, "ssh-ed25519", &self.blob())
+    }
+
+    /// The same with an algorithm name and a key of the caller's choice.
+    pub(crate) fn sign_under(
+        &self,
+        session: &[u8],
+        user: &str,
+        algorithm: &str,
+        key: &[u8],
+    ) -> Vec<u8> {
+        let user = UserName::new(user).unwrap();
+        let data = signed_data(session, &user, SERVICE, algorithm, key);
+        let mut blob = Vec::new();
+        blob.put_string(b"ssh-ed25519");
+        blob.put_string(self.0.sign(&data).as_ref());
+        blob
+    }
+}
+
+/// A request for `user`.
+pub(crate) fn request(user: &str, method: AuthMethod) -> AuthRequest {
+    AuthRequest {
+        user: UserName::new(user).unwrap(),
+        service: SERVICE.to_owned(),
+        method,
+    }
+}
+
+/// A publickey request for `user`.
+pub(crate) fn publickey(user: &str, key: Vec<u8>, signature: Option<Vec<u8>>) -> AuthRequest {
+    let algorithm = "ssh-ed25519".to_owned();
+    let fields = PublicKeyRequest {
+        algorithm,
+        key,
+        signature,
+    };
+    request(user, AuthMethod::PublicKey(fields))
+}
+
+pub(crate) fn origin() -> Origin {
+    let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+    Origin {
+        id: ConnectionId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]),
+        endpoints: Endpoints {
+            peer: address("192.0.2.7:4711"),
+            local: address("192.0.2.1:22"),
+        },
+    }
+}
+
+/// Remembers what it was asked for.
+#[derive(Default)]
+pub(crate) struct Services {
+    pub(crate) refuses: bool,
+    /// User and standard input of each session.
+    pub(crate) sessions: Mutex<Vec<(String, OwnedFd)>>,
+    pub(crate) killed: Mutex<Vec<String>>,
+}
+
+impl ServiceManager for Services {
+    async fn start_worker(&self, _: Instance) -> Result<(), StartError> {
+        Err(StartError::Deadline)
+    }
+
+    async fn start_session(&self, unit: SessionUnit) -> Result<(), StartError> {
+        if self.refuses {
+            return Err(StartError::Deadline);
+        }
+        self.sessions.lock().unwrap().push((unit.user, unit.stdio));
+        Ok(())
+    }
+
+    async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {
+        self.killed.lock().unwrap().push(unit.to_owned());
+        Ok(())
+    }
+}
