@@ -89,14 +89,11 @@ pub async fn admit(user: &UserName, policy: &Policy) -> Standing {
             Permission::Denied(denial) => Err(Refusal::Denied(denial)),
         },
     };
-    match blocking(work.clone(), |done| {
-        matches!(
-            done,
-            Err(Refusal::Unclear(LookupError::NotDone(NotDone::Busy)))
-        )
-    })
-    .await
-    {
+    let busy = |done: &Result<_, Refusal>| {
+        let is_busy = |why: &LookupError| matches!(why, LookupError::NotDone(NotDone::Busy));
+        matches!(done, Err(Refusal::Unclear(why)) if is_busy(why))
+    };
+    match blocking(work, busy).await {
         Some(Ok(permitted)) => Standing::Permitted(AccountProof {
             user: user.clone(),
             permitted,

@@ -18,6 +18,10 @@ use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::public_key::{BadSignature, PublicKey};
 use crate::verify::{SERVICE, SignatureProof, prove_possession};
 
+/// Requests of one connection, whatever becomes of them (as in OpenSSH): questions about acceptable
+/// keys are no failures and yet cost a look into files.
+const ATTEMPTS_LIMIT: u32 = 1024;
+
 /// What a decision is made with.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
@@ -63,6 +67,8 @@ enum Attempt {
     Proved(Box<MethodProof>),
     /// The key would do.
     Acceptable,
+    /// It was only asked which methods there are.
+    Asked,
     /// It failed.
     Failed,
 }
@@ -94,71 +100,73 @@ impl Authentication {
         terms: Terms<'_>,
     ) -> Result<Decision, Violation> {
         let asked = Instant::now();
-        let claim = match self.claim.take() {
-            None => Claim::new(request.user),
-            Some(claim) if claim.user == request.user => claim,
-            Some(_) => return Err(Violation::new("a second user name")),
-        };
+        let claim = self.bind(request.user)?;
         self.attempts = self.attempts.saturating_add(1);
-        let claim = match request.method {
+        let (claim, attempt) = match request.method {
             // The first `none` asks for the methods; it is no failure (as in OpenSSH).
-            AuthMethod::None if self.attempts == 1 => {
-                self.claim = Some(claim);
-                return Ok(self.continue_with(terms.policy.refused()));
-            }
+            AuthMethod::None if self.attempts == 1 => (claim, Attempt::Asked),
             AuthMethod::None => {
-                claim
-                    .subject(terms.endpoints)
-                    .failed("none", None, Weight::Light);
-                claim
+                let subject = claim.subject(terms.endpoints);
+                subject.failed("none", None, Weight::Light);
+                (claim, Attempt::Failed)
             }
             AuthMethod::Unsupported(method) => {
                 let claim = claim.looked_up(terms).await;
                 let subject = claim.subject(terms.endpoints);
                 subject.failed(&method, None, self.weight(terms.policy));
-                claim
+                (claim, Attempt::Failed)
             }
             AuthMethod::PublicKey(public_key) => {
                 let claim = claim.looked_up(terms).await;
-                let offered = terms.policy.offers_publickey() && request.service == SERVICE;
-                let attempt = match offered {
-                    true => self.public_key(&claim, public_key, terms).await,
-                    false => {
-                        let subject = claim.subject(terms.endpoints);
-                        subject.failed("publickey", None, self.weight(terms.policy));
-                        Attempt::Failed
-                    }
-                };
-                match (attempt, claim.standing) {
-                    (Attempt::Proved(method), Some(Standing::Permitted(account))) => {
-                        let user = AuthenticatedUser::new(*method, account).map_err(internal)?;
-                        audit::accepted(&user, terms.endpoints);
-                        return Ok(Decision::Accepted(user));
-                    }
-                    (Attempt::Acceptable, standing) => {
-                        let user = claim.user;
-                        self.claim = Some(Claim { user, standing });
-                        return Ok(self.continue_with(AuthOutcome::KeyAcceptable));
-                    }
-                    (Attempt::Failed | Attempt::Proved(_), standing) => Claim {
-                        user: claim.user,
-                        standing,
-                    },
-                }
+                let service = request.service.as_str();
+                let attempt = self.public_key(&claim, service, public_key, terms).await;
+                (claim, attempt)
             }
+        };
+        let claim = match (attempt, claim) {
+            (Attempt::Proved(method), claim) => match claim.standing {
+                Some(Standing::Permitted(account)) => {
+                    let user = AuthenticatedUser::new(*method, account).map_err(internal)?;
+                    audit::accepted(&user, terms.endpoints);
+                    return Ok(Decision::Accepted(user));
+                }
+                // Cannot be: no key is listed for somebody who has no account.
+                Some(Standing::Refused(_)) | None => return Err(internal(Mismatch)),
+            },
+            (Attempt::Asked, claim) => {
+                return Ok(self.continue_with(claim, terms.policy.refused()));
+            }
+            (Attempt::Acceptable, claim) if self.attempts < ATTEMPTS_LIMIT => {
+                return Ok(self.continue_with(claim, AuthOutcome::KeyAcceptable));
+            }
+            (Attempt::Acceptable | Attempt::Failed, claim) => claim,
         };
         terms.delay.settle(&claim.user, asked).await;
         self.failures = self.failures.saturating_add(1);
-        let claim = self.claim.insert(claim);
-        if self.failures >= terms.policy.config.max_auth_tries {
+        let tries = terms.policy.config.max_auth_tries;
+        if self.failures >= tries || self.attempts >= ATTEMPTS_LIMIT {
             claim.subject(terms.endpoints).too_many_failures();
+            self.claim = Some(claim);
             return Ok(Decision::TooManyFailures(self));
         }
-        Ok(self.continue_with(terms.policy.refused()))
+        Ok(self.continue_with(claim, terms.policy.refused()))
     }
 
-    fn continue_with(self, outcome: AuthOutcome) -> Decision {
-        Decision::Continue(self, outcome)
+    /// The first user name binds the connection; another one is a violation.
+    fn bind(&mut self, user: UserName) -> Result<Claim, Violation> {
+        match self.claim.take() {
+            None => Ok(Claim {
+                user,
+                standing: None,
+            }),
+            Some(claim) if claim.user == user => Ok(claim),
+            Some(_) => Err(Violation::new("a second user name")),
+        }
+    }
+
+    fn continue_with(self, claim: Claim, outcome: AuthOutcome) -> Decision {
+        let claim = Some(claim);
+        Decision::Continue(Self { claim, ..self }, outcome)
     }
 
     /// The `publickey` method (RFC 4252 section 7).
@@ -167,11 +175,16 @@ impl Authentication {
     async fn public_key(
         &self,
         claim: &Claim,
+        service: &str,
         request: PublicKeyRequest,
         terms: Terms<'_>,
     ) -> Attempt {
         let subject = claim.subject(terms.endpoints);
-        let Some((algorithm, key)) = usable_key(&request, subject, terms.policy) else {
+        let usable = match terms.policy.offers_publickey() && service == SERVICE {
+            true => usable_key(&request, subject, terms.policy),
+            false => None,
+        };
+        let Some((algorithm, key)) = usable else {
             subject.failed("publickey", None, self.weight(terms.policy));
             return Attempt::Failed;
         };
@@ -229,13 +242,6 @@ impl Possession {
 }
 
 impl Claim {
-    fn new(user: UserName) -> Self {
-        Self {
-            user,
-            standing: None,
-        }
-    }
-
     /// Looks the user up, once per connection.
     async fn looked_up(self, terms: Terms<'_>) -> Self {
         if self.standing.is_some() {

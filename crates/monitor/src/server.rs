@@ -65,7 +65,10 @@ pub fn run<M: ServiceManager>(
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(serve(cage, prepared, services))
+    let outcome = runtime.block_on(serve(cage, prepared, services));
+    // Not dropped: that would wait for look-ups in progress, and nobody waits for those any more.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve<M: ServiceManager>(

@@ -21,6 +21,7 @@ use zbus::{Connection, DynamicType, Fd, Variant};
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 /// The program of a session. The drop-in resets and sets it again; systemd wants one in the call.
 const SESSION_PROGRAM: &str = "/usr/libexec/sshd-privsep/session";
 
@@ -173,7 +174,15 @@ impl ServiceManager for Systemd {
 
     async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {
         let signal = rustix::process::Signal::KILL.as_raw();
-        self.call("KillUnit", &(unit, "all", signal)).await
+        match self.call("KillUnit", &(unit, "all", signal)).await {
+            // It has gone in the meantime, and its unit with it.
+            Err(StartError::Refused(zbus::Error::MethodError(name, ..)))
+                if name == NO_SUCH_UNIT =>
+            {
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 }
 

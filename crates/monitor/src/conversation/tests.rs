@@ -380,3 +380,17 @@ async fn calls_that_pile_up_are_a_violation() {
     let second = face.sign_exchange(machine.exchange(1)).await;
     assert_eq!(second, Err(Violation::new("calls pile up")));
 }
+
+#[tokio::test]
+async fn questions_about_a_good_key_have_an_end() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let (mut bench, _) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    for _ in 1..1024 {
+        let asks = publickey(user, client.blob(), None);
+        assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::KeyAcceptable);
+    }
+    let asks = publickey(user, client.blob(), None);
+    assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::TooManyFailures);
+}
