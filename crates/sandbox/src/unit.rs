@@ -22,8 +22,9 @@ pub const UNIT_SYSTEM_CALL_FILTER: &[&str] = &[
     "open", "openat", "openat2", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx",
     "readlink", "readlinkat", "getcwd", "sched_getaffinity", "mlock", "munlock",
 
-    // systemd starts the program.
-    "execve",
+    // systemd starts the program. With its log level at debug it opens the journal once more for that; then the
+    // worker must not die of it. RestrictAddressFamilies=none makes the call fail, and so does the table later.
+    "execve", "socket",
     // The dynamic loader and libc set up the process and its first thread, and std measures that thread's stack.
     "pread64", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "prlimit64",
     // The cage: its look at /proc/self/status, who runs, capabilities, landlock, the second filter.

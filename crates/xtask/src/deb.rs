@@ -75,6 +75,33 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     Ok(deb)
 }
 
+/// Builds the worker that tries its own cage (feature `cage-probe`), and puts it where no package
+/// takes it from.
+pub(crate) fn build_probe() -> Result<PathBuf> {
+    let step = Step::begin("building preauth with its cage probe");
+    run(&mut cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        Profile::Release.flag(),
+        "-p",
+        "preauth",
+        "--features",
+        "cage-probe",
+    ])?)?;
+    let target = workspace::target_directory()?;
+    let probe = target.join("cage-probe").join("preauth");
+    if let Some(directory) = probe.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::copy(
+        target.join(Profile::Release.directory()).join("preauth"),
+        &probe,
+    )?;
+    step.done();
+    Ok(probe)
+}
+
 fn pack(profile: Profile) -> Result<PathBuf> {
     let source = workspace::root()?;
     let debian = workspace::target_directory()?.join("debian");

@@ -20,6 +20,9 @@ cargo xtask test [--only unit|e2e|security] [FILTER]
 FILTER is passed to cargo test: only tests whose name contains it run.
 ";
 
+/// Names the worker that tries its own cage, for the security suite.
+const PROBE_VARIABLE: &str = "SSHD_PRIVSEP_CAGE_PROBE";
+
 /// The packages whose tests need a machine, and with it the package under test.
 const ON_MACHINES: &[&str] = &["e2e", "security"];
 
@@ -50,11 +53,16 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         unit(filter)?;
     }
     if !on_machines.is_empty() {
+        // First, for the package's build then puts the worker that ships in its place.
+        let probe = on_machines
+            .contains(&"security")
+            .then(deb::build_probe)
+            .transpose()?;
         // The tests run what ships: optimised, stripped, installed by apt.
         let deb = deb::build(Profile::Release)?;
         support::base::ensure_tree()?;
         for suite in on_machines {
-            on_machine(suite, &deb, filter)?;
+            on_machine(suite, &deb, probe.as_deref(), filter)?;
         }
     }
     Ok(())
@@ -71,10 +79,14 @@ fn unit(filter: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn on_machine(suite: &str, deb: &Path, filter: &[&str]) -> Result<()> {
+fn on_machine(suite: &str, deb: &Path, probe: Option<&Path>, filter: &[&str]) -> Result<()> {
     let step = Step::begin(format!("{suite} tests"));
     let mut command = cargo(&["test", "--locked", "--no-fail-fast", "-p", suite])?;
-    run_command(command.args(filter).env(DEB_VARIABLE, deb))?;
+    command.args(filter).env(DEB_VARIABLE, deb);
+    if let Some(probe) = probe {
+        command.env(PROBE_VARIABLE, probe);
+    }
+    run_command(&mut command)?;
     step.done();
     Ok(())
 }

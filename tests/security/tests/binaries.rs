@@ -17,7 +17,8 @@ const BASE: &[&str] = &[
 /// privileges: one more for the monitor, or a cryptographic one for the session, is a decision and belongs here.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("monitor", &[]),
-    ("preauth", &[]),
+    // libm is a part of libc.
+    ("preauth", &["libm.so.6"]),
     ("session", &[]),
     ("pam_sshd_privsep.so", &["libpam.so.0"]),
 ];
