@@ -1,0 +1,38 @@
+//! Python programs inside the machine, for what no stock client does: packets out of order, terminals that change
+//! their size.
+
+use anyhow::Result;
+use support::{Exec, Machine, Output};
+
+use crate::Server;
+
+/// Where the modules that programs import are, inside the machine.
+const MODULES: &str = "/root/modules";
+
+/// Packets without a cipher, for clients that break the rules; a program on a terminal of its own, with a script at the
+/// keyboard.
+const SOURCES: &[(&str, &str)] = &[
+    ("packets.py", include_str!("packets.py")),
+    ("terminal.py", include_str!("terminal.py")),
+];
+
+/// Puts the modules `packets` and `terminal` on a machine.
+pub(crate) fn install_modules(machine: &Machine) -> Result<()> {
+    for (name, source) in SOURCES {
+        machine.write_file(&format!("{MODULES}/{name}"), source.as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
+impl Server {
+    /// A Python program, ready to run. It may import all of `packets` and `terminal`.
+    pub fn python(&self, program: &str) -> Exec<'_> {
+        self.command(["python3", "-u", "-c", program])
+            .env("PYTHONPATH", MODULES)
+    }
+
+    /// Runs a Python program; an exit status other than 0 is an error.
+    pub fn run_python(&self, program: &str) -> Result<Output> {
+        self.python(program).run()?.success()
+    }
+}
