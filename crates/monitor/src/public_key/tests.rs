@@ -1,5 +1,7 @@
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+};
 use proptest::prelude::*;
 use wire::codec::Write;
 
@@ -159,6 +161,19 @@ fn a_signature_counts_under_its_own_name_only() {
     }
     let trailing = [named(b"rsa-sha2-256"), vec![0]].concat();
     assert_eq!(key.verify(RsaSha2_256, b"x", &trailing), Err(BadSignature));
+}
+
+#[test]
+fn a_key_verifies_nothing_under_the_name_of_another_type() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let blob = strings(&[b"ssh-ed25519", pair.public_key().as_ref()]);
+    let key = PublicKey::parse(&blob, REQUIRED).unwrap();
+    for algorithm in SignatureAlgorithm::ALL {
+        let signed = pair.sign(b"x");
+        let named = strings(&[algorithm.name().as_bytes(), signed.as_ref()]);
+        let own = *algorithm == SignatureAlgorithm::Ed25519;
+        assert_eq!(key.verify(*algorithm, b"x", &named).is_ok(), own);
+    }
 }
 
 #[test]
