@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rpc::lane::{self, Lane, LaneError, SessionGrant, SessionStart, ToSession, ToWorker};
+use rpc::reactor::watch;
 use rpc::{ConnectionId, Endpoints};
 use rustix::io::Errno;
 use thiserror::Error;
@@ -109,25 +110,16 @@ pub async fn open_session<M: ServiceManager>(
     Ok(Session {
         user: name,
         unit: SessionUnit::name(origin.id),
-        lane: watched(own_lane)?,
+        lane: watch(own_lane, Interest::READABLE)?,
     })
 }
-
-#[expect(
-    deprecated,
-    reason = "what is unsound for other types holds for OwnedFd: it owns its descriptor"
-)]
-fn watched(lane: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(lane, Interest::READABLE)
-}
-
 impl Session {
     #[cfg(test)]
     pub(crate) fn for_test(user: &str, lane: OwnedFd) -> Self {
         Self {
             user: user.to_owned(),
             unit: SessionUnit::name(ConnectionId::from_bytes([0; 8])),
-            lane: watched(lane).unwrap(),
+            lane: watch(lane, Interest::READABLE).unwrap(),
         }
     }
 

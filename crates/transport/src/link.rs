@@ -12,6 +12,9 @@
 
 use thiserror::Error;
 use wire::codec::{Reader, Write};
+use wire::message::number::{
+    KEXINIT, NEWKEYS, SERVICE_ACCEPT, SERVICE_REQUEST, USERAUTH_REQUEST, USERAUTH_SUCCESS,
+};
 
 /// The engine did what it never does. Always our own fault: the peer cannot write on this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -209,13 +212,6 @@ fn kex_init() -> Vec<u8> {
 
 /// Read bytes that are kept before the rest is moved to the front.
 const COMPACT_ABOVE: usize = 64 * 1024;
-
-const SERVICE_REQUEST: u8 = 5;
-const SERVICE_ACCEPT: u8 = 6;
-const KEXINIT: u8 = 20;
-const NEWKEYS: u8 = 21;
-const USERAUTH_REQUEST: u8 = 50;
-const USERAUTH_SUCCESS: u8 = 52;
 
 #[cfg(test)]
 mod tests {

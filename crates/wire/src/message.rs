@@ -49,6 +49,20 @@ pub mod number {
     pub const USERAUTH_LAST: u8 = 79;
     /// First of the numbers of the connection protocol (RFC 4254).
     pub const CONNECTION_FIRST: u8 = 80;
+    /// RFC 4254 section 5.1
+    pub const CHANNEL_OPEN: u8 = 90;
+    /// RFC 4254 section 5.1
+    pub const CHANNEL_OPEN_CONFIRMATION: u8 = 91;
+    /// RFC 4254 section 5.1
+    pub const CHANNEL_OPEN_FAILURE: u8 = 92;
+    /// RFC 4254 section 5.2
+    pub const CHANNEL_WINDOW_ADJUST: u8 = 93;
+    /// RFC 4254 section 5.2
+    pub const CHANNEL_DATA: u8 = 94;
+    /// RFC 4254 section 5.2
+    pub const CHANNEL_EXTENDED_DATA: u8 = 95;
+    /// RFC 4254 section 5.3
+    pub const CHANNEL_CLOSE: u8 = 97;
     /// Last of the numbers of the connection protocol.
     pub const CONNECTION_LAST: u8 = 127;
 }

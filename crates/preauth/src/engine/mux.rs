@@ -14,6 +14,10 @@ use tokio::sync::Notify;
 use transport::link::Link;
 use transport::{DisconnectReason, Transport};
 use wire::codec::{DecodeError, Reader, Write as _};
+use wire::message::number::{
+    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION,
+    CHANNEL_OPEN_FAILURE, CHANNEL_WINDOW_ADJUST,
+};
 
 use super::channel::{Channel, Feed};
 use super::end::EngineEnd;
@@ -389,7 +393,7 @@ impl State {
         let Ok(length) = u32::try_from(count) else {
             return Copied::End;
         };
-        let mut fields = Vec::with_capacity(DATA_HEADER);
+        let mut fields = SliceWriter(head);
         match stream {
             Stream::Output => {
                 fields.put_byte(CHANNEL_DATA);
@@ -402,7 +406,6 @@ impl State {
             }
         }
         fields.put_uint32(length);
-        head.copy_from_slice(&fields);
         if self.transport.seal_payload(header + count).is_err() {
             return Copied::End;
         }
@@ -438,6 +441,18 @@ impl State {
             if self.transport.send_packet(&payload).is_ok() {
                 channel.credited(credit);
             }
+        }
+    }
+}
+
+/// Writes a header of known length in place.
+struct SliceWriter<'a>(&'a mut [u8]);
+
+impl wire::codec::Write for SliceWriter<'_> {
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        if let Some((field, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
+            field.copy_from_slice(bytes);
+            self.0 = rest;
         }
     }
 }
@@ -545,11 +560,4 @@ fn track(
 /// Names of channel types are short; a longer one is no type of ours.
 const MAX_TYPE_NAME: usize = 256;
 
-const CHANNEL_OPEN: u8 = 90;
-const CHANNEL_OPEN_CONFIRMATION: u8 = 91;
-const CHANNEL_OPEN_FAILURE: u8 = 92;
-const CHANNEL_WINDOW_ADJUST: u8 = 93;
-const CHANNEL_DATA: u8 = 94;
-const CHANNEL_EXTENDED_DATA: u8 = 95;
-const CHANNEL_CLOSE: u8 = 97;
 const EXTENDED_DATA_STDERR: u32 = 1;
