@@ -68,6 +68,7 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         Ok(border) => border,
         Err(end) => return end,
     };
+    let session_gone = session.gone();
     let mux = Mux::new(transport);
     let config = Arc::new(engine_config(&grant));
     let requests = Requests::new(Arc::clone(&mux), session, lane, grant.max_sessions);
@@ -89,6 +90,8 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         end = reader::run(&mux, &client, input, monitor) => end,
         end = writer::run(&mux, &client) => end,
         end = engine => end,
+        // Without its session a connection is of no use, even if it has no channel now.
+        () = session_gone => EngineEnd::Session("has ended".to_owned()),
         end = mux.ended() => end,
     };
     mux.finish(&end);

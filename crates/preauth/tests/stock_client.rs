@@ -27,6 +27,7 @@ use rpc::preauth::{ConnectionEnd, Monitor, MonitorFace};
 use rpc::session::{
     Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
 };
+use tokio::sync::Notify;
 use transport::{HostKey, RekeyLimit, Settings};
 use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
@@ -73,9 +74,16 @@ impl MonitorFace for TestMonitor {
         let session = TestSession {
             lane: Lane::new(session_lane).unwrap(),
             children: Arc::new(Mutex::new(HashMap::new())),
+            terminated: Arc::new(Notify::new()),
         };
         let stream = rpc::grpc::stream(session_stream).unwrap();
-        tokio::spawn(rpc::session::serve(stream, session));
+        let terminated = Arc::clone(&session.terminated);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = rpc::session::serve(stream, session) => {}
+                () = terminated.notified() => {}
+            }
+        });
         let grant = SessionGrant {
             user: request.user.to_string(),
             max_sessions: 10,
@@ -99,6 +107,7 @@ impl MonitorFace for TestMonitor {
 struct TestSession {
     lane: Lane,
     children: Arc<Mutex<HashMap<Channel, std::process::Child>>>,
+    terminated: Arc<Notify>,
 }
 
 impl SessionFace for TestSession {
@@ -119,6 +128,9 @@ impl SessionFace for TestSession {
         let Program::Command(line) = program else {
             return Ok(Outcome::Refused);
         };
+        if line == b"terminate-session" {
+            self.terminated.notify_one();
+        }
         let mut child = Command::new("/bin/sh")
             .arg("-c")
             .arg(String::from_utf8(line).unwrap())
@@ -378,4 +390,21 @@ fn a_background_child_with_open_pipes_does_not_hang_the_client() {
     let output = ssh.run("sleep 20 & echo started", None);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "started\n");
     assert!(start.elapsed() < std::time::Duration::from_secs(10));
+}
+
+#[test]
+fn a_session_that_ends_takes_the_connection_with_it() {
+    let ssh = Ssh::new("terminated", &[]);
+    let (port, worker) = serve_one(None);
+    let output = ssh
+        .command(port, "terminate-session")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(255));
+    let end = worker.join().unwrap();
+    assert!(
+        matches!(end, EngineEnd::Session(_) | EngineEnd::Engine(_)),
+        "{end:?}"
+    );
 }

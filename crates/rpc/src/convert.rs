@@ -345,3 +345,40 @@ pub(crate) fn end_from_proto(message: ses::WaitReply) -> Option<ProgramEnd> {
         End::Gone(ses::Done {}) => ProgramEnd::Gone,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn terminal_requests_survive_the_border(
+            term in "[!-~]{0,64}",
+            columns: u16,
+            rows: u16,
+            modes in proptest::collection::vec(any::<(u8, u32)>(), 0..TERMINAL_MODE_LIMIT),
+        ) {
+            let size = WindowSize { columns, rows, ..WindowSize::default() };
+            let request = PtyRequest { term, size, modes };
+            let (channel, back) = pty_from_proto(pty_to_proto(Channel(3), request.clone())).unwrap();
+            prop_assert_eq!(channel, Channel(3));
+            prop_assert_eq!(back, request);
+        }
+
+        #[test]
+        fn a_variable_cannot_smuggle_another(name in "[^a]{0,20}", value in ".{0,20}") {
+            let message = ses::SetEnvironmentRequest { channel: 1, name: name.clone(), value: value.clone() };
+            let refused = name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+            prop_assert_eq!(environment_from_proto(message).is_err(), refused);
+        }
+
+        #[test]
+        fn a_command_with_nul_is_refused(line: Vec<u8>) {
+            let refused = line.contains(&0);
+            let message = program_to_proto(Channel(1), Program::Command(line));
+            prop_assert_eq!(program_from_proto(message).is_err(), refused);
+        }
+    }
+}

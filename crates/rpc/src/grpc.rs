@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tonic::body::Body;
 
 /// Largest message in bytes. The largest honest one carries two KEXINIT payloads or a public key
@@ -130,7 +130,10 @@ where
 
 /// Calling side of one connected stream.
 #[derive(Clone)]
-pub(crate) struct Caller(hyper::client::conn::http2::SendRequest<Body>);
+pub(crate) struct Caller {
+    sender: hyper::client::conn::http2::SendRequest<Body>,
+    alive: watch::Receiver<()>,
+}
 
 impl Caller {
     /// Starts HTTP/2 on `stream`; its driver runs as a task of the current runtime.
@@ -140,11 +143,19 @@ impl Caller {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| CallError::Ended(error.to_string()))?;
+        let (driver, alive) = watch::channel(());
         tokio::spawn(async move {
             // Its end shows in every later call.
             drop(connection.await);
+            drop(driver);
         });
-        Ok(Self(sender))
+        Ok(Self { sender, alive })
+    }
+
+    /// Waits until the other process is gone or has ended the border.
+    pub(crate) fn gone(&self) -> impl Future<Output = ()> + use<> {
+        let mut alive = self.alive.clone();
+        async move { while alive.changed().await.is_ok() {} }
     }
 }
 
@@ -154,11 +165,11 @@ impl tower::Service<http::Request<Body>> for Caller {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
+        self.sender.poll_ready(cx)
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
+        Box::pin(self.sender.send_request(request))
     }
 }
 

@@ -211,7 +211,10 @@ pub async fn serve(stream: UnixStream, face: impl SessionFace) -> ServeEnd {
 
 /// The worker's end: the session as it may be asked.
 #[derive(Clone)]
-pub struct Session(pb::session_client::SessionClient<Caller>);
+pub struct Session {
+    client: pb::session_client::SessionClient<Caller>,
+    caller: Caller,
+}
 
 impl Session {
     /// Starts the border on a stream that came through the lane. The session may still be
@@ -220,13 +223,16 @@ impl Session {
     /// # Errors
     /// The stream is closed.
     pub async fn start(stream: UnixStream) -> Result<Self, CallError> {
-        let client = pb::session_client::SessionClient::with_origin(
-            Caller::start(stream).await?,
-            grpc::origin(),
-        )
-        .max_decoding_message_size(MESSAGE_LIMIT)
-        .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self(client))
+        let caller = Caller::start(stream).await?;
+        let client = pb::session_client::SessionClient::with_origin(caller.clone(), grpc::origin())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        Ok(Self { client, caller })
+    }
+
+    /// Waits until the session is gone: it was ended, or could not be started.
+    pub fn gone(&self) -> impl Future<Output = ()> + use<> {
+        self.caller.gone()
     }
 
     /// See [`SessionFace::set_environment`].
@@ -244,7 +250,7 @@ impl Session {
             name: name.to_owned(),
             value: value.to_owned(),
         };
-        outcome(grpc::within(CALL_DEADLINE, self.0.set_environment(request)).await?)
+        outcome(grpc::within(CALL_DEADLINE, self.client.set_environment(request)).await?)
     }
 
     /// See [`SessionFace::allocate_pty`].
@@ -257,7 +263,7 @@ impl Session {
         request: PtyRequest,
     ) -> Result<Outcome, CallError> {
         let request = convert::pty_to_proto(channel, request);
-        outcome(grpc::within(CALL_DEADLINE, self.0.allocate_pty(request)).await?)
+        outcome(grpc::within(CALL_DEADLINE, self.client.allocate_pty(request)).await?)
     }
 
     /// See [`SessionFace::start`].
@@ -270,7 +276,7 @@ impl Session {
         program: Program,
     ) -> Result<Outcome, CallError> {
         let request = convert::program_to_proto(channel, program);
-        outcome(grpc::within(CALL_DEADLINE, self.0.start(request)).await?)
+        outcome(grpc::within(CALL_DEADLINE, self.client.start(request)).await?)
     }
 
     /// See [`SessionFace::resize`].
@@ -286,7 +292,7 @@ impl Session {
             channel: channel.0,
             size: Some(convert::size_to_proto(size)),
         };
-        outcome(grpc::within(CALL_DEADLINE, self.0.resize(request)).await?)
+        outcome(grpc::within(CALL_DEADLINE, self.client.resize(request)).await?)
     }
 
     /// See [`SessionFace::signal`].
@@ -298,7 +304,7 @@ impl Session {
             channel: channel.0,
             name: signal.name().to_owned(),
         };
-        outcome(grpc::within(CALL_DEADLINE, self.0.signal(request)).await?)
+        outcome(grpc::within(CALL_DEADLINE, self.client.signal(request)).await?)
     }
 
     /// See [`SessionFace::send_break`].
@@ -307,7 +313,7 @@ impl Session {
     /// As [`Self::set_environment`].
     pub async fn send_break(&mut self, channel: Channel) -> Result<Outcome, CallError> {
         let request = pb::ChannelRequest { channel: channel.0 };
-        outcome(grpc::within(CALL_DEADLINE, self.0.r#break(request)).await?)
+        outcome(grpc::within(CALL_DEADLINE, self.client.r#break(request)).await?)
     }
 
     /// See [`SessionFace::wait`]. Has no deadline: a program runs as long as it likes.
@@ -317,7 +323,7 @@ impl Session {
     pub async fn wait(&mut self, channel: Channel) -> Result<ProgramEnd, CallError> {
         let request = pb::ChannelRequest { channel: channel.0 };
         let reply = self
-            .0
+            .client
             .wait(request)
             .await
             .map_err(|status| CallError::Ended(status.message().to_owned()))?;
@@ -330,7 +336,7 @@ impl Session {
     /// As [`Self::set_environment`].
     pub async fn close(&mut self, channel: Channel) -> Result<Outcome, CallError> {
         let request = pb::ChannelRequest { channel: channel.0 };
-        outcome(grpc::within(CALL_DEADLINE, self.0.close(request)).await?)
+        outcome(grpc::within(CALL_DEADLINE, self.client.close(request)).await?)
     }
 }
 

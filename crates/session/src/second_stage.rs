@@ -3,9 +3,9 @@
 //! std runs code there only from unsafe closures, so the session's binary is started again with
 //! `--program terminal|pipes HOME ARGV0 SHELL ARGUMENTS…`, in the environment, and with the standard descriptors, of the
 //! program to come. It does what has to be done by the process itself, and calls execve(2): no runtime, no journal, no
-//! memory of the session. That costs a second execve(2), one to two milliseconds on the loaded two cores that this was
-//! measured on, of which a program made for nothing else would save half; but this one is always there and of the right
-//! version, whatever an upgrade does to the files. It runs as the user with the user's rights, so its arguments need no protection from the user.
+//! memory of the session. That costs a second execve(2): 1.2 ms of CPU in a release build, of which a program made for
+//! nothing else would save half; but this one is always there and of the right version, whatever an upgrade does to the
+//! files. It runs as the user with the user's rights, so its arguments need no protection from the user.
 
 use std::ffi::OsString;
 use std::fmt::Display;

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc::lane::ProgramDescriptors;
 use rpc::session::{Channel, ProgramEnd, Session, Signal};
@@ -15,6 +16,16 @@ use super::end::EngineEnd;
 use super::mux::{Mux, Number, Stream};
 use super::pump::Program;
 use super::{feeder, pump};
+
+/// How long the end of a program's output waits for the end of the program: a moment apart, usually.
+const STATUS_FIRST: Duration = Duration::from_millis(250);
+
+/// Whether the client knows that output has ended (SSH_MSG_CHANNEL_EOF).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Eof {
+    Sent,
+    Due,
+}
 
 /// What a program needs of its connection.
 pub(super) struct Running {
@@ -55,6 +66,7 @@ impl Running {
     async fn run(mut self, stdout: Arc<AsyncFd<OwnedFd>>, stderr: Option<Arc<AsyncFd<OwnedFd>>>) {
         let number = Number::from(self.channel);
         let (ended, program) = watch::channel(Program::Runs);
+        let mut program_ended = program.clone();
         let output = {
             let (mux, program) = (Arc::clone(&self.mux), program.clone());
             pump::run(mux, number, Stream::Output, stdout, program)
@@ -71,9 +83,17 @@ impl Running {
         let channel = self.channel;
         let drained = async move {
             tokio::join!(output, error);
-            // Both streams are at their end: nothing follows but the exit status. A channel that
-            // is closed already needs no end.
+            // Both streams are at their end: nothing follows but the exit status. A client whose
+            // own input has ended closes the channel at our EOF, and has no ear for the status
+            // after that. So the status goes first, unless the program lives on: the client may
+            // wait for the end of output before it ends the input, which the program waits for.
+            let end = program_ended.wait_for(|program| *program == Program::Ended);
+            if tokio::time::timeout(STATUS_FIRST, end).await.is_ok() {
+                return Eof::Due;
+            }
+            // A channel that is closed already needs no end.
             handle.eof(channel).await.unwrap_or(());
+            Eof::Sent
         };
         let mut session = self.session.clone();
         let waited = async move {
@@ -81,10 +101,13 @@ impl Running {
             ended.send_replace(Program::Ended);
             end
         };
-        let ((), end) = tokio::join!(drained, waited);
+        let (eof, end) = tokio::join!(drained, waited);
         match end {
             Ok(end) => self.report(end).await,
             Err(error) => return self.mux.end(EngineEnd::Session(error.to_string())),
+        }
+        if eof == Eof::Due {
+            self.handle.eof(self.channel).await.unwrap_or(());
         }
         self.handle.close(self.channel).await.unwrap_or(());
         drop(self.session.close(Channel(number)).await);

@@ -192,3 +192,12 @@ fn bootstrap_hands_over_exactly_one_lane() {
         Err(LaneError::Descriptors("not a lane"))
     ));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_datagram_makes_a_reader_panic(bytes: Vec<u8>) {
+        drop(convert::read_to_worker(&bytes, Vec::new()));
+        drop(convert::read_to_session(&bytes, Vec::new()));
+        drop(convert::read_from_session(&bytes, Vec::new()));
+    }
+}

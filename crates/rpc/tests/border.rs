@@ -1,0 +1,137 @@
+//! A worker that keeps to its contract is answered; one that does not is cut off, unanswered.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+use std::time::Duration;
+
+use rpc::preauth::{ConnectionEnd, Monitor, MonitorFace, serve};
+use rpc::{CallError, ServeEnd, Violation};
+use wire::exchange::ExchangeValues;
+use wire::names::{KexAlgorithm, SignatureAlgorithm};
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
+use zeroize::Zeroizing;
+
+/// Says what it was asked, and finds the user "mallory" a violation.
+struct Face;
+
+impl MonitorFace for Face {
+    async fn sign_exchange(&self, values: ExchangeValues) -> Result<Vec<u8>, Violation> {
+        Ok(values.shared_secret.to_vec())
+    }
+
+    async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
+        match request.user.as_str() {
+            "mallory" => Err(Violation::new("not now")),
+            user => Ok(AuthOutcome::Refused {
+                methods: vec![user.to_owned(), request.service],
+                partial_success: true,
+            }),
+        }
+    }
+
+    async fn report(&self, _: ConnectionEnd) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+fn request(user: &str, method: AuthMethod) -> AuthRequest {
+    AuthRequest {
+        user: UserName::new(user).unwrap(),
+        service: "ssh-connection".to_owned(),
+        method,
+    }
+}
+
+fn exchange(kexinit: usize) -> ExchangeValues {
+    ExchangeValues {
+        client_identification: b"SSH-2.0-test".to_vec(),
+        client_kexinit: vec![20; kexinit],
+        server_kexinit: vec![20; 100],
+        kex: KexAlgorithm::Curve25519Sha256,
+        host_key: SignatureAlgorithm::Ed25519,
+        client_share: vec![1; 32],
+        server_share: vec![2; 32],
+        shared_secret: Zeroizing::new(vec![3; 32]),
+    }
+}
+
+/// Runs `talk` as the worker of a served monitor, and tells how serving ended.
+fn border<T>(talk: impl AsyncFnOnce(Monitor) -> T) -> (T, ServeEnd) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (worker, monitor) = rpc::lane::stream_pair().unwrap();
+        let served = tokio::spawn(serve(rpc::grpc::stream(monitor).unwrap(), Face));
+        let worker = Monitor::start(rpc::grpc::stream(worker).unwrap())
+            .await
+            .unwrap();
+        let said = talk(worker).await;
+        let end = tokio::time::timeout(Duration::from_secs(5), served)
+            .await
+            .unwrap()
+            .unwrap();
+        (said, end)
+    })
+}
+
+#[test]
+fn values_arrive_as_they_were_sent() {
+    let ((signature, outcome), end) = border(async |mut worker: Monitor| {
+        let signature = worker.sign_exchange(exchange(1000)).await.unwrap();
+        let outcome = worker
+            .authenticate(request("alice", AuthMethod::None))
+            .await
+            .unwrap();
+        worker.report(ConnectionEnd::Closed).await.unwrap();
+        (signature, outcome)
+    });
+    assert_eq!(signature, [3; 32]);
+    assert_eq!(
+        outcome,
+        AuthOutcome::Refused {
+            methods: vec!["alice".to_owned(), "ssh-connection".to_owned()],
+            partial_success: true
+        }
+    );
+    assert!(matches!(end, ServeEnd::PeerClosed));
+}
+
+#[test]
+fn a_violation_is_not_answered_and_ends_the_border() {
+    let (answer, end) = border(async |mut worker: Monitor| {
+        worker
+            .authenticate(request("mallory", AuthMethod::None))
+            .await
+    });
+    assert!(matches!(answer, Err(CallError::Ended(_))), "{answer:?}");
+    let ServeEnd::Violation(violation) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(violation, Violation::new("not now"));
+}
+
+#[test]
+fn a_field_above_its_limit_is_a_violation() {
+    let key = PublicKeyRequest {
+        algorithm: "a".repeat(65),
+        key: vec![0; 51],
+        signature: None,
+    };
+    let (answer, end) = border(async |mut worker: Monitor| {
+        worker
+            .authenticate(request("alice", AuthMethod::PublicKey(key)))
+            .await
+    });
+    assert!(matches!(answer, Err(CallError::Ended(_))), "{answer:?}");
+    assert!(matches!(end, ServeEnd::Violation(_)), "{end:?}");
+}
+
+#[test]
+fn a_message_above_the_limit_is_never_converted() {
+    let (answer, end) =
+        border(async |mut worker: Monitor| worker.sign_exchange(exchange(200 * 1024)).await);
+    assert!(matches!(answer, Err(CallError::Ended(_))), "{answer:?}");
+    assert!(matches!(end, ServeEnd::PeerClosed), "{end:?}");
+}
