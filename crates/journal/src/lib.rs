@@ -13,11 +13,9 @@
 //!  socket    connected before the sandbox closes, never blocks  (or: standard error, `<6>text`)
 //! ```
 //!
-//! A caged process can neither open a path nor make a socket, so the socket is a descriptor that the process got before
-//! its cage closed, or that a more trusted process made for it with [`connect`]. Each process needs a socket of its own:
-//! what a process sends and journald has not read yet counts against its socket's buffer, and a flooding worker must not
-//! silence the monitor. journald takes `_PID`, `_UID` and `_SYSTEMD_UNIT` from the kernel at the time of each datagram,
-//! so these trusted fields name the true sender also on a socket that somebody else connected.
+//! A caged process can neither open a path nor make a socket, so the socket is connected before the cage closes. The
+//! worker has none: over the native protocol whoever takes it over could write any field under the server's name, and
+//! only `_PID`, `_UID` and `_SYSTEMD_UNIT` would tell. It reports to the monitor, which writes.
 //!
 //! Text that came from the peer goes through [`Escaped`] where the event is made. The layer escapes control characters
 //! once more in everything, so that a forgotten `Escaped` is a blemish and not a hole. What a stranger can trigger goes

@@ -7,8 +7,8 @@
 //!
 //! Deliberately absent, although convenient:
 //!
-//! * `sendmsg`: it could pass descriptors on, and address any AF_UNIX datagram socket that some path leads to. The lane
-//!   and the journal make do with `sendto` without an address: descriptors only ever flow into this process.
+//! * `sendmsg`: it could pass descriptors on, and address any AF_UNIX datagram socket that some path leads to. The borders
+//!   make do with `sendto` without an address: descriptors only ever flow into this process.
 //! * `newfstatat` and `statx`, even with `AT_EMPTY_PATH`: seccomp cannot see whether the path behind the pointer is
 //!   really empty. `fstat` says the same about a descriptor.
 //! * `clone`: with one thread there is nobody who could change what an argument points to while it is checked.
