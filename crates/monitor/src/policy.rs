@@ -44,7 +44,7 @@ pub struct Loaded {
 #[derive(Debug, Error)]
 pub enum PolicyError {
     /// The configuration file.
-    #[error("{0}")]
+    #[error(transparent)]
     Configuration(#[from] sshd::Errors),
     /// The host keys: each one's trouble, and that nothing is left.
     #[error("{}", Lines(.0))]
