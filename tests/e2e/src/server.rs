@@ -107,24 +107,26 @@ impl Server {
         self.reload()
     }
 
-    /// Asks the server to read its configuration again, and waits until it has said in the journal that it did or
-    /// did not.
+    /// Asks the server to read its configuration again, and waits until it has used it or turned it down.
     pub fn reload(&self) -> Result<()> {
         let since = self.now()?;
-        let done = match self.peer {
-            Peer::Ours => "onfiguration",
+        let begun = match self.peer {
+            Peer::Ours => "Received SIGHUP; reading",
             Peer::OpenSsh => "Server listening on 0.0.0.0 port 22",
         };
-        let reloaded = self.exec(["systemctl", "reload", self.peer.main_unit()])?;
+        let unit = self.peer.main_unit();
+        let reloaded = self.exec(["systemctl", "reload", unit])?;
         if let Err(error) = reloaded.success() {
             bail!("{error:#}\n{}", self.journal(&["--since", &since])?);
         }
         self.wait_for_journal(
             &["--since", &since, "-t", "sshd", "-o", "cat"],
-            done,
+            begun,
             Duration::from_secs(10),
         )?;
-        Ok(())
+        eventually("the reload ends", Duration::from_secs(10), || {
+            Ok(self.shell(&format!("systemctl show -P ActiveState {unit}"))? == "active\n")
+        })
     }
 
     /// The machine's present time, for `--since`. (Not a cursor: journalctl of systemd 252 skips the first match after

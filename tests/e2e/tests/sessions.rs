@@ -97,7 +97,7 @@ t.wait_for("on\r\n")
 t.type("\x1a")
 t.wait_for("Stopped")
 t.wait_for("ready")
-t.type("kill -KILL %1; wait %1 2>/dev/null; exit 7\r")
+t.type("kill -KILL %1; sleep 0.5; exit 7\r")
 status = t.wait_for_end()
 assert status == 7, status
 "#
@@ -323,6 +323,18 @@ fn death_by_signal_is_told_as_such() -> Result<()> {
         assert_eq!(output.code(), Some(255), "{signal}: {output:?}");
         let log = output.error_text();
         assert!(log.contains("rtype exit-signal"), "{signal}: {log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_exit_status_arrives_also_when_output_ended_before() -> Result<()> {
+    let (server, key) = site("status")?;
+    for pause in ["0", "0.05", "1"] {
+        let command = format!("echo out; exec >&- 2>&-; sleep {pause}; exit 5");
+        let output = server.ssh(&key, &[], &[&command]).run()?;
+        assert_eq!(output.code(), Some(5), "{pause} s: {output:?}");
+        assert_eq!(output.text(), "out\n");
     }
     Ok(())
 }
