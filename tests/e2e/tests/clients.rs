@@ -70,12 +70,54 @@ fn ssh_logs_in_with_each_cipher() -> Result<()> {
 fn ssh_logs_in_with_each_key_exchange_method() -> Result<()> {
     let server = SERVER.get()?;
     let key = server.add_user("kex")?;
-    // mlkem768x25519-sha256 came with OpenSSH 9.9, which is not in this Debian: see the suite of `transport`.
+    // mlkem768x25519-sha256 came with OpenSSH 9.9, which is not in this Debian: see the test after this one.
     for method in ["curve25519-sha256", "curve25519-sha256@libssh.org"] {
         let option = format!("KexAlgorithms={method}");
         let proof = format!("kex: algorithm: {method}");
         must_carry_data(server, &key, &["-o", &option], &proof)?;
     }
+    Ok(())
+}
+
+/// Offers one method only, logs in, sends data through a remote `cat` before and after a second key exchange.
+const MLKEM: &str = r#"
+import os, socket, sys, time, paramiko
+identity, user = sys.argv[1:]
+transport = paramiko.Transport(socket.create_connection(("127.0.0.1", 22)))
+transport.get_security_options().kex = ("mlkem768x25519-sha256",)
+transport.start_client(timeout=20)
+known = [line.split()[2] for line in open("/root/known_hosts")]
+assert transport.get_remote_server_key().get_base64() in known
+transport.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(identity))
+for exchange in range(2):
+    channel = transport.open_session()
+    channel.exec_command("cat")
+    sent = os.urandom(100000)
+    channel.sendall(sent)
+    channel.shutdown_write()
+    assert channel.makefile("rb").read() == sent
+    assert channel.recv_exit_status() == 0
+    # paramiko hangs when a CLOSE comes amid a key exchange.
+    while not channel.closed:
+        time.sleep(0.01)
+    transport.renegotiate_keys()
+transport.close()
+"#;
+
+#[test]
+fn paramiko_logs_in_with_the_hybrid_post_quantum_method() -> Result<()> {
+    // OpenSSH of this Debian does not have it.
+    let Some(server) = SERVER.ours()? else {
+        return Ok(());
+    };
+    let key = server.add_user("mlkem")?;
+    server.install_new_paramiko()?;
+    server
+        .python(MLKEM)
+        .args([&key.machine_path, &key.user])
+        .env("PYTHONPATH", e2e::pypi::MODULES)
+        .run()?
+        .success()?;
     Ok(())
 }
 
