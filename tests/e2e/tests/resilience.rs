@@ -132,7 +132,7 @@ fn a_killed_worker_takes_its_own_connection_only() -> Result<()> {
         .spawn()?;
     client.wait_for("up", Duration::from_secs(20))?;
     let since = server.now()?;
-    let unit = worker_of(&server, "victim")?;
+    let unit = server.worker_of("victim")?.unit;
     server.shell(&format!("systemctl kill -s KILL {unit}"))?;
     let output = client.finish(Duration::from_secs(60))?;
     assert_eq!(output.code(), Some(255), "{output:?}");
@@ -153,27 +153,6 @@ fn a_killed_worker_takes_its_own_connection_only() -> Result<()> {
     session.must_work()?;
     server.must_serve(&key)?;
     session.must_end_well()
-}
-
-/// The worker's unit of this user's connection: the journal has the connection's port, the kernel knows who holds the
-/// socket.
-fn worker_of(server: &Server, user: &str) -> Result<String> {
-    let entry = server.wait_for_entry("-1h", &[&format!("Accepted publickey for {user} from ")])?;
-    let port = entry.field("SSHD_PEER_PORT").to_owned();
-    let holders = server.shell(&format!(
-        "ss -tnpH state established '( sport = :22 and dport = :{port} )'"
-    ))?;
-    // users:(("preauth",pid=123,fd=4))
-    let pid: String = holders
-        .split("\"preauth\",pid=")
-        .nth(1)
-        .unwrap_or_default()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    ensure!(!pid.is_empty(), "no worker has port {port}: {holders}");
-    let unit = server.shell(&format!("sed 's|.*/||' /proc/{pid}/cgroup"))?;
-    Ok(unit.trim().to_owned())
 }
 
 #[test]
@@ -197,17 +176,11 @@ fn two_hundred_logins_leave_nothing_behind() -> Result<()> {
     };
     let held = || -> Result<(usize, u64, usize)> {
         let descriptors = server.shell(&format!("ls /proc/{monitor}/fd | wc -l"))?;
-        let memory = server.shell(&format!(
-            "sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/{monitor}/status"
-        ))?;
+        let memory = server.memory(&monitor, "VmRSS")?;
         let units = server.shell(
             "systemctl list-units --all --plain --no-legend 'sshd-privsep-session-*' | wc -l",
         )?;
-        Ok((
-            descriptors.trim().parse()?,
-            memory.trim().parse()?,
-            units.trim().parse()?,
-        ))
+        Ok((descriptors.trim().parse()?, memory, units.trim().parse()?))
     };
     settled()?;
     let (descriptors, memory, _) = held()?;

@@ -523,6 +523,11 @@ fn a_stalled_session_does_not_block_its_neighbours_on_the_connection() -> Result
         assert_eq!(output.stdout.len(), "1000000\n".len() + 200_000);
     }
     assert!(began.elapsed() < Duration::from_secs(20));
+    if server.peer() == Peer::Ours {
+        // What the flood and the deaf hold up waits in their pipes and not in the worker.
+        let most = server.memory(&server.worker_of("stalled")?.pid, "VmHWM")?;
+        assert!(most < 48 * 1024, "{most} kB");
+    }
     server.shell(&format!("ssh -F {config} -O exit server"))?;
     Ok(())
 }
