@@ -88,12 +88,15 @@ class Client:
         self.say(kexinit())
 
     def must_be_closed(self, within=20):
-        """Reads all that comes until the server ends the connection; returns the packets' numbers."""
+        """Reads all that comes until the server ends the connection; returns the packets' numbers.
+
+        Once there are keys the server's last words are sealed: no packets as they stand, maybe with no payload.
+        """
         self.socket.settimeout(within)
         numbers = []
         try:
             while True:
-                numbers.append(self.read_packet()[0])
+                numbers.extend(self.read_packet()[:1])
         except (EOFError, ConnectionResetError, struct.error):
             return numbers
 
