@@ -12,6 +12,9 @@ use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
 /// Consumed bytes that are worth an SSH_MSG_CHANNEL_WINDOW_ADJUST.
 const CREDIT_ABOVE: u32 = RECEIVE_WINDOW / 8;
 
+/// Largest data packet that we send, in bytes, whatever more a client takes: what a pipe holds.
+const SEND_PACKET: u32 = 64 * 1024;
+
 /// The client exceeded what it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WindowViolation;
@@ -58,7 +61,7 @@ impl Channel {
         Self {
             peer,
             send_window,
-            send_packet,
+            send_packet: send_packet.min(SEND_PACKET),
             receive_window: RECEIVE_WINDOW,
             consumed: 0,
             input: Input::Waiting,
@@ -268,6 +271,12 @@ mod tests {
         assert_eq!(channel.sendable(), 0);
         channel.widen(50).unwrap();
         assert_eq!(channel.sendable(), 50);
+    }
+
+    #[test]
+    fn a_client_that_takes_huge_packets_gets_ordinary_ones() {
+        let channel = Channel::new(7, u32::MAX, u32::MAX);
+        assert_eq!(channel.sendable(), SEND_PACKET);
     }
 
     #[test]
