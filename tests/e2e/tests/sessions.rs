@@ -123,7 +123,9 @@ print("killed", flush=True)
     );
     let mut client = server.python(&program).spawn()?;
     client.wait_for("started", Duration::from_secs(20))?;
-    assert_eq!(processes(server, "hangup", "sleep 4242")?, 1);
+    eventually("the program runs", Duration::from_secs(10), || {
+        Ok(processes(server, "hangup", "sleep 4242")? == 1)
+    })?;
     client.write(b"\n")?;
     client.wait_for("killed", Duration::from_secs(20))?;
     eventually("SIGHUP ends it", Duration::from_secs(10), || {
