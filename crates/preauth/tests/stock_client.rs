@@ -408,3 +408,13 @@ fn a_session_that_ends_takes_the_connection_with_it() {
         "{end:?}"
     );
 }
+
+#[test]
+fn the_exit_status_arrives_after_a_client_that_has_closed_the_channel() {
+    // Both sides have said EOF long before the program ends: OpenSSH's client closes then, and its
+    // server answers with the status before it closes, too.
+    let ssh = Ssh::new("late-status", &[]);
+    let output = ssh.run("echo out; exec >&- 2>&-; sleep 0.8; exit 5", None);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "out\n");
+    assert_eq!(output.status.code(), Some(5));
+}
