@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "lane.proto",
         "preauth.proto",
         "session.proto",
+        "stored.proto",
     ];
     for file in files {
         println!("cargo:rerun-if-changed={root}/{file}");

@@ -1,8 +1,10 @@
 //! Names in systemd's file descriptor store (FileDescriptorStoreMax=, sd_pid_notify_with_fds(3)).
 //!
 //! After a restart the descriptors of live connections come back beside the listening sockets, in
-//! any order, known by their names only. This version stores none and takes none up again; the
-//! scheme is fixed here so that whatever runs later than this version can tell them from sockets.
+//! any order, known by their names only; what else there is to know of a connection is a
+//! [`SavedConnection`](rpc::stored::SavedConnection). This version stores none and takes none up
+//! again; the scheme is fixed here so that whatever runs later than this version can tell stored
+//! descriptors from sockets.
 
 use std::fmt;
 

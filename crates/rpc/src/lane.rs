@@ -5,7 +5,7 @@
 //! connection ([`LaneError`]). A datagram has no half-read state, so a lane survives the death of
 //! either side's memory: whoever holds the descriptor can go on with it.
 
-mod convert;
+pub(crate) mod convert;
 mod descriptor;
 
 use std::io;

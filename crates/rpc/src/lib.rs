@@ -21,6 +21,7 @@ pub mod peer;
 pub mod preauth;
 pub mod reactor;
 pub mod session;
+pub mod stored;
 
 pub use grpc::{CallError, ServeEnd, Violation};
 pub use identity::{ConnectionId, Endpoints};
@@ -47,6 +48,11 @@ mod proto {
     pub mod preauth {
         pub mod v1 {
             tonic::include_proto!("sshd_privsep.preauth.v1");
+        }
+    }
+    pub mod stored {
+        pub mod v1 {
+            tonic::include_proto!("sshd_privsep.stored.v1");
         }
     }
     pub mod session {

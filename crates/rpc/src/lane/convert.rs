@@ -203,18 +203,18 @@ fn exactly<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], La
         .map_err(|_| LaneError::Descriptors("wrong number"))
 }
 
-fn id_to_proto(id: ConnectionId) -> types::ConnectionId {
+pub(crate) fn id_to_proto(id: ConnectionId) -> types::ConnectionId {
     types::ConnectionId {
         hex: id.to_string(),
     }
 }
 
-fn id_from_proto(id: Option<types::ConnectionId>) -> Result<ConnectionId, LaneError> {
+pub(crate) fn id_from_proto(id: Option<types::ConnectionId>) -> Result<ConnectionId, LaneError> {
     id.and_then(|id| ConnectionId::from_hex(&id.hex))
         .ok_or(LaneError::Malformed("connection id"))
 }
 
-fn address_to_proto(address: SocketAddr) -> types::SocketAddress {
+pub(crate) fn address_to_proto(address: SocketAddr) -> types::SocketAddress {
     types::SocketAddress {
         ip: address.ip().to_string(),
         port: address.port().into(),
@@ -227,7 +227,7 @@ fn address_from_proto(address: Option<types::SocketAddress>) -> Option<SocketAdd
     Some(SocketAddr::new(ip, u16::try_from(address.port).ok()?))
 }
 
-fn endpoints(
+pub(crate) fn endpoints(
     peer: Option<types::SocketAddress>,
     local: Option<types::SocketAddress>,
 ) -> Result<Endpoints, LaneError> {
