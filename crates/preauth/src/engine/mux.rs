@@ -69,7 +69,7 @@ pub(super) struct Mux {
     pub(super) output: Notify,
     /// Data may flow again: room in the output, or a key exchange is over.
     pub(super) room: Notify,
-    /// The reader may go on: russh took what was queued for it.
+    /// The reader may go on: russh took what was queued for it, or the client took its answers.
     pub(super) input: Notify,
     /// The connection is over.
     over: Notify,
@@ -290,7 +290,7 @@ impl Mux {
         feed
     }
 
-    /// Can data of this channel be sent now? `None` if not; `Some(false)` if never again.
+    /// Can data of this channel be sent? `None`: not now, wait for room or a change of the channel.
     pub(super) fn copy_allowed(&self, number: Number) -> Option<Flow> {
         let mut state = self.lock();
         let Some(channel) = state.channels.get(&number) else {
@@ -331,6 +331,10 @@ impl Mux {
         }
         if state.transport.output_pending() > 0 {
             self.output.notify_one();
+        }
+        // The reader may wait for answers that the client did not read to leave.
+        if state.transport.output_pending() <= OUTPUT_LOW {
+            self.input.notify_waiters();
         }
         if state.held_back
             && state.transport.output_pending() <= OUTPUT_LOW
