@@ -236,13 +236,12 @@ pub(crate) fn size_to_proto(size: WindowSize) -> ses::WindowSize {
 }
 
 pub(crate) fn size_from_proto(message: ses::WindowSize) -> WindowSize {
-    let cut = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
-    WindowSize {
-        columns: cut(message.columns),
-        rows: cut(message.rows),
-        width_pixels: cut(message.width_pixels),
-        height_pixels: cut(message.height_pixels),
-    }
+    WindowSize::from_fields(
+        message.columns,
+        message.rows,
+        message.width_pixels,
+        message.height_pixels,
+    )
 }
 
 pub(crate) fn pty_to_proto(channel: Channel, request: PtyRequest) -> ses::AllocatePtyRequest {

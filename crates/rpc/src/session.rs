@@ -47,6 +47,19 @@ pub struct WindowSize {
     pub height_pixels: u16,
 }
 
+impl WindowSize {
+    /// From the uint32 fields of a request, in the order of RFC 4254 section 6.2.
+    pub fn from_fields(columns: u32, rows: u32, width_pixels: u32, height_pixels: u32) -> Self {
+        let cut = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+        Self {
+            columns: cut(columns),
+            rows: cut(rows),
+            width_pixels: cut(width_pixels),
+            height_pixels: cut(height_pixels),
+        }
+    }
+}
+
 /// "pty-req" (RFC 4254 section 6.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PtyRequest {

@@ -102,17 +102,6 @@ fn answer(
     Ok(())
 }
 
-fn window_size(columns: u32, rows: u32, width_pixels: u32, height_pixels: u32) -> WindowSize {
-    // The kernel has 16 bits for each; OpenSSH's clients send what the kernel gave them.
-    let cut = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
-    WindowSize {
-        columns: cut(columns),
-        rows: cut(rows),
-        width_pixels: cut(width_pixels),
-        height_pixels: cut(height_pixels),
-    }
-}
-
 impl Handler for Requests {
     type Error = RequestError;
 
@@ -174,7 +163,7 @@ impl Handler for Requests {
         }
         let request = PtyRequest {
             term: term.to_owned(),
-            size: window_size(columns, rows, width_pixels, height_pixels),
+            size: WindowSize::from_fields(columns, rows, width_pixels, height_pixels),
             modes: modes
                 .iter()
                 .map(|(mode, argument)| (opcode(*mode), *argument))
@@ -250,7 +239,7 @@ impl Handler for Requests {
         height_pixels: u32,
         session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
-        let size = window_size(columns, rows, width_pixels, height_pixels);
+        let size = WindowSize::from_fields(columns, rows, width_pixels, height_pixels);
         let outcome = self
             .session
             .resize(SessionChannel(channel.into()), size)

@@ -48,17 +48,15 @@ mod tests {
 
     use super::*;
 
+    fn client_share(classical: [u8; curve25519::SHARE]) -> Vec<u8> {
+        let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
+        let encapsulation = key.encapsulation_key().unwrap().key_bytes().unwrap();
+        [encapsulation.as_ref(), classical.as_slice()].concat()
+    }
+
     #[test]
     fn a_wrong_length_or_a_key_outside_the_modulus_is_refused() {
-        let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
-        let mut share = key
-            .encapsulation_key()
-            .unwrap()
-            .key_bytes()
-            .unwrap()
-            .as_ref()
-            .to_vec();
-        share.extend([9; curve25519::SHARE]);
+        let mut share = client_share([9; curve25519::SHARE]);
         assert!(agree(&share).is_ok());
         assert!(agree(&share[1..]).is_err());
         // Coefficients are twelve bits below 3329: all ones are not.
@@ -68,15 +66,7 @@ mod tests {
 
     #[test]
     fn a_classical_share_of_small_order_is_refused() {
-        let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
-        let mut share = key
-            .encapsulation_key()
-            .unwrap()
-            .key_bytes()
-            .unwrap()
-            .as_ref()
-            .to_vec();
-        share.extend([0; curve25519::SHARE]);
+        let share = client_share([0; curve25519::SHARE]);
         assert!(agree(&share).is_err());
     }
 }
