@@ -19,7 +19,7 @@ mod report;
 mod settings;
 mod values;
 
-pub use algorithms::{AlgorithmList, Offered};
+pub use algorithms::{AlgorithmList, Offered, Range};
 pub use include::{FileSystem, IncludedFile, Includes, NoFiles};
 pub use keywords::{OWN_KEYWORDS, OwnKeyword};
 pub use parser::{load, parse};
@@ -149,16 +149,16 @@ impl SshdConfig {
                 AuthorizedKeysFile(".ssh/authorized_keys".to_owned()),
                 AuthorizedKeysFile(".ssh/authorized_keys2".to_owned()),
             ],
-            ciphers: AlgorithmList::all(offered.ciphers),
+            ciphers: AlgorithmList::default_of(offered.ciphers),
             client_alive_count_max: 3,
             client_alive_interval: None,
             host_keys: Vec::new(),
             host_keys_origin: HostKeys::Configured,
-            host_key_algorithms: AlgorithmList::all(offered.host_key),
-            kex_algorithms: AlgorithmList::all(offered.kex),
+            host_key_algorithms: AlgorithmList::default_of(offered.host_key),
+            kex_algorithms: AlgorithmList::default_of(offered.kex),
             log_level: LogLevel::Info,
             login_grace_time: Some(Duration::from_secs(120)),
-            macs: AlgorithmList::all(offered.macs),
+            macs: AlgorithmList::default_of(offered.macs),
             max_auth_tries: 6,
             max_sessions: 10,
             max_startups: MaxStartups {
@@ -168,7 +168,7 @@ impl SshdConfig {
             },
             permit_root_login: PermitRootLogin::ProhibitPassword,
             permit_tty: YesNo::Yes,
-            pubkey_accepted_algorithms: AlgorithmList::all(offered.pubkey),
+            pubkey_accepted_algorithms: AlgorithmList::default_of(offered.pubkey),
             pubkey_authentication: YesNo::Yes,
             rekey_limit: RekeyLimit {
                 bytes: None,

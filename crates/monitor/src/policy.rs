@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use config::sshd::{self, AlgorithmList, LogLevel, Offered, SshdConfig, YesNo};
+use config::sshd::{self, AlgorithmList, LogLevel, Offered, Range, SshdConfig, YesNo};
 use journal::LevelFilter;
 use rpc::lane::Welcome;
 use thiserror::Error;
@@ -172,31 +172,58 @@ fn signatures(list: &AlgorithmList) -> Vec<SignatureAlgorithm> {
         .collect()
 }
 
-/// The names of everything that this server can do, best first.
+/// The names of everything that this server can do and of what it does by default.
 struct Offers {
-    kex: Vec<&'static str>,
-    ciphers: Vec<&'static str>,
-    macs: Vec<&'static str>,
-    signatures: Vec<&'static str>,
+    kex: Names,
+    ciphers: Names,
+    macs: Names,
+    signatures: Names,
+}
+
+struct Names {
+    supported: Vec<&'static str>,
+    default: Vec<&'static str>,
+}
+
+impl Names {
+    fn new<A: Copy>(supported: &[A], default: &[A], name: fn(A) -> &'static str) -> Self {
+        let names = |list: &[A]| list.iter().map(|algorithm| name(*algorithm)).collect();
+        Self {
+            supported: names(supported),
+            default: names(default),
+        }
+    }
+
+    fn range(&self) -> Range<'_> {
+        Range {
+            supported: &self.supported,
+            default: &self.default,
+        }
+    }
 }
 
 impl Offers {
     fn ours() -> Self {
+        let ciphers = CipherAlgorithm::ALL;
         Self {
-            kex: KexAlgorithm::ALL.iter().map(|a| a.name()).collect(),
-            ciphers: CipherAlgorithm::ALL.iter().map(|a| a.name()).collect(),
-            macs: MacAlgorithm::ALL.iter().map(|a| a.name()).collect(),
-            signatures: SignatureAlgorithm::ALL.iter().map(|a| a.name()).collect(),
+            kex: Names::new(KexAlgorithm::ALL, KexAlgorithm::DEFAULT, KexAlgorithm::name),
+            ciphers: Names::new(ciphers, ciphers, CipherAlgorithm::name),
+            macs: Names::new(MacAlgorithm::ALL, MacAlgorithm::DEFAULT, MacAlgorithm::name),
+            signatures: Names::new(
+                SignatureAlgorithm::ALL,
+                SignatureAlgorithm::DEFAULT,
+                SignatureAlgorithm::name,
+            ),
         }
     }
 
     fn offered(&self) -> Offered<'_> {
         Offered {
-            kex: &self.kex,
-            ciphers: &self.ciphers,
-            macs: &self.macs,
-            host_key: &self.signatures,
-            pubkey: &self.signatures,
+            kex: self.kex.range(),
+            ciphers: self.ciphers.range(),
+            macs: self.macs.range(),
+            host_key: self.signatures.range(),
+            pubkey: self.signatures.range(),
         }
     }
 }

@@ -57,6 +57,9 @@ names! {
 }
 
 impl KexAlgorithm {
+    /// What is offered without configuration.
+    pub const DEFAULT: &[Self] = Self::ALL;
+
     /// HASH of the method.
     pub fn hash(self) -> HashAlgorithm {
         match self {
@@ -94,6 +97,9 @@ names! {
 }
 
 impl SignatureAlgorithm {
+    /// What is offered and accepted without configuration.
+    pub const DEFAULT: &[Self] = Self::ALL;
+
     /// The key type that the public key blob names.
     pub fn key_type(self) -> KeyType {
         match self {
@@ -142,6 +148,11 @@ names! {
         /// OpenSSH PROTOCOL section 1.5, RFC 6668
         HmacSha2_256Etm = "hmac-sha2-256-etm@openssh.com",
     }
+}
+
+impl MacAlgorithm {
+    /// What is offered without configuration.
+    pub const DEFAULT: &[Self] = Self::ALL;
 }
 
 #[cfg(test)]

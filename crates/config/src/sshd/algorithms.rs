@@ -3,19 +3,28 @@
 use super::report::{ErrorKind, WarningKind, closest};
 use crate::pattern::Pattern;
 
-/// The algorithms that this server offers, by kind, each in the order of preference that holds without configuration.
+/// The algorithms that this server has, by kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Offered<'a> {
     /// Key exchange methods.
-    pub kex: &'a [&'static str],
+    pub kex: Range<'a>,
     /// Ciphers.
-    pub ciphers: &'a [&'static str],
+    pub ciphers: Range<'a>,
     /// Message authentication codes.
-    pub macs: &'a [&'static str],
+    pub macs: Range<'a>,
     /// Signature algorithms of host keys.
-    pub host_key: &'a [&'static str],
+    pub host_key: Range<'a>,
     /// Signature algorithms accepted from users.
-    pub pubkey: &'a [&'static str],
+    pub pubkey: Range<'a>,
+}
+
+/// What there is to choose from for one keyword.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<'a> {
+    /// Everything that can be named.
+    pub supported: &'a [&'static str],
+    /// What holds without configuration, best first; all of it supported.
+    pub default: &'a [&'static str],
 }
 
 /// A list in order of preference, each name once, all of them offered by this server.
@@ -23,10 +32,10 @@ pub struct Offered<'a> {
 pub struct AlgorithmList(Vec<&'static str>);
 
 impl AlgorithmList {
-    /// Everything the server offers.
+    /// What holds without configuration.
     #[must_use]
-    pub fn all(offered: &[&'static str]) -> Self {
-        Self(offered.to_vec())
+    pub fn default_of(range: Range<'_>) -> Self {
+        Self(range.default.to_vec())
     }
 
     /// The names, best first.
@@ -141,7 +150,7 @@ enum Edit {
 pub(crate) fn parse(
     keyword: &'static str,
     text: &str,
-    offered: &[&'static str],
+    offered: Range<'_>,
     openssh: &'static [&'static str],
 ) -> Result<(AlgorithmList, Vec<WarningKind>), ErrorKind> {
     let (edit, list) = match text.chars().next() {
@@ -155,7 +164,12 @@ pub(crate) fn parse(
     for word in list.unwrap_or_default().split(',') {
         let pattern = Pattern::new(word);
         let before = named.len();
-        named.extend(offered.iter().filter(|name| pattern.matches(name)));
+        named.extend(
+            offered
+                .supported
+                .iter()
+                .filter(|name| pattern.matches(name)),
+        );
         if named.len() > before {
             continue;
         }
@@ -174,7 +188,7 @@ pub(crate) fn parse(
                 name: word.to_owned(),
             });
         } else {
-            let known = offered.iter().chain(openssh).copied();
+            let known = offered.supported.iter().chain(openssh).copied();
             return Err(ErrorKind::UnknownAlgorithm {
                 keyword,
                 name: word.to_owned(),
@@ -184,9 +198,13 @@ pub(crate) fn parse(
     }
     let edited: Vec<&'static str> = match edit {
         Edit::Replace => named,
-        Edit::Append => offered.iter().copied().chain(named).collect(),
-        Edit::Prepend => named.into_iter().chain(offered.iter().copied()).collect(),
+        Edit::Append => offered.default.iter().copied().chain(named).collect(),
+        Edit::Prepend => named
+            .into_iter()
+            .chain(offered.default.iter().copied())
+            .collect(),
         Edit::Remove => offered
+            .default
             .iter()
             .copied()
             .filter(|name| !named.contains(name))
@@ -201,7 +219,7 @@ pub(crate) fn parse(
     if names.is_empty() {
         return Err(ErrorKind::NoAlgorithmLeft {
             keyword,
-            offered: offered.join(","),
+            offered: offered.supported.join(","),
         });
     }
     Ok((AlgorithmList(names), warnings))
@@ -211,11 +229,16 @@ pub(crate) fn parse(
 mod tests {
     use super::*;
 
-    const OURS: &[&str] = &[
-        "aes256-gcm@openssh.com",
-        "chacha20-poly1305@openssh.com",
-        "aes256-ctr",
-    ];
+    const DEFAULT: &[&str] = &["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"];
+
+    const OURS: Range<'static> = Range {
+        supported: &[
+            "aes256-gcm@openssh.com",
+            "chacha20-poly1305@openssh.com",
+            "aes256-ctr",
+        ],
+        default: DEFAULT,
+    };
 
     fn names(text: &str) -> Vec<&'static str> {
         parse("Ciphers", text, OURS, CIPHERS)
@@ -226,16 +249,20 @@ mod tests {
     }
 
     #[test]
-    fn edits_and_patterns() {
+    fn edits_change_the_default_and_patterns_reach_everything() {
+        let [gcm, chacha] = *DEFAULT else {
+            unreachable!()
+        };
         assert_eq!(names("aes256-ctr"), ["aes256-ctr"]);
         assert_eq!(
             names("aes256-ctr,chacha20-poly1305@openssh.com,aes256-ctr"),
-            ["aes256-ctr", OURS[1]]
+            ["aes256-ctr", chacha]
         );
-        assert_eq!(names("+aes256-ctr"), OURS);
-        assert_eq!(names("^aes256-ctr"), ["aes256-ctr", OURS[0], OURS[1]]);
-        assert_eq!(names("-aes*"), [OURS[1]]);
-        assert_eq!(names("*-gcm@openssh.com"), [OURS[0]]);
+        assert_eq!(names("+aes256-ctr"), [gcm, chacha, "aes256-ctr"]);
+        assert_eq!(names("^aes256-ctr"), ["aes256-ctr", gcm, chacha]);
+        assert_eq!(names("-aes*"), [chacha]);
+        assert_eq!(names("+aes*"), [gcm, chacha, "aes256-ctr"]);
+        assert_eq!(names("*-gcm@openssh.com"), [gcm]);
     }
 
     #[test]
@@ -288,7 +315,7 @@ mod tests {
     #[test]
     fn removing_what_does_not_exist_is_remarked() {
         let (list, warnings) = parse("Ciphers", "-aes256-crt", OURS, CIPHERS).unwrap();
-        assert_eq!(list.names(), OURS);
+        assert_eq!(list.names(), DEFAULT);
         assert_eq!(warnings.len(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! The keywords that are obeyed: one function each, from the words of a line to a value.
 
 use super::SshdConfig;
-use super::algorithms::{self, AlgorithmList, Offered};
+use super::algorithms::{self, AlgorithmList, Offered, Range};
 use super::lexer::{Malformed, Span, Word};
 use super::report::{ErrorKind, WarningKind};
 use super::values::{self, AuthorizedKeysFile, RekeyLimit, Subsystem, YesNo};
@@ -106,7 +106,7 @@ impl<'a> Arguments<'a> {
 
     fn algorithms(
         &mut self,
-        offered: &[&'static str],
+        offered: Range<'_>,
         openssh: &'static [&'static str],
     ) -> Result<AlgorithmList, Malformed> {
         let word = self.word("a list of algorithms")?;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::sshd::{
-    FileSystem, HostKeys, LogLevel, MaxStartups, NoFiles, OWN_KEYWORDS, PermitRootLogin,
+    FileSystem, HostKeys, LogLevel, MaxStartups, NoFiles, OWN_KEYWORDS, PermitRootLogin, Range,
     RekeyLimit, YesNo,
 };
 use proptest::prelude::*;
@@ -8,16 +8,23 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+const fn all(names: &'static [&'static str]) -> Range<'static> {
+    Range {
+        supported: names,
+        default: names,
+    }
+}
+
 const OFFERED: Offered<'static> = Offered {
-    kex: &["mlkem768x25519-sha256", "curve25519-sha256"],
-    ciphers: &[
+    kex: all(&["mlkem768x25519-sha256", "curve25519-sha256"]),
+    ciphers: all(&[
         "chacha20-poly1305@openssh.com",
         "aes256-gcm@openssh.com",
         "aes256-ctr",
-    ],
-    macs: &["hmac-sha2-256-etm@openssh.com"],
-    host_key: &["ssh-ed25519", "rsa-sha2-512"],
-    pubkey: &["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"],
+    ]),
+    macs: all(&["hmac-sha2-256-etm@openssh.com"]),
+    host_key: all(&["ssh-ed25519", "rsa-sha2-512"]),
+    pubkey: all(&["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"]),
 };
 
 /// What Debian 12 installs, with its comments left out.
@@ -89,7 +96,7 @@ fn nothing_configured_is_openssh_default() {
     assert_eq!(config.permit_root_login, PermitRootLogin::ProhibitPassword);
     assert_eq!(config.host_keys.len(), 3);
     assert_eq!(config.host_keys_origin, HostKeys::Default);
-    assert_eq!(config.kex_algorithms.names(), OFFERED.kex);
+    assert_eq!(config.kex_algorithms.names(), OFFERED.kex.default);
 }
 
 #[test]
@@ -153,7 +160,7 @@ fn every_active_keyword_sets_its_value() {
     );
     assert_eq!(config.log_level, LogLevel::Debug1);
     assert_eq!(config.login_grace_time, Some(Duration::from_secs(90)));
-    assert_eq!(config.macs.names(), OFFERED.macs);
+    assert_eq!(config.macs.names(), OFFERED.macs.default);
     assert_eq!(config.max_auth_tries, 3);
     assert_eq!(config.max_sessions, 0);
     assert_eq!(
