@@ -2,19 +2,15 @@
 
 use std::collections::VecDeque;
 
-use aws_lc_rs::aead::chacha20_poly1305_openssh as chacha;
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
-use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::{hmac, signature};
+use aws_lc_rs::digest::digest;
+use aws_lc_rs::signature;
 use wire::codec::{Reader, Write};
 use wire::exchange::ExchangeValues;
 use wire::message::{KexEcdhInit, KexEcdhReply, KexInit, NameList, number};
 use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
-use zeroize::Zeroizing;
+
+use crate::agreement::{Ephemeral, KeySource, digest_algorithm};
+use crate::sealing::Key;
 
 pub(crate) const IDENTIFICATION: &str = "SSH-2.0-test_client";
 
@@ -23,6 +19,8 @@ pub(crate) const IDENTIFICATION: &str = "SSH-2.0-test_client";
 pub(crate) struct Offer {
     pub(crate) kex: KexAlgorithm,
     pub(crate) cipher: CipherAlgorithm,
+    /// For ciphers that do not authenticate by themselves.
+    pub(crate) mac: MacAlgorithm,
     /// Names around the real method: "before,{kex},after".
     pub(crate) kex_before: &'static str,
     pub(crate) kex_after: &'static str,
@@ -36,6 +34,7 @@ impl Offer {
         Self {
             kex,
             cipher,
+            mac: MacAlgorithm::HmacSha2_256Etm,
             kex_before: "",
             kex_after: ",ext-info-c,kex-strict-c-v00@openssh.com",
             guess: None,
@@ -51,13 +50,6 @@ impl Default for Offer {
     fn default() -> Self {
         Self::new(KexAlgorithm::Curve25519Sha256, CipherAlgorithm::Aes128Gcm)
     }
-}
-
-/// Ephemeral private keys of one exchange.
-struct Ephemeral {
-    classical: EphemeralPrivateKey,
-    post_quantum: Option<DecapsulationKey>,
-    share: Vec<u8>,
 }
 
 enum Exchange {
@@ -144,7 +136,7 @@ impl Client {
         );
         let list = |names| NameList::new(names).unwrap();
         let cipher = list(self.offer.cipher.name());
-        let mac = list(MacAlgorithm::HmacSha2_256Etm.name());
+        let mac = list(self.offer.mac.name());
         let mut out = Vec::new();
         KexInit {
             cookie: [0x5a; 16],
@@ -297,21 +289,21 @@ impl Client {
             shared_secret: (*ephemeral).secret(reply.server_share),
         };
         let server_identification = self.server_identification.clone().unwrap();
-        let hash = digest(
-            &SHA256,
-            &values.hash_input(&server_identification, reply.host_key),
-        );
-        verify(reply.host_key, reply.signature, hash.as_ref());
+        let algorithm = digest_algorithm(self.offer.kex);
+        let input = values.hash_input(&server_identification, reply.host_key);
+        let hash = digest(algorithm, &input).as_ref().to_vec();
+        verify(reply.host_key, reply.signature, &hash);
         self.host_key = reply.host_key.to_vec();
 
-        let session = self
-            .session_identifier
-            .get_or_insert_with(|| hash.as_ref().to_vec())
-            .clone();
-        let secret = values.encoded_secret();
-        let derive = |letter| derive(&secret, hash.as_ref(), letter, &session);
-        let opening = Key::new(self.offer.cipher, derive(b'B'), derive(b'D'), derive(b'F'));
-        let sealing = Key::new(self.offer.cipher, derive(b'A'), derive(b'C'), derive(b'E'));
+        let session = self.session_identifier.get_or_insert_with(|| hash.clone());
+        let keys = KeySource {
+            algorithm,
+            secret: values.encoded_secret(),
+            hash: &hash,
+            session,
+        };
+        let new_key = |letters| Key::new(self.offer.cipher, self.offer.mac, letters, &keys);
+        let (sealing, opening) = (new_key(*b"ACE"), new_key(*b"BDF"));
         self.send_now(&[number::NEWKEYS]);
         self.sealing = sealing;
         if self.offer.is_strict() {
@@ -321,59 +313,6 @@ impl Client {
             opening: Box::new(opening),
         };
     }
-}
-
-impl Ephemeral {
-    fn generate(kex: KexAlgorithm) -> Self {
-        let classical = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
-        let mut share = Vec::new();
-        let post_quantum = match kex {
-            KexAlgorithm::Mlkem768X25519Sha256 => {
-                let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
-                share.extend(
-                    key.encapsulation_key()
-                        .unwrap()
-                        .key_bytes()
-                        .unwrap()
-                        .as_ref(),
-                );
-                Some(key)
-            }
-            _ => None,
-        };
-        share.extend(classical.compute_public_key().unwrap().as_ref());
-        Self {
-            classical,
-            post_quantum,
-            share,
-        }
-    }
-
-    fn secret(self, server_share: &[u8]) -> Zeroizing<Vec<u8>> {
-        let (ciphertext, classical) = server_share.split_at(server_share.len() - 32);
-        let classical = UnparsedPublicKey::new(&X25519, classical);
-        let classical =
-            agree_ephemeral(self.classical, classical, (), |secret| Ok(secret.to_vec())).unwrap();
-        Zeroizing::new(match self.post_quantum {
-            None => classical,
-            Some(key) => {
-                let mut both = key
-                    .decapsulate(Ciphertext::from(ciphertext))
-                    .unwrap()
-                    .as_ref()
-                    .to_vec();
-                both.extend(classical);
-                digest(&SHA256, &both).as_ref().to_vec()
-            }
-        })
-    }
-}
-
-/// 64 bytes of key for a letter.
-fn derive(secret: &[u8], hash: &[u8], letter: u8, session: &[u8]) -> Vec<u8> {
-    let first = digest(&SHA256, &[secret, hash, &[letter], session].concat());
-    let second = digest(&SHA256, &[secret, hash, first.as_ref()].concat());
-    [first.as_ref(), second.as_ref()].concat()
 }
 
 fn verify(host_key: &[u8], blob: &[u8], hash: &[u8]) {
@@ -386,153 +325,6 @@ fn verify(host_key: &[u8], blob: &[u8], hash: &[u8]) {
     signature::UnparsedPublicKey::new(&signature::ED25519, key)
         .verify(hash, blob)
         .unwrap();
-}
-
-/// Cipher and MAC of one direction, both ways.
-enum Key {
-    Clear,
-    Gcm {
-        key: Box<LessSafeKey>,
-        iv: [u8; 12],
-    },
-    Chacha {
-        sealing: chacha::SealingKey,
-        opening: chacha::OpeningKey,
-    },
-    CtrEtm {
-        cipher: Box<EncryptingKey>,
-        counter: u128,
-        mac: Box<hmac::Key>,
-    },
-}
-
-impl Key {
-    fn new(cipher: CipherAlgorithm, iv: Vec<u8>, key: Vec<u8>, mac: Vec<u8>) -> Self {
-        let gcm = |algorithm, length| Self::Gcm {
-            key: Box::new(LessSafeKey::new(
-                UnboundKey::new(algorithm, &key[..length]).unwrap(),
-            )),
-            iv: iv[..12].try_into().unwrap(),
-        };
-        match cipher {
-            CipherAlgorithm::Aes128Gcm => gcm(&AES_128_GCM, 16),
-            CipherAlgorithm::Aes256Gcm => gcm(&AES_256_GCM, 32),
-            CipherAlgorithm::Chacha20Poly1305 => {
-                let key: &[u8; 64] = key[..].try_into().unwrap();
-                Self::Chacha {
-                    sealing: chacha::SealingKey::new(key),
-                    opening: chacha::OpeningKey::new(key),
-                }
-            }
-            CipherAlgorithm::Aes256Ctr => Self::CtrEtm {
-                cipher: Box::new(
-                    EncryptingKey::ctr(UnboundCipherKey::new(&AES_256, &key[..32]).unwrap())
-                        .unwrap(),
-                ),
-                counter: u128::from_be_bytes(iv[..16].try_into().unwrap()),
-                mac: Box::new(hmac::Key::new(hmac::HMAC_SHA256, &mac[..32])),
-            },
-        }
-    }
-
-    fn block(&self) -> usize {
-        match self {
-            Self::Clear | Self::Chacha { .. } => 8,
-            Self::Gcm { .. } | Self::CtrEtm { .. } => 16,
-        }
-    }
-
-    /// Header bytes that padding counts.
-    fn covered_header(&self) -> usize {
-        match self {
-            Self::Clear => 5,
-            _ => 1,
-        }
-    }
-
-    fn tag(&self) -> usize {
-        match self {
-            Self::Clear => 0,
-            Self::Gcm { .. } | Self::Chacha { .. } => 16,
-            Self::CtrEtm { .. } => 32,
-        }
-    }
-
-    fn length(&self, sequence: u32, field: [u8; 4]) -> u32 {
-        match self {
-            Self::Chacha { opening, .. } => {
-                u32::from_be_bytes(opening.decrypt_packet_length(sequence, field))
-            }
-            _ => u32::from_be_bytes(field),
-        }
-    }
-
-    fn seal(&mut self, sequence: u32, packet: &mut Vec<u8>) {
-        match self {
-            Self::Clear => {}
-            Self::Gcm { key, iv } => {
-                let aad: [u8; 4] = packet[..4].try_into().unwrap();
-                let nonce = Nonce::assume_unique_for_key(*iv);
-                let tag = key
-                    .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut packet[4..])
-                    .unwrap();
-                packet.extend(tag.as_ref());
-                advance(iv);
-            }
-            Self::Chacha { sealing, .. } => {
-                let mut tag = [0; 16];
-                sealing.seal_in_place(sequence, packet, &mut tag);
-                packet.extend(tag);
-            }
-            Self::CtrEtm {
-                cipher,
-                counter,
-                mac,
-            } => {
-                key_stream(cipher, counter, &mut packet[4..]);
-                let covered = [&sequence.to_be_bytes(), packet.as_slice()].concat();
-                packet.extend(hmac::sign(mac, &covered).as_ref());
-            }
-        }
-    }
-
-    fn open(&mut self, sequence: u32, packet: &mut [u8]) {
-        match self {
-            Self::Clear => {}
-            Self::Gcm { key, iv } => {
-                let aad: [u8; 4] = packet[..4].try_into().unwrap();
-                let nonce = Nonce::assume_unique_for_key(*iv);
-                key.open_in_place(nonce, Aad::from(aad), &mut packet[4..])
-                    .unwrap();
-                advance(iv);
-            }
-            Self::Chacha { opening, .. } => {
-                let (body, tag) = packet.split_last_chunk_mut().unwrap();
-                opening.open_in_place(sequence, body, tag).unwrap();
-            }
-            Self::CtrEtm {
-                cipher,
-                counter,
-                mac,
-            } => {
-                let (body, tag) = packet.split_at_mut(packet.len() - 32);
-                let covered = [&sequence.to_be_bytes(), &*body].concat();
-                hmac::verify(mac, &covered, tag).unwrap();
-                key_stream(cipher, counter, &mut body[4..]);
-            }
-        }
-    }
-}
-
-fn advance(iv: &mut [u8; 12]) {
-    let counter = u64::from_be_bytes(iv[4..].try_into().unwrap()).wrapping_add(1);
-    iv[4..].copy_from_slice(&counter.to_be_bytes());
-}
-
-fn key_stream(cipher: &EncryptingKey, counter: &mut u128, body: &mut [u8]) {
-    let context = EncryptionContext::Iv128(counter.to_be_bytes().into());
-    cipher.less_safe_encrypt(body, context).unwrap();
-    *counter = counter.wrapping_add(body.len() as u128 / 16);
 }
 
 /// Payload of a service request.

@@ -1,13 +1,17 @@
 //! The transport against a client of our own, as a whole: what a peer can see of it.
 //!
-//! `client` speaks the client's side with its own key exchange, key derivation and ciphers, `pair`
-//! connects both without a network and plays the monitor. Each other module is one topic.
+//! `client` speaks the client's side, with its own key exchange and key derivation (`agreement`) and
+//! its own ciphers (`sealing`). `pair` connects both without a network; `monitor` answers the
+//! server's questions. Each other module is one topic.
 #![cfg(test)]
 
+mod agreement;
 mod authentication;
 mod client;
 mod handshake;
 mod hostile;
+mod monitor;
 mod pair;
 mod rekey;
+mod sealing;
 mod sending;

@@ -4,31 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use transport::{
-    Error, Event, HostKey, Phase, Random, RandomUnavailable, RekeyLimit, Settings, Transport,
-};
-use wire::codec::Write;
+use transport::{Error, Event, Phase, RekeyLimit, Transport};
 use wire::exchange::ExchangeValues;
 use wire::message::{Disconnect, number};
-use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
+use wire::userauth::AuthRequest;
 
 use crate::client::{Client, Offer, service_request};
-
-/// Repeatable "randomness".
-pub(crate) struct Counter(u8);
-
-impl Random for Counter {
-    fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomUnavailable> {
-        for byte in out {
-            self.0 = self.0.wrapping_mul(5).wrapping_add(17);
-            *byte = self.0;
-        }
-        Ok(())
-    }
-}
+use crate::monitor::{Counter, Monitor, outcome};
+pub(crate) use crate::monitor::{asking, refused, request, signed};
 
 /// In which portions the server gets the client's bytes.
 #[derive(Clone, Copy)]
@@ -56,8 +39,7 @@ pub(crate) struct Pair {
     pub(crate) now: Instant,
     pub(crate) portions: Portions,
     pub(crate) answers: Answers,
-    host_key: Ed25519KeyPair,
-    public_key: Vec<u8>,
+    monitor: Monitor,
     /// Arrived at the server and not consumed.
     arrived: Vec<u8>,
     pub(crate) delivered: usize,
@@ -69,40 +51,19 @@ pub(crate) struct Pair {
     pub(crate) error: Option<Error>,
 }
 
-pub(crate) const SOFTWARE: &str = "test_server with comment";
-
-pub(crate) fn settings(public_key: &[u8], rekey: RekeyLimit) -> Settings {
-    Settings {
-        software_version: SOFTWARE.to_owned(),
-        host_keys: vec![HostKey {
-            public_key: public_key.to_vec(),
-            algorithms: vec![SignatureAlgorithm::Ed25519],
-        }],
-        kex: KexAlgorithm::ALL.to_vec(),
-        ciphers: CipherAlgorithm::ALL.to_vec(),
-        macs: MacAlgorithm::ALL.to_vec(),
-        pubkey_algorithms: vec![SignatureAlgorithm::Ed25519, SignatureAlgorithm::RsaSha2_512],
-        rekey,
-    }
-}
-
 impl Pair {
     pub(crate) fn new(client: Client, rekey: RekeyLimit) -> Self {
-        let host_key = Ed25519KeyPair::generate().unwrap();
-        let mut public_key = Vec::new();
-        public_key.put_string(b"ssh-ed25519");
-        public_key.put_string(host_key.public_key().as_ref());
-        let settings = Arc::new(settings(&public_key, rekey));
+        let monitor = Monitor::new();
+        let settings = Arc::new(monitor.settings(rekey));
         #[expect(clippy::disallowed_methods, reason = "some instant to start from")]
         let now = Instant::now();
         Self {
-            transport: Transport::new(settings, Box::new(Counter(1))).unwrap(),
+            transport: Transport::new(settings, Box::new(Counter::default())).unwrap(),
             client,
             now,
             portions: Portions::All,
             answers: Answers::Monitor,
-            host_key,
-            public_key,
+            monitor,
             arrived: Vec::new(),
             delivered: 0,
             received: Vec::new(),
@@ -132,17 +93,8 @@ impl Pair {
         assert_eq!(self.transport.phase(), Phase::Connection);
     }
 
-    /// Signs like the monitor: over a hash of its own.
     pub(crate) fn sign(&self, values: &ExchangeValues) -> Vec<u8> {
-        let input = values.hash_input(format!("SSH-2.0-{SOFTWARE}").as_bytes(), &self.public_key);
-        let mut blob = Vec::new();
-        blob.put_string(b"ssh-ed25519");
-        blob.put_string(
-            self.host_key
-                .sign(digest(&SHA256, &input).as_ref())
-                .as_ref(),
-        );
-        blob
+        self.monitor.sign(values)
     }
 
     /// Goes on until neither side can.
@@ -265,50 +217,5 @@ impl Pair {
             error.disconnect_reason().map(|reason| reason.code())
         );
         error
-    }
-}
-
-/// A USERAUTH_REQUEST.
-pub(crate) fn request(user: &str, method: AuthMethod) -> Vec<u8> {
-    let mut out = Vec::new();
-    AuthRequest {
-        user: UserName::new(user).unwrap(),
-        service: "ssh-connection".to_owned(),
-        method,
-    }
-    .encode(&mut out);
-    out
-}
-
-fn public_key(signature: Option<Vec<u8>>) -> AuthMethod {
-    AuthMethod::PublicKey(PublicKeyRequest {
-        algorithm: "ssh-ed25519".to_owned(),
-        key: b"a key".to_vec(),
-        signature,
-    })
-}
-
-/// A request with a signature, which the pair's monitor believes.
-pub(crate) fn signed() -> AuthMethod {
-    public_key(Some(b"a signature".to_vec()))
-}
-
-/// A request that asks whether the key would do.
-pub(crate) fn asking() -> AuthMethod {
-    public_key(None)
-}
-
-pub(crate) fn refused() -> AuthOutcome {
-    AuthOutcome::Refused {
-        methods: vec!["publickey".to_owned()],
-        partial_success: false,
-    }
-}
-
-fn outcome(request: &AuthRequest) -> AuthOutcome {
-    match &request.method {
-        AuthMethod::PublicKey(key) if key.signature.is_some() => AuthOutcome::Accepted,
-        AuthMethod::PublicKey(_) => AuthOutcome::KeyAcceptable,
-        AuthMethod::None | AuthMethod::Unsupported(_) => refused(),
     }
 }
