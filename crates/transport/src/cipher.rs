@@ -5,8 +5,11 @@
 //! covers, so each algorithm has a module of its own and [`SealingKey`] and [`OpeningKey`] choose.
 
 mod chacha20poly1305;
-mod ctr_etm;
+mod ctr;
+mod ctr_mac;
 mod gcm;
+mod mac;
+mod umac;
 
 use wire::names::{CipherAlgorithm, MacAlgorithm};
 
@@ -47,8 +50,8 @@ pub(crate) enum SealingKey {
     Gcm(gcm::Key),
     /// ChaCha20 and Poly1305.
     Chacha20Poly1305(chacha20poly1305::SealingKey),
-    /// AES-CTR, then HMAC.
-    CtrEtm(Box<ctr_etm::Key>),
+    /// AES-CTR and a MAC.
+    CtrMac(Box<ctr_mac::Key>),
 }
 
 /// The receiving side's key.
@@ -59,8 +62,8 @@ pub(crate) enum OpeningKey {
     Gcm(gcm::Key),
     /// ChaCha20 and Poly1305.
     Chacha20Poly1305(chacha20poly1305::OpeningKey),
-    /// AES-CTR, then HMAC.
-    CtrEtm(Box<ctr_etm::Key>),
+    /// AES-CTR and a MAC.
+    CtrMac(Box<ctr_mac::Key>),
 }
 
 /// Whether a cipher authenticates by itself, so that no MAC is negotiated.
@@ -69,7 +72,9 @@ pub(crate) fn authenticates(cipher: CipherAlgorithm) -> bool {
         CipherAlgorithm::Chacha20Poly1305
         | CipherAlgorithm::Aes128Gcm
         | CipherAlgorithm::Aes256Gcm => true,
-        CipherAlgorithm::Aes256Ctr => false,
+        CipherAlgorithm::Aes128Ctr | CipherAlgorithm::Aes192Ctr | CipherAlgorithm::Aes256Ctr => {
+            false
+        }
     }
 }
 
@@ -93,7 +98,10 @@ impl SealingKey {
             CipherAlgorithm::Chacha20Poly1305 => {
                 Self::Chacha20Poly1305(chacha20poly1305::SealingKey::new(keys)?)
             }
-            CipherAlgorithm::Aes256Ctr => Self::CtrEtm(Box::new(ctr_etm::Key::new(
+            CipherAlgorithm::Aes128Ctr
+            | CipherAlgorithm::Aes192Ctr
+            | CipherAlgorithm::Aes256Ctr => Self::CtrMac(Box::new(ctr_mac::Key::new(
+                algorithms.cipher,
                 algorithms.mac.ok_or(Failure::Cryptography)?,
                 keys,
             )?)),
@@ -106,7 +114,7 @@ impl SealingKey {
             Self::Clear => CLEAR,
             Self::Gcm(_) => gcm::LAYOUT,
             Self::Chacha20Poly1305(_) => chacha20poly1305::LAYOUT,
-            Self::CtrEtm(key) => key.layout(),
+            Self::CtrMac(key) => key.layout(),
         }
     }
 
@@ -116,7 +124,7 @@ impl SealingKey {
             Self::Clear => Ok(()),
             Self::Gcm(key) => key.seal(packet),
             Self::Chacha20Poly1305(key) => key.seal(sequence, packet),
-            Self::CtrEtm(key) => key.seal(sequence, packet),
+            Self::CtrMac(key) => key.seal(sequence, packet),
         }
     }
 }
@@ -134,7 +142,10 @@ impl OpeningKey {
             CipherAlgorithm::Chacha20Poly1305 => {
                 Self::Chacha20Poly1305(chacha20poly1305::OpeningKey::new(keys)?)
             }
-            CipherAlgorithm::Aes256Ctr => Self::CtrEtm(Box::new(ctr_etm::Key::new(
+            CipherAlgorithm::Aes128Ctr
+            | CipherAlgorithm::Aes192Ctr
+            | CipherAlgorithm::Aes256Ctr => Self::CtrMac(Box::new(ctr_mac::Key::new(
+                algorithms.cipher,
                 algorithms.mac.ok_or(Failure::Cryptography)?,
                 keys,
             )?)),
@@ -147,26 +158,32 @@ impl OpeningKey {
             Self::Clear => CLEAR,
             Self::Gcm(_) => gcm::LAYOUT,
             Self::Chacha20Poly1305(_) => chacha20poly1305::LAYOUT,
-            Self::CtrEtm(key) => key.layout(),
+            Self::CtrMac(key) => key.layout(),
         }
     }
 
     /// `packet_length` of the next packet. Changes no state: it may be asked again when more has
     /// arrived. The answer is not authenticated yet.
-    pub(crate) fn packet_length(&self, sequence: u32, field: [u8; LENGTH_FIELD]) -> u32 {
+    pub(crate) fn packet_length(
+        &self,
+        sequence: u32,
+        field: [u8; LENGTH_FIELD],
+    ) -> Result<u32, Error> {
         match self {
-            Self::Clear | Self::Gcm(_) | Self::CtrEtm(_) => u32::from_be_bytes(field),
-            Self::Chacha20Poly1305(key) => key.packet_length(sequence, field),
+            Self::Clear | Self::Gcm(_) => Ok(u32::from_be_bytes(field)),
+            Self::Chacha20Poly1305(key) => Ok(key.packet_length(sequence, field)),
+            Self::CtrMac(key) => key.packet_length(field),
         }
     }
 
-    /// Checks the tag of a whole packet and decrypts it, except for `packet_length`.
+    /// Checks the tag of a whole packet and decrypts what follows `packet_length`, whose own bytes
+    /// are of no use afterwards.
     pub(crate) fn open(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), Error> {
         match self {
             Self::Clear => Ok(()),
             Self::Gcm(key) => key.open(packet),
             Self::Chacha20Poly1305(key) => key.open(sequence, packet),
-            Self::CtrEtm(key) => key.open(sequence, packet),
+            Self::CtrMac(key) => key.open(sequence, packet),
         }
     }
 }
@@ -178,24 +195,19 @@ mod tests {
     use super::*;
     use crate::keys::{ExchangeHash, Flow, KeySource};
 
-    const ALL: [DirectionAlgorithms; 4] = [
-        DirectionAlgorithms {
-            cipher: CipherAlgorithm::Chacha20Poly1305,
-            mac: None,
-        },
-        DirectionAlgorithms {
-            cipher: CipherAlgorithm::Aes128Gcm,
-            mac: None,
-        },
-        DirectionAlgorithms {
-            cipher: CipherAlgorithm::Aes256Gcm,
-            mac: None,
-        },
-        DirectionAlgorithms {
-            cipher: CipherAlgorithm::Aes256Ctr,
-            mac: Some(MacAlgorithm::HmacSha2_256Etm),
-        },
-    ];
+    /// Every cipher, with every MAC where it needs one.
+    fn all() -> impl Iterator<Item = DirectionAlgorithms> {
+        CipherAlgorithm::ALL.iter().flat_map(|cipher| {
+            let macs: Vec<_> = match authenticates(*cipher) {
+                true => vec![None],
+                false => MacAlgorithm::ALL.iter().copied().map(Some).collect(),
+            };
+            macs.into_iter().map(|mac| DirectionAlgorithms {
+                cipher: *cipher,
+                mac,
+            })
+        })
+    }
 
     fn pair(algorithms: DirectionAlgorithms) -> (SealingKey, OpeningKey) {
         let hash = ExchangeHash::compute(HashAlgorithm::Sha256, b"test");
@@ -212,35 +224,45 @@ mod tests {
         )
     }
 
-    /// A packet of 32 bytes after its length field, and room for the tag.
+    /// Bytes of a small packet after its length field.
+    fn body(layout: Layout) -> u8 {
+        u8::try_from(48 - LENGTH_FIELD + layout.aligned_from).unwrap()
+    }
+
+    /// A small packet, and room for the tag.
     fn packet(layout: Layout) -> Vec<u8> {
-        let mut packet = vec![0, 0, 0, 32];
-        packet.extend(0..32);
+        let mut packet = vec![0, 0, 0, body(layout)];
+        packet.extend(0..body(layout));
         packet.resize(packet.len() + layout.tag, 0);
         packet
     }
 
     #[test]
     fn opening_gives_back_what_was_sealed_packet_after_packet() {
-        for algorithms in ALL {
+        for algorithms in all() {
             let (mut sealing, mut opening) = pair(algorithms);
             let layout = sealing.layout();
             for sequence in 0..5 {
                 let clear = packet(layout);
                 let mut sealed = clear.clone();
                 sealing.seal(sequence, &mut sealed).unwrap();
-                assert_ne!(sealed[4..36], clear[4..36]);
+                let end = clear.len() - layout.tag;
+                assert_ne!(sealed[4..end], clear[4..end]);
                 let field = sealed[..4].try_into().unwrap();
-                assert_eq!(opening.packet_length(sequence, field), 32, "{algorithms:?}");
+                assert_eq!(
+                    opening.packet_length(sequence, field),
+                    Ok(body(layout).into()),
+                    "{algorithms:?}"
+                );
                 opening.open(sequence, &mut sealed).unwrap();
-                assert_eq!(sealed[4..36], clear[4..36], "{algorithms:?}");
+                assert_eq!(sealed[4..end], clear[4..end], "{algorithms:?}");
             }
         }
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        for algorithms in ALL {
+        for algorithms in all() {
             let layout = pair(algorithms).0.layout();
             for position in 0..packet(layout).len() {
                 let (mut sealing, mut opening) = pair(algorithms);
@@ -257,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_packet_replayed_or_left_out_is_noticed() {
-        for algorithms in ALL {
+        for algorithms in all() {
             let (mut sealing, mut opening) = pair(algorithms);
             let layout = sealing.layout();
             let mut first = packet(layout);

@@ -70,7 +70,7 @@ impl Inbound {
             return Ok(None);
         };
         let layout = self.key.layout();
-        let length = self.key.packet_length(self.sequence, *field);
+        let length = self.key.packet_length(self.sequence, *field)?;
         let bad_length = || Error::from(Misbehaviour::PacketLength(length));
         if !(LENGTH_LEAST..=cap).contains(&length) {
             return Err(bad_length());

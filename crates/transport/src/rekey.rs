@@ -78,9 +78,11 @@ impl KeyLimits {
 /// bits (RFC 4344 section 3.2). ChaCha20 counts as 64 bits, as in OpenSSH.
 fn cipher_limit(cipher: CipherAlgorithm) -> u64 {
     match cipher {
-        CipherAlgorithm::Aes128Gcm | CipherAlgorithm::Aes256Gcm | CipherAlgorithm::Aes256Ctr => {
-            16 << 32
-        }
+        CipherAlgorithm::Aes128Gcm
+        | CipherAlgorithm::Aes256Gcm
+        | CipherAlgorithm::Aes128Ctr
+        | CipherAlgorithm::Aes192Ctr
+        | CipherAlgorithm::Aes256Ctr => 16 << 32,
         CipherAlgorithm::Chacha20Poly1305 => 1 << 30,
     }
 }

@@ -138,6 +138,10 @@ names! {
         /// OpenSSH PROTOCOL section 1.6, RFC 5647
         Aes256Gcm = "aes256-gcm@openssh.com",
         /// RFC 4344
+        Aes128Ctr = "aes128-ctr",
+        /// RFC 4344
+        Aes192Ctr = "aes192-ctr",
+        /// RFC 4344
         Aes256Ctr = "aes256-ctr",
     }
 }
@@ -145,14 +149,37 @@ names! {
 names! {
     /// MAC algorithms.
     MacAlgorithm {
+        /// draft-miller-secsh-umac with a tag of 128 bits, OpenSSH PROTOCOL section 1.5
+        Umac128Etm = "umac-128-etm@openssh.com",
         /// OpenSSH PROTOCOL section 1.5, RFC 6668
         HmacSha2_256Etm = "hmac-sha2-256-etm@openssh.com",
+        /// OpenSSH PROTOCOL section 1.5, RFC 6668
+        HmacSha2_512Etm = "hmac-sha2-512-etm@openssh.com",
+        /// draft-miller-secsh-umac, OpenSSH PROTOCOL section 1.5
+        Umac64Etm = "umac-64-etm@openssh.com",
+        /// draft-miller-secsh-umac with a tag of 128 bits
+        Umac128 = "umac-128@openssh.com",
+        /// RFC 6668
+        HmacSha2_256 = "hmac-sha2-256",
+        /// RFC 6668
+        HmacSha2_512 = "hmac-sha2-512",
+        /// draft-miller-secsh-umac
+        Umac64 = "umac-64@openssh.com",
+        /// OpenSSH PROTOCOL section 1.5, RFC 4253
+        HmacSha1Etm = "hmac-sha1-etm@openssh.com",
     }
 }
 
 impl MacAlgorithm {
-    /// What is offered without configuration.
-    pub const DEFAULT: &[Self] = Self::ALL;
+    /// What is offered without configuration: no SHA-1, no tag of 64 bits, and a MAC over the
+    /// plaintext only where libssh2 before 1.11 and its kind have nothing else.
+    pub const DEFAULT: &[Self] = &[
+        Self::Umac128Etm,
+        Self::HmacSha2_256Etm,
+        Self::HmacSha2_512Etm,
+        Self::HmacSha2_256,
+        Self::HmacSha2_512,
+    ];
 }
 
 #[cfg(test)]

@@ -31,9 +31,10 @@ impl Key {
         let algorithm = match cipher {
             CipherAlgorithm::Aes128Gcm => &AES_128_GCM,
             CipherAlgorithm::Aes256Gcm => &AES_256_GCM,
-            CipherAlgorithm::Chacha20Poly1305 | CipherAlgorithm::Aes256Ctr => {
-                return Err(Failure::Cryptography.into());
-            }
+            CipherAlgorithm::Chacha20Poly1305
+            | CipherAlgorithm::Aes128Ctr
+            | CipherAlgorithm::Aes192Ctr
+            | CipherAlgorithm::Aes256Ctr => return Err(Failure::Cryptography.into()),
         };
         let key = UnboundKey::new(algorithm, &keys.key(algorithm.key_len()))
             .map_err(|_| Failure::Cryptography)?;

@@ -41,6 +41,31 @@ impl Offer {
         }
     }
 
+    /// An offer for each cipher, and for each MAC where the cipher needs one.
+    pub(crate) fn each() -> Vec<Self> {
+        let mut offers = Vec::new();
+        for cipher in CipherAlgorithm::ALL {
+            let macs = match cipher {
+                CipherAlgorithm::Chacha20Poly1305
+                | CipherAlgorithm::Aes128Gcm
+                | CipherAlgorithm::Aes256Gcm => &[MacAlgorithm::HmacSha2_256Etm],
+                CipherAlgorithm::Aes128Ctr
+                | CipherAlgorithm::Aes192Ctr
+                | CipherAlgorithm::Aes256Ctr => MacAlgorithm::ALL,
+            };
+            offers.extend(macs.iter().map(|mac| Self {
+                mac: *mac,
+                ..Self::new(KexAlgorithm::Curve25519Sha256, *cipher)
+            }));
+        }
+        offers
+    }
+
+    /// Cipher and MAC, for a test's message.
+    pub(crate) fn protection(&self) -> String {
+        format!("{} {}", self.cipher.name(), self.mac.name())
+    }
+
     fn is_strict(&self) -> bool {
         self.kex_after.contains("kex-strict-c-v00@openssh.com")
     }

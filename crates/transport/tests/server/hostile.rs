@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use transport::{Error, Incompatibility, Misbehaviour, Phase, RekeyLimit};
 use wire::codec::DecodeError;
 use wire::message::{KexEcdhInit, number};
-use wire::names::{CipherAlgorithm, KexAlgorithm};
 
 use crate::client::{Client, Offer, data, service_request};
 use crate::pair::{Answers, Pair, request, signed};
@@ -79,9 +78,10 @@ fn without_strictness_the_rfcs_exceptions_are_let_in() {
 
 #[test]
 fn terrapin_cannot_cut_off_the_first_packets() {
-    for cipher in CipherAlgorithm::ALL {
+    for offer in Offer::each() {
+        let protection = offer.protection();
         // The attacker inserts a packet in clear before the keys, to be able to drop one after.
-        let mut pair = Pair::with_offer(Offer::new(KexAlgorithm::Curve25519Sha256, *cipher));
+        let mut pair = Pair::with_offer(offer.clone());
         pair.server_to_client();
         let ignore = [0, 0, 0, 12, 6, number::IGNORE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         pair.client_to_server();
@@ -92,12 +92,12 @@ fn terrapin_cannot_cut_off_the_first_packets() {
                 pair.error,
                 Some(Error::Misbehaved(Misbehaviour::StrictKeyExchange { .. }))
             ),
-            "{cipher:?}: {:?}",
+            "{protection}: {:?}",
             pair.error
         );
 
         // Dropping the first packet under keys without that is noticed by the next tag.
-        let mut pair = Pair::with_offer(Offer::new(KexAlgorithm::Curve25519Sha256, *cipher));
+        let mut pair = Pair::with_offer(offer);
         pair.run();
         pair.client.send(&[number::EXT_INFO, 0, 0, 0, 0]);
         pair.client.output.clear();
@@ -108,15 +108,14 @@ fn terrapin_cannot_cut_off_the_first_packets() {
                 error,
                 Error::Misbehaved(Misbehaviour::Corrupted | Misbehaviour::PacketLength(_))
             ),
-            "{cipher:?}: {error}"
+            "{protection}: {error}"
         );
     }
 }
 
 #[test]
 fn every_changed_byte_of_a_sealed_packet_ends_the_connection() {
-    for cipher in CipherAlgorithm::ALL {
-        let offer = Offer::new(KexAlgorithm::Curve25519Sha256, *cipher);
+    for offer in Offer::each() {
         let length = {
             let mut pair = Pair::logged_in(offer.clone(), RekeyLimit::default());
             pair.client.send(&data(1, 20));

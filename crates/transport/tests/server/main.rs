@@ -1,7 +1,7 @@
 //! The transport against a client of our own, as a whole: what a peer can see of it.
 //!
 //! `client` speaks the client's side, with its own key exchange and key derivation (`agreement`) and
-//! its own ciphers (`sealing`). `pair` connects both without a network; `monitor` answers the
+//! its own ciphers (`sealing`, `umac`). `pair` connects both without a network; `monitor` answers the
 //! server's questions. Each other module is one topic.
 #![cfg(test)]
 
@@ -15,3 +15,4 @@ mod pair;
 mod rekey;
 mod sealing;
 mod sending;
+mod umac;

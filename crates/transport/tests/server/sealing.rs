@@ -2,11 +2,14 @@
 
 use aws_lc_rs::aead::chacha20_poly1305_openssh as chacha;
 use aws_lc_rs::aead::{self, AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::cipher::{
+    self, AES_128, AES_192, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey,
+};
 use aws_lc_rs::hmac;
 use wire::names::{CipherAlgorithm, MacAlgorithm};
 
 use crate::agreement::KeySource;
+use crate::umac;
 
 /// Cipher and MAC of one direction, both ways.
 pub(crate) enum Key {
@@ -19,11 +22,24 @@ pub(crate) enum Key {
         sealing: chacha::SealingKey,
         opening: chacha::OpeningKey,
     },
-    CtrEtm {
+    Ctr {
         cipher: Box<EncryptingKey>,
         counter: u128,
-        mac: Box<hmac::Key>,
+        mac: Box<Mac>,
+        order: Order,
     },
+}
+
+/// What the MAC covers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    EncryptThenMac,
+    EncryptAndMac,
+}
+
+pub(crate) enum Mac {
+    Hmac(Box<hmac::Key>),
+    Umac { key: [u8; 16], tag: usize },
 }
 
 impl Key {
@@ -41,16 +57,14 @@ impl Key {
                 iv: keys.derive(iv, 12).try_into().unwrap(),
             }
         };
-        let ctr = |algorithm, length| {
+        let ctr = |algorithm: &'static cipher::Algorithm, length| {
             let key = UnboundCipherKey::new(algorithm, &keys.derive(key, length)).unwrap();
-            Self::CtrEtm {
+            let (mac, order) = Mac::new(mac, |length| keys.derive(integrity, length));
+            Self::Ctr {
                 cipher: Box::new(EncryptingKey::ctr(key).unwrap()),
                 counter: u128::from_be_bytes(keys.derive(iv, 16).try_into().unwrap()),
-                mac: Box::new(match mac {
-                    MacAlgorithm::HmacSha2_256Etm => {
-                        hmac::Key::new(hmac::HMAC_SHA256, &keys.derive(integrity, 32))
-                    }
-                }),
+                mac: Box::new(mac),
+                order,
             }
         };
         match cipher {
@@ -63,6 +77,8 @@ impl Key {
                     opening: chacha::OpeningKey::new(&key),
                 }
             }
+            CipherAlgorithm::Aes128Ctr => ctr(&AES_128, 16),
+            CipherAlgorithm::Aes192Ctr => ctr(&AES_192, 24),
             CipherAlgorithm::Aes256Ctr => ctr(&AES_256, 32),
         }
     }
@@ -70,14 +86,18 @@ impl Key {
     pub(crate) fn block(&self) -> usize {
         match self {
             Self::Clear | Self::Chacha { .. } => 8,
-            Self::Gcm { .. } | Self::CtrEtm { .. } => 16,
+            Self::Gcm { .. } | Self::Ctr { .. } => 16,
         }
     }
 
     /// Header bytes that padding counts.
     pub(crate) fn covered_header(&self) -> usize {
         match self {
-            Self::Clear => 5,
+            Self::Clear
+            | Self::Ctr {
+                order: Order::EncryptAndMac,
+                ..
+            } => 5,
             _ => 1,
         }
     }
@@ -86,17 +106,26 @@ impl Key {
         match self {
             Self::Clear => 0,
             Self::Gcm { .. } | Self::Chacha { .. } => 16,
-            Self::CtrEtm { .. } => 32,
+            Self::Ctr { mac, .. } => mac.tag_len(),
         }
     }
 
     pub(crate) fn length(&self, sequence: u32, field: [u8; 4]) -> u32 {
-        match self {
-            Self::Chacha { opening, .. } => {
-                u32::from_be_bytes(opening.decrypt_packet_length(sequence, field))
+        u32::from_be_bytes(match self {
+            Self::Chacha { opening, .. } => opening.decrypt_packet_length(sequence, field),
+            Self::Ctr {
+                cipher,
+                counter,
+                order: Order::EncryptAndMac,
+                ..
+            } => {
+                let mut block = [0; 16];
+                block[..4].copy_from_slice(&field);
+                key_stream(cipher, &mut counter.clone(), &mut block);
+                block[..4].try_into().unwrap()
             }
-            _ => u32::from_be_bytes(field),
-        }
+            _ => field,
+        })
     }
 
     pub(crate) fn seal(&mut self, sequence: u32, packet: &mut Vec<u8>) {
@@ -116,14 +145,24 @@ impl Key {
                 sealing.seal_in_place(sequence, packet, &mut tag);
                 packet.extend(tag);
             }
-            Self::CtrEtm {
+            Self::Ctr {
                 cipher,
                 counter,
                 mac,
+                order: Order::EncryptThenMac,
             } => {
                 key_stream(cipher, counter, &mut packet[4..]);
-                let covered = [&sequence.to_be_bytes(), packet.as_slice()].concat();
-                packet.extend(hmac::sign(mac, &covered).as_ref());
+                packet.extend(mac.sign(sequence, packet));
+            }
+            Self::Ctr {
+                cipher,
+                counter,
+                mac,
+                order: Order::EncryptAndMac,
+            } => {
+                let tag = mac.sign(sequence, packet);
+                key_stream(cipher, counter, packet);
+                packet.extend(tag);
             }
         }
     }
@@ -142,16 +181,68 @@ impl Key {
                 let (body, tag) = packet.split_last_chunk_mut().unwrap();
                 opening.open_in_place(sequence, body, tag).unwrap();
             }
-            Self::CtrEtm {
+            Self::Ctr {
                 cipher,
                 counter,
                 mac,
+                order,
             } => {
-                let (body, tag) = packet.split_at_mut(packet.len() - 32);
-                let covered = [&sequence.to_be_bytes(), &*body].concat();
-                hmac::verify(mac, &covered, tag).unwrap();
-                key_stream(cipher, counter, &mut body[4..]);
+                let (body, tag) = packet.split_at_mut(packet.len() - mac.tag_len());
+                match order {
+                    Order::EncryptThenMac => {
+                        assert_eq!(mac.sign(sequence, body), tag);
+                        key_stream(cipher, counter, &mut body[4..]);
+                    }
+                    Order::EncryptAndMac => {
+                        key_stream(cipher, counter, body);
+                        assert_eq!(mac.sign(sequence, body), tag);
+                    }
+                }
             }
+        }
+    }
+}
+
+impl Mac {
+    fn new(mac: MacAlgorithm, key: impl Fn(usize) -> Vec<u8>) -> (Self, Order) {
+        use Order::{EncryptAndMac, EncryptThenMac};
+        let hmac = |algorithm: hmac::Algorithm| {
+            let key = hmac::Key::new(algorithm, &key(algorithm.tag_len()));
+            Self::Hmac(Box::new(key))
+        };
+        let umac = |tag| Self::Umac {
+            key: key(16).try_into().unwrap(),
+            tag,
+        };
+        match mac {
+            MacAlgorithm::Umac128Etm => (umac(16), EncryptThenMac),
+            MacAlgorithm::HmacSha2_256Etm => (hmac(hmac::HMAC_SHA256), EncryptThenMac),
+            MacAlgorithm::HmacSha2_512Etm => (hmac(hmac::HMAC_SHA512), EncryptThenMac),
+            MacAlgorithm::Umac64Etm => (umac(8), EncryptThenMac),
+            MacAlgorithm::Umac128 => (umac(16), EncryptAndMac),
+            MacAlgorithm::HmacSha2_256 => (hmac(hmac::HMAC_SHA256), EncryptAndMac),
+            MacAlgorithm::HmacSha2_512 => (hmac(hmac::HMAC_SHA512), EncryptAndMac),
+            MacAlgorithm::Umac64 => (umac(8), EncryptAndMac),
+            MacAlgorithm::HmacSha1Etm => {
+                (hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY), EncryptThenMac)
+            }
+        }
+    }
+
+    fn tag_len(&self) -> usize {
+        match self {
+            Self::Hmac(key) => key.algorithm().tag_len(),
+            Self::Umac { tag, .. } => *tag,
+        }
+    }
+
+    fn sign(&self, sequence: u32, covered: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Hmac(key) => {
+                let covered = [&sequence.to_be_bytes(), covered].concat();
+                hmac::sign(key, &covered).as_ref().to_vec()
+            }
+            Self::Umac { key, tag } => umac::tag(key, sequence.into(), covered, *tag),
         }
     }
 }
