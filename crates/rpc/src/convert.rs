@@ -18,7 +18,7 @@ use crate::session::{
 const IDENTIFICATION_LIMIT: usize = 253;
 /// A payload before login: the packet limit of RFC 4253 section 6.1.
 const PAYLOAD_LIMIT: usize = 35_000;
-/// Largest share: FrodoKEM and the like are far off; sntrup761 needs 1,158 and ML-KEM-768 1,216.
+/// Largest share: FrodoKEM and the like are far off; ML-KEM-768 with X25519 needs 1,216.
 const SHARE_LIMIT: usize = 4096;
 /// Largest secret: 8192-bit Diffie-Hellman.
 const SECRET_LIMIT: usize = 1024;

@@ -1,11 +1,15 @@
-//! Key exchange methods, server side. One file per method; `agree` is the only way in.
+//! Key exchange methods, server side. One file per family; `agree` is the only way in.
 
-mod curve25519;
-mod mlkem768x25519;
+mod ecdh;
+mod hybrid;
+#[cfg(test)]
+mod vectors;
 
 use wire::names::KexAlgorithm;
 use zeroize::Zeroizing;
 
+use self::ecdh::Curve;
+use self::hybrid::Kem;
 use crate::error::Error;
 
 /// What a method makes of the client's share.
@@ -19,9 +23,15 @@ pub(crate) struct Agreement {
 /// Draws an ephemeral key and agrees with the client's share on a secret.
 pub(crate) fn agree(method: KexAlgorithm, client_share: &[u8]) -> Result<Agreement, Error> {
     match method {
-        KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256Libssh => {
-            curve25519::agree(client_share)
+        KexAlgorithm::Mlkem768X25519Sha256 => hybrid::agree(Kem::MLKEM768, client_share),
+        KexAlgorithm::Sntrup761X25519Sha512 | KexAlgorithm::Sntrup761X25519Sha512Openssh => {
+            hybrid::agree(Kem::SNTRUP761, client_share)
         }
-        KexAlgorithm::Mlkem768X25519Sha256 => mlkem768x25519::agree(client_share),
+        KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256Libssh => {
+            ecdh::agree(Curve::X25519, client_share)
+        }
+        KexAlgorithm::EcdhSha2Nistp256 => ecdh::agree(Curve::NISTP256, client_share),
+        KexAlgorithm::EcdhSha2Nistp384 => ecdh::agree(Curve::NISTP384, client_share),
+        KexAlgorithm::EcdhSha2Nistp521 => ecdh::agree(Curve::NISTP521, client_share),
     }
 }

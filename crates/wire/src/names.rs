@@ -16,7 +16,7 @@ pub enum HashAlgorithm {
 pub enum SecretEncoding {
     /// `mpint` (RFC 4253, RFC 5656, RFC 8731)
     Mpint,
-    /// `string` (hybrid exchanges, draft-ietf-sshm-mlkem-hybrid-kex)
+    /// `string` (the hybrid exchanges)
     String,
 }
 
@@ -49,31 +49,61 @@ names! {
     KexAlgorithm {
         /// ML-KEM-768 and X25519 (draft-ietf-sshm-mlkem-hybrid-kex)
         Mlkem768X25519Sha256 = "mlkem768x25519-sha256",
+        /// Streamlined NTRU Prime and X25519 (draft-ietf-sshm-ntruprime-ssh)
+        Sntrup761X25519Sha512 = "sntrup761x25519-sha512",
+        /// The same under the name that OpenSSH 8.5 gave it
+        Sntrup761X25519Sha512Openssh = "sntrup761x25519-sha512@openssh.com",
         /// X25519 (RFC 8731)
         Curve25519Sha256 = "curve25519-sha256",
         /// X25519 under the name that it had before RFC 8731
         Curve25519Sha256Libssh = "curve25519-sha256@libssh.org",
+        /// RFC 5656
+        EcdhSha2Nistp256 = "ecdh-sha2-nistp256",
+        /// RFC 5656
+        EcdhSha2Nistp384 = "ecdh-sha2-nistp384",
+        /// RFC 5656
+        EcdhSha2Nistp521 = "ecdh-sha2-nistp521",
     }
 }
 
 impl KexAlgorithm {
     /// What is offered without configuration.
-    pub const DEFAULT: &[Self] = Self::ALL;
+    ///
+    /// As OpenSSH 10, without the NIST curves: every client that knows them and is still in use
+    /// knows X25519. Finite-field groups cost the server too much for strangers (CVE-2002-20001).
+    pub const DEFAULT: &[Self] = &[
+        Self::Mlkem768X25519Sha256,
+        Self::Sntrup761X25519Sha512,
+        Self::Sntrup761X25519Sha512Openssh,
+        Self::Curve25519Sha256,
+        Self::Curve25519Sha256Libssh,
+    ];
 
     /// HASH of the method.
     pub fn hash(self) -> HashAlgorithm {
         match self {
-            Self::Mlkem768X25519Sha256 | Self::Curve25519Sha256 | Self::Curve25519Sha256Libssh => {
-                HashAlgorithm::Sha256
-            }
+            Self::Mlkem768X25519Sha256
+            | Self::Curve25519Sha256
+            | Self::Curve25519Sha256Libssh
+            | Self::EcdhSha2Nistp256 => HashAlgorithm::Sha256,
+            Self::EcdhSha2Nistp384 => HashAlgorithm::Sha384,
+            Self::Sntrup761X25519Sha512
+            | Self::Sntrup761X25519Sha512Openssh
+            | Self::EcdhSha2Nistp521 => HashAlgorithm::Sha512,
         }
     }
 
     /// Encoding of K.
     pub fn secret_encoding(self) -> SecretEncoding {
         match self {
-            Self::Mlkem768X25519Sha256 => SecretEncoding::String,
-            Self::Curve25519Sha256 | Self::Curve25519Sha256Libssh => SecretEncoding::Mpint,
+            Self::Mlkem768X25519Sha256
+            | Self::Sntrup761X25519Sha512
+            | Self::Sntrup761X25519Sha512Openssh => SecretEncoding::String,
+            Self::Curve25519Sha256
+            | Self::Curve25519Sha256Libssh
+            | Self::EcdhSha2Nistp256
+            | Self::EcdhSha2Nistp384
+            | Self::EcdhSha2Nistp521 => SecretEncoding::Mpint,
         }
     }
 }

@@ -1,63 +1,103 @@
 //! The client's side of key agreement and key derivation (RFC 4253 sections 7.2 and 8).
 
-use aws_lc_rs::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
+use aws_lc_rs::agreement::{
+    Algorithm, ECDH_P256, ECDH_P384, ECDH_P521, EphemeralPrivateKey, UnparsedPublicKey, X25519,
+    agree_ephemeral,
+};
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512, digest};
-use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, ML_KEM_768};
+use aws_lc_rs::kem::{self, ML_KEM_768};
 use aws_lc_rs::rand::SystemRandom;
+use sntrup::sntrup761;
 use wire::names::{HashAlgorithm, KexAlgorithm};
 use zeroize::Zeroizing;
 
 /// Ephemeral private keys of one exchange.
 pub(crate) struct Ephemeral {
-    classical: EphemeralPrivateKey,
-    post_quantum: Option<DecapsulationKey>,
+    kex: KexAlgorithm,
+    private: Private,
     pub(crate) share: Vec<u8>,
+}
+
+enum Private {
+    Curve(&'static Algorithm, EphemeralPrivateKey),
+    /// A key encapsulation and X25519.
+    Hybrid(Decapsulation, EphemeralPrivateKey),
+}
+
+enum Decapsulation {
+    Mlkem768(kem::DecapsulationKey),
+    Sntrup761(Box<sntrup761::DecapsulationKey>),
 }
 
 impl Ephemeral {
     pub(crate) fn generate(kex: KexAlgorithm) -> Self {
-        let classical = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
-        let mut share = Vec::new();
-        let post_quantum = match kex {
+        let (private, share) = match kex {
             KexAlgorithm::Mlkem768X25519Sha256 => {
-                let key = DecapsulationKey::generate(&ML_KEM_768).unwrap();
-                share.extend(
-                    key.encapsulation_key()
-                        .unwrap()
-                        .key_bytes()
-                        .unwrap()
-                        .as_ref(),
-                );
-                Some(key)
+                let key = kem::DecapsulationKey::generate(&ML_KEM_768).unwrap();
+                let public = key.encapsulation_key().unwrap().key_bytes().unwrap();
+                hybrid(Decapsulation::Mlkem768(key), public.as_ref())
             }
-            _ => None,
+            KexAlgorithm::Sntrup761X25519Sha512 | KexAlgorithm::Sntrup761X25519Sha512Openssh => {
+                let mut seed = [0; 32];
+                aws_lc_rs::rand::fill(&mut seed).unwrap();
+                let (public, key) = sntrup761::generate_key_deterministic(&seed);
+                hybrid(Decapsulation::Sntrup761(Box::new(key)), public.as_ref())
+            }
+            KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256Libssh => curve(&X25519),
+            KexAlgorithm::EcdhSha2Nistp256 => curve(&ECDH_P256),
+            KexAlgorithm::EcdhSha2Nistp384 => curve(&ECDH_P384),
+            KexAlgorithm::EcdhSha2Nistp521 => curve(&ECDH_P521),
         };
-        share.extend(classical.compute_public_key().unwrap().as_ref());
         Self {
-            classical,
-            post_quantum,
+            kex,
+            private,
             share,
         }
     }
 
     pub(crate) fn secret(self, server_share: &[u8]) -> Zeroizing<Vec<u8>> {
-        let (ciphertext, classical) = server_share.split_at(server_share.len() - 32);
-        let classical = UnparsedPublicKey::new(&X25519, classical);
-        let classical =
-            agree_ephemeral(self.classical, classical, (), |secret| Ok(secret.to_vec())).unwrap();
-        Zeroizing::new(match self.post_quantum {
-            None => classical,
-            Some(key) => {
-                let mut both = key
-                    .decapsulate(Ciphertext::from(ciphertext))
-                    .unwrap()
-                    .as_ref()
-                    .to_vec();
-                both.extend(classical);
-                digest(&SHA256, &both).as_ref().to_vec()
+        Zeroizing::new(match self.private {
+            Private::Curve(curve, key) => agree(curve, key, server_share),
+            Private::Hybrid(decapsulation, key) => {
+                let (ciphertext, classical) = server_share.split_at(server_share.len() - 32);
+                let mut both = decapsulation.secret(ciphertext);
+                both.extend(agree(&X25519, key, classical));
+                digest(digest_algorithm(self.kex), &both).as_ref().to_vec()
             }
         })
     }
+}
+
+impl Decapsulation {
+    fn secret(&self, ciphertext: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Mlkem768(key) => {
+                let secret = key.decapsulate(kem::Ciphertext::from(ciphertext)).unwrap();
+                secret.as_ref().to_vec()
+            }
+            Self::Sntrup761(key) => {
+                let ciphertext = sntrup761::Ciphertext::try_from(ciphertext).unwrap();
+                key.decapsulate(&ciphertext).as_ref().to_vec()
+            }
+        }
+    }
+}
+
+fn curve(curve: &'static Algorithm) -> (Private, Vec<u8>) {
+    let key = EphemeralPrivateKey::generate(curve, &SystemRandom::new()).unwrap();
+    let share = key.compute_public_key().unwrap().as_ref().to_vec();
+    (Private::Curve(curve, key), share)
+}
+
+fn hybrid(decapsulation: Decapsulation, public: &[u8]) -> (Private, Vec<u8>) {
+    let key = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
+    let share = [public, key.compute_public_key().unwrap().as_ref()].concat();
+    (Private::Hybrid(decapsulation, key), share)
+}
+
+fn agree(curve: &'static Algorithm, key: EphemeralPrivateKey, public: &[u8]) -> Vec<u8> {
+    let public = UnparsedPublicKey::new(curve, public);
+    agree_ephemeral(key, public, (), |secret| Ok(secret.to_vec())).unwrap()
 }
 
 /// HASH of a key exchange method.
