@@ -14,6 +14,8 @@
 //! may run side by side; each has a cgroup, a process table and (by default) a network of its own.
 //!
 //! - [`base`]: the cached Debian tree
+//! - [`debian`]: how trees of Debian packages are made
+//! - [`cache`]: where they are kept, and other things that are made once
 //! - [`machine`]: up, down, attach, list
 //! - [`exec`]: commands inside, with deadlines
 //! - [`users`]: accounts with keys, and the stock client that uses them
@@ -25,6 +27,8 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod cache;
+pub mod debian;
 pub mod exec;
 pub mod host;
 pub mod machine;
