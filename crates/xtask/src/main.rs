@@ -29,7 +29,7 @@ cargo xtask COMMAND
 
   bench                               login and transfer beside OpenSSH, see `cargo xtask bench --help`
   run [--once] [--port N]             builds, installs on a throwaway machine, logs in, stays up until Ctrl-C
-  test [--only SUITE] [FILTER]        unit, e2e and security tests
+  test [--only SUITE] [FILTER]        unit, e2e, security and compat tests
   deb [--dev]                         builds target/debian/sshd-privsep_VERSION_ARCH.deb
   units                               systemd-analyze on the units, with thresholds
   machine up|exec|down|list           test machines by hand

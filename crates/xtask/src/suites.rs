@@ -11,11 +11,12 @@ use crate::deb::{self, Profile};
 use crate::workspace::{cargo, run as run_command};
 
 const HELP: &str = "\
-cargo xtask test [--only unit|e2e|security] [FILTER]
+cargo xtask test [--only unit|e2e|security|compat] [FILTER]
 
   unit       unit and property tests of all crates; need nothing but cargo
   e2e        stock clients against the installed package on test machines; need root
   security   what each caged process must not be able to do, attempted; need root
+  compat     every combination of algorithms, with clients of many authors and ages; need root
 
 FILTER is passed to cargo test: only tests whose name contains it run.
 ";
@@ -24,7 +25,7 @@ FILTER is passed to cargo test: only tests whose name contains it run.
 const PROBE_VARIABLE: &str = "SSHD_PRIVSEP_CAGE_PROBE";
 
 /// The packages whose tests need a machine, and with it the package under test.
-const ON_MACHINES: &[&str] = &["e2e", "security"];
+const ON_MACHINES: &[&str] = &["e2e", "security", "compat"];
 
 /// Runs `test` with the words after it.
 pub(crate) fn run(words: &[&str]) -> Result<()> {

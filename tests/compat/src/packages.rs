@@ -1,78 +1,101 @@
-//! A client that is newer than Debian: paramiko from the Python Package Index, which knows mlkem768x25519-sha256.
+//! Clients that are no Debian packages: from the Python Package Index and from npm.
+//!
+//! Exact versions: a test says the same thing every day.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{FlockOperation, flock};
-use support::{Machine, host, progress::Step};
+use e2e::Server;
+use support::progress::Step;
+use support::{cache, host};
 
-use crate::Server;
+/// From the Python Package Index, for the machine's Python.
+const PYTHON: &[&str] = &[
+    "asyncssh==2.24.0",
+    "cryptography==50.0.2",
+    "paramiko==5.1.0",
+    "ssh-audit==3.9.0",
+];
 
-/// Exact versions: a test says the same thing every day.
-const PACKAGES: &[&str] = &["paramiko==5.1.0", "cryptography==50.0.2"];
+/// From npm, for the `node` of the newer clients.
+const NODE: &[&str] = &["ssh2@1.17.0"];
 
-/// Where the packages are kept on the host.
-const CACHE: &str = "/var/cache/sshd-privsep";
+/// Where the Python packages are in the machine, for `PYTHONPATH`.
+pub const PYTHON_MODULES: &str = "/root/python-modules";
 
-/// Where they are on the machine.
-pub const MODULES: &str = "/opt/paramiko";
+/// Where the packages of npm are in the machine, for `NODE_PATH`.
+pub const NODE_MODULES: &str = "/root/node/node_modules";
 
-impl Server {
-    /// Puts the packages on the machine, for `PYTHONPATH`.
-    pub fn install_new_paramiko(&self) -> Result<()> {
-        let modules = ensure_packages(self)?;
-        let target = self.root().join(MODULES.trim_start_matches('/'));
-        let copied = Command::new("cp")
-            .arg("-a")
-            .args([&modules, &target])
-            .status()?;
-        ensure!(copied.success(), "cp: {copied}");
-        Ok(())
-    }
+/// Puts the Python packages on the machine.
+pub fn install_python(server: &Server) -> Result<()> {
+    let version =
+        server.shell("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'")?;
+    let version = version.trim();
+    let hash = cache::recipe_hash(PYTHON.iter().copied());
+    let modules = cache::ensure(&format!("python{version}-{hash:016x}"), |into| {
+        host::ensure_packages(&["python3-pip"])?;
+        let architecture = std::env::consts::ARCH;
+        fetch(
+            Command::new("/usr/bin/python3")
+                .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
+                .args(["--only-binary=:all:", "--implementation=cp"])
+                .arg(format!("--python-version={version}"))
+                .arg(format!("--platform=manylinux2014_{architecture}"))
+                .arg(format!("--platform=manylinux_2_28_{architecture}"))
+                .arg("--target")
+                .arg(into)
+                .args(PYTHON),
+            PYTHON,
+        )
+    })?;
+    copy(&modules, server, PYTHON_MODULES)
 }
 
-/// The packages for the machine's Python, fetched now if they are not there.
-fn ensure_packages(machine: &Machine) -> Result<PathBuf> {
-    let version =
-        machine.shell("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'")?;
-    let version = version.trim();
-    let name = format!("python{version}-{}", PACKAGES.join("-"));
-    let modules = Path::new(CACHE).join(name);
-    let lock = File::create(Path::new(CACHE).join(".pypi-lock"))?;
-    flock(&lock, FlockOperation::LockExclusive)?;
-    if modules.is_dir() {
-        return Ok(modules);
-    }
-    host::ensure_packages(&["python3-pip"])?;
-    let step = Step::begin(format!("fetching {}", PACKAGES.join(" ")));
-    let unfinished = modules.with_extension("unfinished");
-    std::fs::remove_dir_all(&unfinished).ok();
-    let output = Command::new("/usr/bin/python3")
-        .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
-        .args(["--only-binary=:all:", "--implementation=cp"])
-        .arg(format!("--python-version={version}"))
-        .arg(format!(
-            "--platform=manylinux2014_{}",
-            std::env::consts::ARCH
-        ))
-        .arg(format!(
-            "--platform=manylinux_2_28_{}",
-            std::env::consts::ARCH
-        ))
-        .arg("--target")
-        .arg(&unfinished)
-        .args(PACKAGES)
+/// Puts the packages of npm on the machine.
+pub fn install_node(server: &Server) -> Result<()> {
+    let hash = cache::recipe_hash(NODE.iter().copied());
+    let modules = cache::ensure(&format!("node-{hash:016x}"), |into| {
+        // It may be there from elsewhere than Debian, whose package would then not go with it.
+        if Command::new("npm").arg("--version").output().is_err() {
+            host::ensure_packages(&["npm"])?;
+        }
+        fetch(
+            Command::new("npm")
+                // Plain JavaScript is enough: no compiler, no scripts of strangers.
+                .args(["install", "--omit=optional", "--ignore-scripts"])
+                .args(["--no-audit", "--no-fund", "--prefix"])
+                .arg(into)
+                .args(NODE),
+            NODE,
+        )
+    })?;
+    let target = Path::new(NODE_MODULES).parent().context("no parent")?;
+    copy(&modules, server, &target.display().to_string())
+}
+
+fn fetch(command: &mut Command, packages: &[&str]) -> Result<()> {
+    let step = Step::begin(format!("fetching {}", packages.join(" ")));
+    let output = command
         .stdin(Stdio::null())
         .output()
-        .context("pip")?;
+        .with_context(|| packages.join(" "))?;
     ensure!(
         output.status.success(),
-        "pip failed: {}",
+        "{}: {}",
+        packages.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );
-    std::fs::rename(&unfinished, &modules)?;
     step.done();
-    Ok(modules)
+    Ok(())
+}
+
+fn copy(from: &Path, server: &Server, to: &str) -> Result<()> {
+    let target = server.root().join(to.trim_start_matches('/'));
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([from, &target])
+        .status()?;
+    ensure!(copied.success(), "cp: {copied}");
+    Ok(())
 }

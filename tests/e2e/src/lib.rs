@@ -10,15 +10,15 @@
 //! - [`keys`]: user keys of every type, in every client's format
 //! - [`journal`]: the entries of one connection
 //! - [`script`]: Python programs inside the machine: raw packets, terminals
-//! - [`pypi`]: a client newer than Debian's
+//! - [`clients`]: how each stock client is called
 //! - [`process`]: what `/proc` and systemd say about the server's processes
 
 #![forbid(unsafe_code)]
 
+pub mod clients;
 pub mod journal;
 pub mod keys;
 pub mod process;
-pub mod pypi;
 pub mod script;
 pub mod server;
 
