@@ -25,7 +25,7 @@ pub use keywords::{OWN_KEYWORDS, OwnKeyword};
 pub use parser::{load, parse};
 pub use report::{Error, ErrorKind, Errors, Location, Warning, WarningKind};
 pub use values::{
-    AuthorizedKeysFile, LogLevel, MaxStartups, PermitRootLogin, RekeyLimit, Subsystem,
+    AuthorizedKeysFile, Compression, LogLevel, MaxStartups, PermitRootLogin, RekeyLimit, Subsystem,
     UnknownToken, YesNo,
 };
 
@@ -82,6 +82,8 @@ pub struct SshdConfig {
     pub client_alive_count_max: u32,
     /// ClientAliveInterval: silence after which a client is probed; none is never.
     pub client_alive_interval: Option<Duration>,
+    /// Compression.
+    pub compression: Compression,
     /// HostKey: private key files.
     pub host_keys: Vec<PathBuf>,
     /// Whether `host_keys` is the default.
@@ -152,6 +154,7 @@ impl SshdConfig {
             ciphers: AlgorithmList::default_of(offered.ciphers),
             client_alive_count_max: 3,
             client_alive_interval: None,
+            compression: Compression::Delayed,
             host_keys: Vec::new(),
             host_keys_origin: HostKeys::Configured,
             host_key_algorithms: AlgorithmList::default_of(offered.host_key),

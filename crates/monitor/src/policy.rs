@@ -8,11 +8,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use config::sshd::{self, AlgorithmList, LogLevel, Offered, Range, SshdConfig, YesNo};
+use config::sshd::{self, AlgorithmList, Compression, LogLevel, Offered, Range, SshdConfig, YesNo};
 use journal::LevelFilter;
 use rpc::lane::Welcome;
 use thiserror::Error;
-use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::names::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 use wire::userauth::AuthOutcome;
 
 use crate::exchange::Offer;
@@ -109,6 +111,10 @@ impl Policy {
             kex_algorithms: owned(&config.kex_algorithms),
             ciphers: owned(&config.ciphers),
             macs: owned(&config.macs),
+            compression: compression(config.compression)
+                .iter()
+                .map(|method| method.name().to_owned())
+                .collect(),
             pubkey_algorithms: owned(&config.pubkey_accepted_algorithms),
             rekey_bytes: config.rekey_limit.bytes.unwrap_or(0),
             rekey_seconds: config.rekey_limit.time.map_or(0, whole_seconds),
@@ -162,6 +168,17 @@ fn identification(config: &SshdConfig) -> String {
     match &config.version_addendum {
         None => format!("SSH-2.0-{SOFTWARE}"),
         Some(addendum) => format!("SSH-2.0-{SOFTWARE} {addendum}"),
+    }
+}
+
+/// What is offered, "none" first as in OpenSSH: clients that prefer to compress still do.
+fn compression(setting: Compression) -> &'static [CompressionAlgorithm] {
+    match setting {
+        Compression::Delayed => &[
+            CompressionAlgorithm::None,
+            CompressionAlgorithm::ZlibDelayed,
+        ],
+        Compression::No => &[CompressionAlgorithm::None],
     }
 }
 
@@ -238,5 +255,18 @@ impl<T: fmt::Display> fmt::Display for Lines<'_, T> {
             write!(f, "{separator}{item}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Machine;
+
+    #[test]
+    fn workers_are_told_of_compression_unless_it_is_off() {
+        let offered = |setting| Machine::new(&[], setting).policy.welcome().compression;
+        assert_eq!(offered(""), ["none", "zlib@openssh.com"]);
+        assert_eq!(offered("Compression yes"), ["none", "zlib@openssh.com"]);
+        assert_eq!(offered("Compression no"), ["none"]);
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use rpc::lane::Welcome;
 use thiserror::Error;
 use transport::{HostKey, RekeyLimit, Settings};
-use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::names::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 
 /// The monitor offers what this worker does not have: a package half upgraded.
 #[derive(Debug, Error)]
@@ -51,6 +53,11 @@ pub fn settings(welcome: &Welcome) -> Result<Arc<Settings>, UnknownName> {
         )?,
         ciphers: all(&welcome.ciphers, "cipher", CipherAlgorithm::from_name)?,
         macs: all(&welcome.macs, "MAC", MacAlgorithm::from_name)?,
+        compression: all(
+            &welcome.compression,
+            "compression method",
+            CompressionAlgorithm::from_name,
+        )?,
         pubkey_algorithms: all(
             &welcome.pubkey_algorithms,
             "public key algorithm",

@@ -31,7 +31,10 @@ use tokio::sync::Notify;
 use transport::{HostKey, RekeyLimit, Settings};
 use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
-use wire::names::{CipherAlgorithm, HashAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::names::{
+    CipherAlgorithm, CompressionAlgorithm, HashAlgorithm, KexAlgorithm, MacAlgorithm,
+    SignatureAlgorithm,
+};
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest};
 
 const VERSION: &str = "test_1.0";
@@ -203,6 +206,7 @@ fn settings(key: &Ed25519KeyPair, rekey_bytes: Option<u64>) -> Arc<Settings> {
         kex: KexAlgorithm::ALL.to_vec(),
         ciphers: CipherAlgorithm::ALL.to_vec(),
         macs: MacAlgorithm::ALL.to_vec(),
+        compression: CompressionAlgorithm::ALL.to_vec(),
         pubkey_algorithms: SignatureAlgorithm::ALL.to_vec(),
         rekey: RekeyLimit {
             bytes: rekey_bytes,
@@ -393,15 +397,23 @@ fn every_key_exchange_that_the_client_has_works_first_and_again() {
 
 #[test]
 fn data_survives_rekeys_of_both_sides() {
-    for (client, server) in [
-        ("RekeyLimit=1M", None),
-        ("RekeyLimit=default", Some(1 << 20)),
+    for (limit, server, compression) in [
+        ("RekeyLimit=1M", None, "Compression=no"),
+        ("RekeyLimit=default", Some(1 << 20), "Compression=no"),
+        ("RekeyLimit=1M", Some(1 << 21), "Compression=yes"),
     ] {
-        let ssh = Ssh::new("rekey", &[client]);
-        let data = noise(20_000_000);
+        let ssh = Ssh::new("rekey", &[limit, compression]);
+        // Half of it can be compressed.
+        let mut data = noise(20_000_000);
+        data.iter_mut()
+            .filter(|byte| **byte < 128)
+            .for_each(|byte| *byte = 0);
         let output = ssh.echo(&data, server);
         assert!(output.status.success());
-        assert!(output.stdout == data, "data differs after rekey ({client})");
+        assert!(
+            output.stdout == data,
+            "data differs after rekey ({limit}, {compression})"
+        );
     }
 }
 

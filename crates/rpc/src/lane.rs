@@ -72,6 +72,8 @@ pub struct Welcome {
     pub ciphers: Vec<String>,
     /// MACs in order of preference.
     pub macs: Vec<String>,
+    /// Compression methods in order of preference.
+    pub compression: Vec<String>,
     /// Signature algorithms for publickey (RFC 8308 section 3.1).
     pub pubkey_algorithms: Vec<String>,
     /// RekeyLimit in bytes; 0 is the cipher's own.

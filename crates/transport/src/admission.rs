@@ -79,10 +79,10 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             }
         },
 
-        // RFC 8308 section 2.4: a client sends it right after its first NEWKEYS. It tells nothing
-        // that this server acts on.
+        // RFC 8308 section 2.4: a client sends it right after its first NEWKEYS, and at no other
+        // time; the second place is for servers.
         number::EXT_INFO => match stage {
-            Stage::FirstUnderKeys => Ignore,
+            Stage::FirstUnderKeys => Handle,
             Stage::Opening
             | Stage::KeyExchange(..)
             | Stage::Service
@@ -147,6 +147,16 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             | Stage::FirstUnderKeys
             | Stage::Service
             | Stage::Authentication => Refuse,
+        },
+
+        number::PING => match stage {
+            Stage::Connection => Handle,
+            // A stranger is answered nothing that it does not need.
+            Stage::Opening
+            | Stage::KeyExchange(..)
+            | Stage::FirstUnderKeys
+            | Stage::Service
+            | Stage::Authentication => Unimplemented,
         },
 
         _ => Unimplemented,
@@ -262,7 +272,7 @@ mod tests {
 
     #[test]
     fn extension_information_is_let_in_right_after_the_first_keys_only() {
-        assert_eq!(verdict(Stage::FirstUnderKeys, 7), Verdict::Ignore);
+        assert_eq!(verdict(Stage::FirstUnderKeys, 7), Verdict::Handle);
         for stage in [
             Stage::Opening,
             Stage::Service,
@@ -275,7 +285,7 @@ mod tests {
 
     #[test]
     fn unknown_numbers_are_answered_outside_of_a_key_exchange() {
-        for message in [9, 19, 22, 29, 128, 191, 192, 255] {
+        for message in [9, 19, 22, 29, 128, 191, 193, 255] {
             assert_eq!(verdict(Stage::Connection, message), Verdict::Unimplemented);
             assert_eq!(verdict(Stage::Service, message), Verdict::Unimplemented);
             assert_eq!(verdict(Stage::Opening, message), Verdict::Refuse);

@@ -65,6 +65,12 @@ pub enum Misbehaviour {
         /// Its sequence number.
         sequence: u32,
     },
+    /// A compressed payload that is no part of the stream, or becomes nothing.
+    #[error("malformed compressed payload")]
+    CompressedPayload,
+    /// A compressed payload that becomes more than a packet may hold.
+    #[error("compressed payload is too long when decompressed")]
+    InflatedPayload,
     /// The client's share of the key exchange is not a valid key, or leads to no secret.
     #[error("invalid key exchange share")]
     InvalidShare,
@@ -117,6 +123,9 @@ pub enum Failure {
     /// The cryptography library refused to work.
     #[error("cryptographic operation failed")]
     Cryptography,
+    /// The compression library refused to work.
+    #[error("compression failed")]
+    Compression,
     /// The settings cannot be put into an offer, such as a name with a space.
     #[error("settings do not fit into a key exchange offer")]
     Settings,
@@ -148,6 +157,9 @@ impl Error {
             Self::Misbehaved(misbehaviour) => match misbehaviour {
                 Misbehaviour::NotSsh { .. } | Misbehaviour::IdentificationTooLong => None,
                 Misbehaviour::Corrupted => Some(DisconnectReason::MacError),
+                Misbehaviour::CompressedPayload | Misbehaviour::InflatedPayload => {
+                    Some(DisconnectReason::CompressionError)
+                }
                 Misbehaviour::InvalidShare => Some(DisconnectReason::KeyExchangeFailed),
                 Misbehaviour::IllegalUserName(_) => Some(DisconnectReason::IllegalUserName),
                 Misbehaviour::PacketLength(_)
@@ -165,9 +177,10 @@ impl Error {
                 Incompatibility::Service { .. } => Some(DisconnectReason::ServiceNotAvailable),
             },
             Self::Internal(failure) => match failure {
-                Failure::Random(_) | Failure::Cryptography | Failure::Settings => {
-                    Some(DisconnectReason::ByApplication)
-                }
+                Failure::Random(_)
+                | Failure::Cryptography
+                | Failure::Compression
+                | Failure::Settings => Some(DisconnectReason::ByApplication),
                 Failure::Busy
                 | Failure::PayloadTooLong(_)
                 | Failure::NoSlot

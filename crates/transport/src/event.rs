@@ -15,7 +15,8 @@ pub enum Event<'b> {
     /// [`handle_auth_outcome`](crate::Transport::handle_auth_outcome).
     Authenticate(AuthRequest),
     /// A message of the connection protocol (numbers 80 to 127), after authentication only. The
-    /// payload lies in the input buffer, where it was opened.
+    /// payload lies in the input buffer, where it was opened, or in the transport, if it came
+    /// compressed.
     Packet(&'b [u8]),
     /// The client has ended the connection.
     Disconnected {
@@ -32,16 +33,6 @@ pub struct Step<'b> {
     pub consumed: usize,
     /// What follows from them.
     pub event: Option<Event<'b>>,
-}
-
-impl Step<'_> {
-    /// Nothing can be done with the input as it is.
-    pub(crate) fn waiting() -> Self {
-        Self {
-            consumed: 0,
-            event: None,
-        }
-    }
 }
 
 /// How far a connection has come.

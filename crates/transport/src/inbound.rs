@@ -1,6 +1,7 @@
 //! The receiving half of the packet layer (RFC 4253 section 6).
 
 use crate::cipher::{LENGTH_FIELD, OpeningKey};
+use crate::compression::Inflater;
 use crate::error::{Error, Misbehaviour};
 use crate::kexinit::StrictKex;
 use crate::rekey::Traffic;
@@ -18,6 +19,8 @@ const LENGTH_LEAST: u32 = 1 + 4;
 /// Opens packets in the place where they were received.
 pub(crate) struct Inbound {
     key: OpeningKey,
+    /// While payloads are compressed.
+    inflater: Option<Inflater>,
     sequence: u32,
     traffic: Traffic,
 }
@@ -39,6 +42,7 @@ impl Inbound {
     pub(crate) fn new() -> Self {
         Self {
             key: OpeningKey::Clear,
+            inflater: None,
             sequence: 0,
             traffic: Traffic::default(),
         }
@@ -50,13 +54,35 @@ impl Inbound {
     }
 
     /// Takes a new key into use: after the peer's SSH_MSG_NEWKEYS.
-    pub(crate) fn replace_key(&mut self, key: OpeningKey, strict: StrictKex) {
+    pub(crate) fn replace_key(
+        &mut self,
+        key: OpeningKey,
+        strict: StrictKex,
+        inflater: Option<Inflater>,
+    ) {
         self.key = key;
+        self.inflater = inflater;
         self.traffic = Traffic::default();
         match strict {
             StrictKex::On => self.sequence = 0,
             StrictKex::Off => {}
         }
+    }
+
+    /// Compression begins with the key in use: at the login.
+    pub(crate) fn start_inflating(&mut self) {
+        self.inflater = Some(Inflater::new());
+    }
+
+    /// Decompresses the payload of the packet that was opened last; `None` if payloads are what
+    /// they are.
+    pub(crate) fn inflate<'r>(
+        &mut self,
+        payload: &[u8],
+        room: &'r mut Vec<u8>,
+    ) -> Option<Result<&'r [u8], Misbehaviour>> {
+        let inflater = self.inflater.as_mut()?;
+        Some(inflater.inflate(payload, room))
     }
 
     /// Opens the packet at the front of `input`; `None` while it is incomplete. Lengths are checked

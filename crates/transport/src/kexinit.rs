@@ -1,7 +1,9 @@
 //! SSH_MSG_KEXINIT: what each side offers and what follows from it (RFC 4253 section 7.1).
 
 use wire::message::{KexInit, NameList};
-use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::names::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 
 use crate::cipher::{DirectionAlgorithms, authenticates};
 use crate::error::{Error, Failure, Incompatibility};
@@ -10,6 +12,8 @@ use crate::settings::Settings;
 
 /// The client wants SSH_MSG_EXT_INFO (RFC 8308 section 2.1).
 const EXT_INFO_CLIENT: &str = "ext-info-c";
+/// We want it, too.
+const EXT_INFO_SERVER: &str = "ext-info-s";
 /// The client can do strict key exchange (OpenSSH PROTOCOL section 1.10).
 const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 /// So can we.
@@ -66,6 +70,10 @@ pub struct Negotiated {
     pub client_to_server: DirectionAlgorithms,
     /// What we send with.
     pub server_to_client: DirectionAlgorithms,
+    /// What the client compresses with.
+    pub compression_client_to_server: CompressionAlgorithm,
+    /// What we compress with.
+    pub compression_server_to_client: CompressionAlgorithm,
     /// For the whole connection.
     pub strict: StrictKex,
     pub(crate) ext_info: ExtInfoWish,
@@ -76,13 +84,14 @@ pub struct Negotiated {
 pub(crate) fn ours(settings: &Settings, cookie: [u8; 16], round: Round) -> Result<Vec<u8>, Error> {
     let mut kex: Vec<&str> = settings.kex.iter().map(|kex| kex.name()).collect();
     match round {
-        Round::First => kex.push(STRICT_SERVER),
+        Round::First => kex.extend([EXT_INFO_SERVER, STRICT_SERVER]),
         Round::Again(_) => {}
     }
     let kex = kex.join(",");
     let host_keys = join(&settings.host_key_algorithms(), SignatureAlgorithm::name);
     let ciphers = join(&settings.ciphers, CipherAlgorithm::name);
     let macs = join(&settings.macs, MacAlgorithm::name);
+    let compression = join(&settings.compression, CompressionAlgorithm::name);
     let list = |names| NameList::new(names).map_err(|_| Error::from(Failure::Settings));
     let message = KexInit {
         cookie,
@@ -92,8 +101,8 @@ pub(crate) fn ours(settings: &Settings, cookie: [u8; 16], round: Round) -> Resul
         encryption_algorithms_server_to_client: list(&ciphers)?,
         mac_algorithms_client_to_server: list(&macs)?,
         mac_algorithms_server_to_client: list(&macs)?,
-        compression_algorithms_client_to_server: list("none")?,
-        compression_algorithms_server_to_client: list("none")?,
+        compression_algorithms_client_to_server: list(&compression)?,
+        compression_algorithms_server_to_client: list(&compression)?,
         languages_client_to_server: list("")?,
         languages_server_to_client: list("")?,
         first_kex_packet_follows: 0,
@@ -127,14 +136,22 @@ pub(crate) fn negotiate(
         settings,
         client.encryption_algorithms_client_to_server,
         client.mac_algorithms_client_to_server,
-        client.compression_algorithms_client_to_server,
     )?;
     let server_to_client = direction(
         settings,
         client.encryption_algorithms_server_to_client,
         client.mac_algorithms_server_to_client,
-        client.compression_algorithms_server_to_client,
     )?;
+    let compression = |offer| {
+        choose(
+            "compression method",
+            offer,
+            &settings.compression,
+            CompressionAlgorithm::from_name,
+        )
+    };
+    let compression_client_to_server = compression(client.compression_algorithms_client_to_server)?;
+    let compression_server_to_client = compression(client.compression_algorithms_server_to_client)?;
     let (strict, ext_info) = match round {
         Round::First => (
             match client.kex_algorithms.contains(STRICT_CLIENT) {
@@ -160,6 +177,8 @@ pub(crate) fn negotiate(
         host_key,
         client_to_server,
         server_to_client,
+        compression_client_to_server,
+        compression_server_to_client,
         strict,
         ext_info,
         guess,
@@ -170,7 +189,6 @@ fn direction(
     settings: &Settings,
     ciphers: NameList<'_>,
     macs: NameList<'_>,
-    compression: NameList<'_>,
 ) -> Result<DirectionAlgorithms, Error> {
     let cipher = choose(
         "cipher",
@@ -187,9 +205,6 @@ fn direction(
             MacAlgorithm::from_name,
         )?),
     };
-    if !compression.contains("none") {
-        return Err(no_common("compression method", compression));
-    }
     Ok(DirectionAlgorithms { cipher, mac })
 }
 
@@ -240,6 +255,7 @@ mod tests {
             kex: KexAlgorithm::ALL.to_vec(),
             ciphers: CipherAlgorithm::ALL.to_vec(),
             macs: MacAlgorithm::ALL.to_vec(),
+            compression: CompressionAlgorithm::ALL.to_vec(),
             pubkey_algorithms: Vec::new(),
             rekey: RekeyLimit::default(),
         }
@@ -316,6 +332,33 @@ mod tests {
     }
 
     #[test]
+    fn compression_is_chosen_for_each_direction_by_the_client_and_never_from_the_first_keys_on() {
+        let mut client = offer("curve25519-sha256", "ssh-ed25519", "aes128-gcm@openssh.com");
+        client.compression_algorithms_client_to_server = list("zlib,zlib@openssh.com,none");
+        client.compression_algorithms_server_to_client = list("none,zlib@openssh.com");
+        let negotiated = negotiate(&settings(), Round::First, &client).unwrap();
+        assert_eq!(
+            (
+                negotiated.compression_client_to_server,
+                negotiated.compression_server_to_client
+            ),
+            (
+                CompressionAlgorithm::ZlibDelayed,
+                CompressionAlgorithm::None
+            )
+        );
+        let without = Settings {
+            compression: vec![CompressionAlgorithm::None],
+            ..settings()
+        };
+        let negotiated = negotiate(&without, Round::First, &client).unwrap();
+        assert_eq!(
+            negotiated.compression_client_to_server,
+            CompressionAlgorithm::None
+        );
+    }
+
+    #[test]
     fn pseudo_algorithms_count_in_the_first_exchange_only() {
         let client = offer(
             "curve25519-sha256,ext-info-c,kex-strict-c-v00@openssh.com",
@@ -337,8 +380,9 @@ mod tests {
             let payload = ours(&settings(), [0; 16], round).unwrap();
             decode(&payload).unwrap().kex_algorithms.as_str().to_owned()
         };
-        assert!(names(Round::First).ends_with(",kex-strict-s-v00@openssh.com"));
-        assert!(!names(Round::Again(StrictKex::On)).contains("kex-strict"));
+        assert!(names(Round::First).ends_with(",ext-info-s,kex-strict-s-v00@openssh.com"));
+        let again = names(Round::Again(StrictKex::On));
+        assert!(!again.contains("kex-strict") && !again.contains("ext-info"));
     }
 
     #[test]

@@ -19,9 +19,11 @@
 
 mod admission;
 mod cipher;
+mod compression;
 mod error;
 mod event;
 mod exchange;
+mod extensions;
 mod identification;
 mod inbound;
 mod kex;
@@ -30,6 +32,7 @@ mod keys;
 pub mod link;
 mod outbound;
 mod peer_text;
+mod ping;
 mod random;
 mod rekey;
 mod settings;

@@ -2,6 +2,7 @@
 //! packets are written, sealed, and wait for the socket.
 
 use crate::cipher::{LENGTH_FIELD, SealingKey, TAG_LIMIT};
+use crate::compression::Deflater;
 use crate::error::{Error, Failure};
 use crate::kexinit::StrictKex;
 use crate::random::Random;
@@ -36,6 +37,8 @@ pub(crate) struct Outbound {
     /// Bytes that the open slot can hold; it begins a header after `end`.
     slot: Option<usize>,
     key: SealingKey,
+    /// While payloads are compressed; the slot is in here then.
+    deflater: Option<Deflater>,
     sequence: u32,
     traffic: Traffic,
     padding: PaddingPool,
@@ -50,6 +53,7 @@ impl Outbound {
             end: 0,
             slot: None,
             key: SealingKey::Clear,
+            deflater: None,
             sequence: 0,
             traffic: Traffic::default(),
             padding: PaddingPool::new(),
@@ -76,14 +80,26 @@ impl Outbound {
     }
 
     /// Takes a new key into use: after our SSH_MSG_NEWKEYS.
-    pub(crate) fn replace_key(&mut self, key: SealingKey, strict: StrictKex) {
+    pub(crate) fn replace_key(
+        &mut self,
+        key: SealingKey,
+        strict: StrictKex,
+        deflater: Option<Deflater>,
+    ) {
         self.slot = None;
         self.key = key;
+        self.deflater = deflater;
         self.traffic = Traffic::default();
         match strict {
             StrictKex::On => self.sequence = 0,
             StrictKex::Off => {}
         }
+    }
+
+    /// Compression begins with the key in use: at the login.
+    pub(crate) fn start_deflating(&mut self) {
+        self.slot = None;
+        self.deflater = Some(Deflater::new());
     }
 
     /// Appends bytes that are no packet.
@@ -112,10 +128,19 @@ impl Outbound {
 
     /// Opens a slot for a payload of up to `max` bytes; all of the slice is the caller's.
     pub(crate) fn slot(&mut self, max: usize) -> &mut [u8] {
-        self.make_room(HEADER + max + PADDING_LIMIT + TAG_LIMIT);
+        let longest = match &self.deflater {
+            None => max,
+            Some(_) => Deflater::bound(max),
+        };
+        self.make_room(HEADER + longest + PADDING_LIMIT + TAG_LIMIT);
         self.slot = Some(max);
-        let first = self.end + HEADER;
-        self.storage.get_mut(first..first + max).unwrap_or_default()
+        match &mut self.deflater {
+            None => {
+                let first = self.end + HEADER;
+                self.storage.get_mut(first..first + max).unwrap_or_default()
+            }
+            Some(deflater) => deflater.slot(max),
+        }
     }
 
     /// Makes a packet of the first `len` bytes of the open slot.
@@ -131,6 +156,15 @@ impl Outbound {
         if self.traffic.is_exhausted() {
             return Err(Failure::Cryptography.into());
         }
+        let len = match &mut self.deflater {
+            None => len,
+            Some(deflater) => {
+                let first = self.end + HEADER;
+                let place = first..first + Deflater::bound(max);
+                let place = self.storage.get_mut(place).ok_or(Failure::Compression)?;
+                deflater.deflate(len, place)?
+            }
+        };
         let layout = self.key.layout();
         let covered = HEADER - layout.aligned_from + len;
         let padding = PADDING_LEAST + (covered + PADDING_LEAST).next_multiple_of(layout.block)

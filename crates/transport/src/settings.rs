@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::names::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 
 /// Settings that all connections share. Lists are in order of preference.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Settings {
     pub ciphers: Vec<CipherAlgorithm>,
     /// MAC algorithms, for both directions; not used with ciphers that have their own.
     pub macs: Vec<MacAlgorithm>,
+    /// Compression methods, for both directions.
+    pub compression: Vec<CompressionAlgorithm>,
     /// Signature algorithms for `publickey`, told to the client as server-sig-algs.
     pub pubkey_algorithms: Vec<SignatureAlgorithm>,
     /// When keys are replaced.

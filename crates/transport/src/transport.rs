@@ -16,12 +16,14 @@ use crate::admission::{self, Expected, Stage, Verdict};
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::event::{Event, Phase, Step};
 use crate::exchange::{Exchange, Requested};
+use crate::extensions::SecondExtInfo;
 use crate::identification;
 use crate::inbound::{self, Inbound, Opened};
 use crate::kexinit::{Negotiated, Round, StrictKex};
 use crate::keys::ExchangeHash;
 use crate::outbound::{INPUT_HIGH_WATER, Outbound, PAYLOAD_HIGH_WATER, PAYLOAD_LIMIT};
 use crate::peer_text::printable;
+use crate::ping::{self, Pongs};
 use crate::random::Random;
 use crate::rekey::KeyLimits;
 use crate::settings::Settings;
@@ -45,6 +47,9 @@ pub struct Transport {
     inbound: Inbound,
     outbound: Outbound,
     allowance: Allowance,
+    pongs: Pongs,
+    /// The payload that was decompressed last; empty until one was.
+    inflated: Vec<u8>,
     state: State,
 }
 
@@ -60,6 +65,18 @@ enum State {
     Closed,
 }
 
+/// What one packet was.
+enum Found<'p> {
+    /// Nothing that the outside has to know.
+    Nothing,
+    /// Something that owns all that it tells.
+    Event(Event<'static>),
+    /// A message of the connection protocol, where it was opened.
+    Packet(&'p [u8]),
+    /// The same after decompression: so many bytes of `Transport::inflated`.
+    Inflated(usize),
+}
+
 struct FirstExchange {
     client_identification: Vec<u8>,
     exchange: Exchange,
@@ -71,6 +88,7 @@ struct Established {
     negotiated: Negotiated,
     limits: KeyLimits,
     rekey: Rekey,
+    second_ext_info: SecondExtInfo,
     service: Service,
 }
 
@@ -124,6 +142,8 @@ impl Transport {
             inbound: Inbound::new(),
             outbound,
             allowance: ALLOWANCE,
+            pongs: Pongs::default(),
+            inflated: Vec::new(),
             state: State::Identification(requested),
         })
     }
@@ -134,15 +154,24 @@ impl Transport {
     /// If nothing is consumed and there is no event, then more input, the answer to the open
     /// question, or progress of the output is needed first.
     pub fn handle_input<'b>(
-        &mut self,
+        &'b mut self,
         now: Instant,
         input: &'b mut [u8],
     ) -> Result<Step<'b>, Error> {
-        let step = self.step(now, input);
-        if let Err(error) = &step {
-            self.fail(error);
-        }
-        step
+        let (consumed, found) = match self.step(now, input) {
+            Ok(step) => step,
+            Err(error) => {
+                self.fail(&error);
+                return Err(error);
+            }
+        };
+        let event = match found {
+            Found::Nothing => None,
+            Found::Event(event) => Some(event),
+            Found::Packet(payload) => Some(Event::Packet(payload)),
+            Found::Inflated(length) => self.inflated.get(..length).map(Event::Packet),
+        };
+        Ok(Step { consumed, event })
     }
 
     /// Whether a question waits for its answer.
@@ -328,32 +357,53 @@ impl Transport {
         }
     }
 
-    fn step<'b>(&mut self, now: Instant, input: &'b mut [u8]) -> Result<Step<'b>, Error> {
+    /// One step: how many bytes of the input it took, and what they were.
+    fn step<'i>(&mut self, now: Instant, input: &'i mut [u8]) -> Result<(usize, Found<'i>), Error> {
         if self.question_open() || self.output_pending() >= INPUT_HIGH_WATER {
-            return Ok(Step::waiting());
+            return Ok((0, Found::Nothing));
         }
         let cap = match self.phase() {
             Phase::Closed => return Err(Failure::Closed.into()),
             Phase::Connection => inbound::AFTER_LOGIN,
             Phase::Authentication => inbound::BEFORE_LOGIN,
             Phase::Handshake if matches!(self.state, State::Identification(_)) => {
-                return self.read_identification(input);
+                return Ok((self.read_identification(input)?, Found::Nothing));
             }
             Phase::Handshake => inbound::BEFORE_LOGIN,
         };
         let Some(opened) = self.inbound.open(input, cap)? else {
-            return Ok(Step::waiting());
+            return Ok((0, Found::Nothing));
         };
         self.charge(&opened)?;
-        let consumed = opened.consumed;
-        let event = self.dispatch(now, opened)?;
+        let Opened {
+            payload,
+            message,
+            sequence,
+            consumed,
+        } = opened;
+        let mut room = mem::take(&mut self.inflated);
+        let found = match self.inbound.inflate(payload, &mut room) {
+            None => self.dispatch(now, payload, message, sequence)?,
+            Some(payload) => {
+                let payload = payload?;
+                let message = *payload.first().ok_or(Misbehaviour::CompressedPayload)?;
+                match self.dispatch(now, payload, message, sequence)? {
+                    Found::Packet(payload) => Found::Inflated(payload.len()),
+                    Found::Inflated(length) => Found::Inflated(length),
+                    Found::Event(event) => Found::Event(event),
+                    Found::Nothing => Found::Nothing,
+                }
+            }
+        };
+        self.inflated = room;
         self.rekey_if_used()?;
-        Ok(Step { consumed, event })
+        Ok((consumed, found))
     }
 
-    fn read_identification<'b>(&mut self, input: &[u8]) -> Result<Step<'b>, Error> {
+    /// How many bytes of the input were the client's identification string.
+    fn read_identification(&mut self, input: &[u8]) -> Result<usize, Error> {
         let Some(line) = identification::read(input)? else {
-            return Ok(Step::waiting());
+            return Ok(0);
         };
         self.state = match self.take_state() {
             State::Identification(requested) => State::FirstExchange(FirstExchange {
@@ -362,10 +412,7 @@ impl Transport {
             }),
             state @ (State::FirstExchange(_) | State::Established(_) | State::Closed) => state,
         };
-        Ok(Step {
-            consumed: line.consumed,
-            event: None,
-        })
+        Ok(line.consumed)
     }
 
     /// Takes a packet off the allowance of a stranger.
@@ -384,17 +431,13 @@ impl Transport {
     }
 
     /// One message, by the admission table.
-    fn dispatch<'b>(
+    fn dispatch<'p>(
         &mut self,
         now: Instant,
-        opened: Opened<'b>,
-    ) -> Result<Option<Event<'b>>, Error> {
-        let Opened {
-            payload,
-            message,
-            sequence,
-            ..
-        } = opened;
+        payload: &'p [u8],
+        message: u8,
+        sequence: u32,
+    ) -> Result<Found<'p>, Error> {
         let stage = self.stage();
         if let State::Established(established) = &mut self.state
             && matches!(established.service, Service::FirstUnderKeys)
@@ -403,7 +446,7 @@ impl Transport {
         }
         match admission::verdict(stage, message) {
             Verdict::Handle => {}
-            Verdict::Ignore => return Ok(None),
+            Verdict::Ignore => return Ok(Found::Nothing),
             Verdict::Unimplemented => {
                 let mut answer = Vec::new();
                 Unimplemented {
@@ -411,26 +454,28 @@ impl Transport {
                 }
                 .encode(&mut answer);
                 self.push(&answer)?;
-                return Ok(None);
+                return Ok(Found::Nothing);
             }
             Verdict::Refuse => return Err(admission::refusal(stage, message, sequence)),
         }
         match (message, stage) {
             (number::CONNECTION_FIRST..=number::CONNECTION_LAST, _) => {
-                return Ok(Some(Event::Packet(payload)));
+                return Ok(Found::Packet(payload));
             }
-            (number::DISCONNECT, _) => return self.handle_disconnect(payload).map(Some),
+            (number::DISCONNECT, _) => return self.handle_disconnect(payload).map(Found::Event),
             (number::KEXINIT, _) => self.handle_kexinit(payload, sequence)?,
             (number::NEWKEYS, _) => self.handle_new_keys(now, payload)?,
             (_, Stage::KeyExchange(_, Expected::WrongGuess)) => self.skip_guess()?,
-            (number::KEX_ECDH_INIT, _) => return self.handle_kex_init(payload).map(Some),
+            (number::KEX_ECDH_INIT, _) => return self.handle_kex_init(payload).map(Found::Event),
+            (number::EXT_INFO, _) => self.handle_ext_info(payload)?,
+            (number::PING, _) => self.handle_ping(payload)?,
             (number::SERVICE_REQUEST, _) => self.handle_service_request(payload)?,
             (number::USERAUTH_REQUEST, _) => {
-                return self.handle_userauth_request(payload).map(Some);
+                return self.handle_userauth_request(payload).map(Found::Event);
             }
             _ => return Err(admission::refusal(stage, message, sequence)),
         }
-        Ok(None)
+        Ok(Found::Nothing)
     }
 
     fn stage(&self) -> Stage {
@@ -458,7 +503,25 @@ impl Transport {
         }
     }
 
-    fn handle_disconnect<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
+    /// SSH2_MSG_PING
+    fn handle_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let answer = ping::answer(payload)?;
+        match &self.state {
+            State::Established(Established {
+                rekey: Rekey::Running(_),
+                ..
+            }) => {
+                self.pongs.hold(answer);
+                Ok(())
+            }
+            State::Identification(_)
+            | State::FirstExchange(_)
+            | State::Established(_)
+            | State::Closed => self.push(&answer),
+        }
+    }
+
+    fn handle_disconnect(&mut self, payload: &[u8]) -> Result<Event<'static>, Error> {
         let message = Disconnect::decode(payload).map_err(Error::malformed(Disconnect::NUMBER))?;
         self.state = State::Closed;
         Ok(Event::Disconnected {

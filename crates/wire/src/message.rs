@@ -65,6 +65,10 @@ pub mod number {
     pub const CHANNEL_CLOSE: u8 = 97;
     /// Last of the numbers of the connection protocol.
     pub const CONNECTION_LAST: u8 = 127;
+    /// OpenSSH PROTOCOL section 1.9
+    pub const PING: u8 = 192;
+    /// OpenSSH PROTOCOL section 1.9
+    pub const PONG: u8 = 193;
 }
 
 /// Longest name-list that is looked at, in bytes. The longest that a common client sends, with all
@@ -73,6 +77,9 @@ pub const NAME_LIST_LIMIT: usize = 16 * 1024;
 
 /// Limit of text that is only logged (descriptions), in bytes.
 pub const TEXT_LIMIT: usize = 16 * 1024;
+
+/// Longest data of a ping, in bytes: what RFC 4253 section 6.1 has every payload hold.
+pub const PING_LIMIT: usize = 32 * 1024;
 
 /// Limit of a field that holds a key, a share or a signature, in bytes.
 pub const BLOB_LIMIT: usize = 64 * 1024;
@@ -333,6 +340,62 @@ impl<'a> ExtInfo<'a> {
     }
 }
 
+/// SSH2_MSG_PING (OpenSSH PROTOCOL section 1.9)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ping<'a> {
+    /// "ping data"
+    pub data: &'a [u8],
+}
+
+impl<'a> Ping<'a> {
+    /// Message number.
+    pub const NUMBER: u8 = number::PING;
+
+    /// Reads a payload.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = body(payload, Self::NUMBER)?;
+        let message = Self {
+            data: reader.string(PING_LIMIT)?,
+        };
+        reader.finish()?;
+        Ok(message)
+    }
+
+    /// Appends the payload.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_byte(Self::NUMBER);
+        out.put_string(self.data);
+    }
+}
+
+/// SSH2_MSG_PONG (OpenSSH PROTOCOL section 1.9)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pong<'a> {
+    /// "ping data", as it came.
+    pub data: &'a [u8],
+}
+
+impl<'a> Pong<'a> {
+    /// Message number.
+    pub const NUMBER: u8 = number::PONG;
+
+    /// Reads a payload.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = body(payload, Self::NUMBER)?;
+        let message = Self {
+            data: reader.string(PING_LIMIT)?,
+        };
+        reader.finish()?;
+        Ok(message)
+    }
+
+    /// Appends the payload.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_byte(Self::NUMBER);
+        out.put_string(self.data);
+    }
+}
+
 /// SSH_MSG_KEXINIT
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KexInit<'a> {
@@ -561,7 +624,7 @@ mod tests {
     /// One encoded message of each kind, built from the same pool of random fields.
     fn messages(number: u32, text: &str, blob: &[u8]) -> Vec<Vec<u8>> {
         let list = NameList::new(text).unwrap();
-        let mut out = vec![Vec::new(); 11];
+        let mut out = vec![Vec::new(); 13];
         Disconnect {
             reason: number,
             description: blob,
@@ -617,6 +680,8 @@ mod tests {
             language: b"en",
         }
         .encode(&mut out[10]);
+        Ping { data: blob }.encode(&mut out[11]);
+        Pong { data: blob }.encode(&mut out[12]);
         out
     }
 
@@ -634,6 +699,8 @@ mod tests {
             Some(number::KEX_ECDH_REPLY) => KexEcdhReply::decode(payload)?.encode(&mut out),
             Some(number::USERAUTH_FAILURE) => UserauthFailure::decode(payload)?.encode(&mut out),
             Some(number::USERAUTH_PK_OK) => UserauthPkOk::decode(payload)?.encode(&mut out),
+            Some(number::PING) => Ping::decode(payload)?.encode(&mut out),
+            Some(number::PONG) => Pong::decode(payload)?.encode(&mut out),
             _ => return Err(DecodeError::OutOfRange),
         }
         Ok(out)
@@ -668,7 +735,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_are_refused_or_encode_to_themselves(
-            number in proptest::sample::select(vec![1u8, 3, 5, 6, 7, 20, 30, 31, 51, 60]),
+            number in proptest::sample::select(vec![1u8, 3, 5, 6, 7, 20, 30, 31, 51, 60, 192, 193]),
             rest in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             let mut payload = vec![number];

@@ -212,6 +212,17 @@ impl MacAlgorithm {
     ];
 }
 
+names! {
+    /// Compression methods.
+    CompressionAlgorithm {
+        /// RFC 4253 section 6.2
+        None = "none",
+        /// zlib from the login on (OpenSSH PROTOCOL section 1.2); `zlib`, which begins with the
+        /// first keys, would show a decompressor to strangers.
+        ZlibDelayed = "zlib@openssh.com",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

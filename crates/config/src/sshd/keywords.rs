@@ -170,7 +170,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("Ciphers", settings::ciphers),
     active("ClientAliveCountMax", settings::client_alive_count_max),
     active("ClientAliveInterval", settings::client_alive_interval),
-    not_yet("Compression", "nothing is compressed", &["no"]),
+    active("Compression", settings::compression),
     refused("DenyGroups", EVERY_ACCOUNT, &[]),
     refused("DenyUsers", EVERY_ACCOUNT, &[]),
     not_yet("DisableForwarding", NO_FORWARDING, &["yes"]),

@@ -205,6 +205,11 @@ pub(crate) fn client_alive_interval(
     Ok(())
 }
 
+pub(crate) fn compression(config: &mut SshdConfig, arguments: &mut Arguments<'_>) -> Outcome {
+    config.compression = arguments.value("yes, delayed or no", values::compression)?;
+    Ok(())
+}
+
 pub(crate) fn fingerprint_hash(_: &mut SshdConfig, arguments: &mut Arguments<'_>) -> Outcome {
     arguments.value("sha256, which is the only one", |word| {
         word.eq_ignore_ascii_case("sha256").then_some(())

@@ -57,6 +57,15 @@ pub enum LogLevel {
     Debug3,
 }
 
+/// Compression: whether clients may have their data compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// `delayed`, and `yes` means the same: from the login on.
+    Delayed,
+    /// Never.
+    No,
+}
+
 /// RekeyLimit: when the server asks for a new key exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RekeyLimit {
@@ -210,6 +219,16 @@ pub(crate) fn permit_root_login(text: &str) -> Option<PermitRootLogin> {
         "prohibit-password" | "without-password" => PermitRootLogin::ProhibitPassword,
         "forced-commands-only" => PermitRootLogin::ForcedCommandsOnly,
         "no" => PermitRootLogin::No,
+        _ => return None,
+    })
+}
+
+/// Reads a Compression.
+pub(crate) fn compression(text: &str) -> Option<Compression> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        // What `yes` meant before, compression of strangers' packets, is gone from OpenSSH too.
+        "yes" | "delayed" => Compression::Delayed,
+        "no" => Compression::No,
         _ => return None,
     })
 }

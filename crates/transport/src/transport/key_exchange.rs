@@ -3,14 +3,17 @@
 use std::time::Instant;
 
 use wire::codec::DecodeError;
-use wire::message::{ExtInfo, number, server_sig_algs};
+use wire::message::number;
+use wire::names::CompressionAlgorithm;
 
 use super::{Established, FirstExchange, Rekey, Service, State, Transport};
 use crate::admission::{Expected, Stage};
-use crate::cipher::SealingKey;
+use crate::cipher::{OpeningKey, SealingKey};
+use crate::compression::{Deflater, Inflater};
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::event::Event;
 use crate::exchange::{Exchange, Requested};
+use crate::extensions::{self, SecondExtInfo};
 use crate::kexinit::{self, ExtInfoWish, Guess, Negotiated, Round, StrictKex};
 use crate::keys::ExchangeHash;
 use crate::outbound::Outbound;
@@ -71,7 +74,7 @@ impl Transport {
     }
 
     /// SSH_MSG_KEX_ECDH_INIT
-    pub(super) fn handle_kex_init<'b>(&mut self, payload: &[u8]) -> Result<Event<'b>, Error> {
+    pub(super) fn handle_kex_init(&mut self, payload: &[u8]) -> Result<Event<'static>, Error> {
         self.advance_exchange(|transport, exchange, context| match exchange {
             Exchange::Agreed(agreed) => {
                 let (signing, values) = agreed.handle_init(
@@ -105,7 +108,8 @@ impl Transport {
                 let (reply, sealing, awaiting) =
                     signing.handle_signature(signature, context.session_identifier)?;
                 transport.push(&reply)?;
-                transport.switch_sealing_key(sealing, &awaiting.negotiated)?;
+                let negotiated = &awaiting.negotiated;
+                transport.switch_sealing_key(sealing, negotiated, context.service)?;
                 Ok((Exchange::AwaitingNewKeys(awaiting), ()))
             }
             Exchange::Requested(_) | Exchange::Agreed(_) | Exchange::AwaitingNewKeys(_) => {
@@ -119,21 +123,20 @@ impl Transport {
         &mut self,
         key: SealingKey,
         negotiated: &Negotiated,
+        service: &Service,
     ) -> Result<(), Error> {
         self.push(&[number::NEWKEYS])?;
-        self.outbound.replace_key(key, negotiated.strict);
+        let deflater =
+            compressed(negotiated.compression_server_to_client, service).then(Deflater::new);
+        self.outbound.replace_key(key, negotiated.strict, deflater);
         match negotiated.ext_info {
-            ExtInfoWish::Wanted => {
-                let algorithms = server_sig_algs(&self.settings.pubkey_algorithms);
-                let mut message = Vec::new();
-                ExtInfo {
-                    extensions: vec![(b"server-sig-algs", algorithms.as_bytes())],
-                }
-                .encode(&mut message);
-                self.push(&message)
-            }
-            ExtInfoWish::Unwanted => Ok(()),
+            ExtInfoWish::Wanted => self.push(&extensions::announcement(&self.settings))?,
+            ExtInfoWish::Unwanted => {}
         }
+        for pong in self.pongs.release() {
+            self.push(&pong)?;
+        }
+        Ok(())
     }
 
     /// SSH_MSG_NEWKEYS of the client: its new key is in use from the next packet on.
@@ -149,51 +152,64 @@ impl Transport {
                 .into());
             }
         }
-        let (client_identification, session_identifier, service, exchange) = match self.take_state()
-        {
-            State::FirstExchange(first) => (
-                first.client_identification,
-                None,
-                Service::FirstUnderKeys,
-                first.exchange,
-            ),
-            State::Established(Established {
+        let established = match self.take_state() {
+            State::FirstExchange(FirstExchange {
                 client_identification,
-                session_identifier,
-                service,
-                rekey: Rekey::Running(exchange),
-                ..
-            }) => (
-                client_identification,
-                Some(session_identifier),
-                service,
-                exchange,
-            ),
-            State::Identification(_) | State::Established(_) | State::Closed => {
+                exchange: Exchange::AwaitingNewKeys(awaiting),
+            }) => {
+                let service = Service::FirstUnderKeys;
+                let limits =
+                    self.switch_opening_key(now, awaiting.opening, &awaiting.negotiated, &service);
+                Established {
+                    client_identification,
+                    // Of the first exchange, and so it stays (RFC 4253 section 7.2).
+                    session_identifier: awaiting.hash,
+                    negotiated: awaiting.negotiated,
+                    limits,
+                    rekey: Rekey::Idle,
+                    second_ext_info: SecondExtInfo::Unwanted,
+                    service,
+                }
+            }
+            State::Established(established) => {
+                let Rekey::Running(Exchange::AwaitingNewKeys(awaiting)) = established.rekey else {
+                    return Err(Failure::Closed.into());
+                };
+                let service = &established.service;
+                let limits =
+                    self.switch_opening_key(now, awaiting.opening, &awaiting.negotiated, service);
+                Established {
+                    negotiated: awaiting.negotiated,
+                    limits,
+                    rekey: Rekey::Idle,
+                    ..established
+                }
+            }
+            State::Identification(_) | State::FirstExchange(_) | State::Closed => {
                 return Err(Failure::Closed.into());
             }
         };
-        let Exchange::AwaitingNewKeys(awaiting) = exchange else {
-            return Err(Failure::Closed.into());
-        };
-        let negotiated = awaiting.negotiated;
-        self.inbound
-            .replace_key(awaiting.opening, negotiated.strict);
-        self.state = State::Established(Established {
-            client_identification,
-            // The first exchange's hash stays the session identifier (RFC 4253 section 7.2).
-            session_identifier: session_identifier.unwrap_or(awaiting.hash),
-            limits: KeyLimits::new(
-                self.settings.rekey,
-                negotiated.client_to_server.cipher,
-                negotiated.server_to_client.cipher,
-                now,
-            ),
-            negotiated,
-            rekey: Rekey::Idle,
-            service,
-        });
+        self.state = State::Established(established);
         Ok(())
+    }
+
+    /// The limits of the keys that are in use from now on.
+    fn switch_opening_key(
+        &mut self,
+        now: Instant,
+        key: OpeningKey,
+        negotiated: &Negotiated,
+        service: &Service,
+    ) -> KeyLimits {
+        let inflater =
+            compressed(negotiated.compression_client_to_server, service).then(Inflater::new);
+        self.inbound.replace_key(key, negotiated.strict, inflater);
+        KeyLimits::new(
+            self.settings.rekey,
+            negotiated.client_to_server.cipher,
+            negotiated.server_to_client.cipher,
+            now,
+        )
     }
 
     /// Takes the running exchange one step further. If that fails, the connection is closed.
@@ -209,6 +225,7 @@ impl Transport {
                 let context = ExchangeContext {
                     client_identification: &client_identification,
                     session_identifier: None,
+                    service: &Service::FirstUnderKeys,
                 };
                 let (exchange, result) = step(self, exchange, context)?;
                 self.state = State::FirstExchange(FirstExchange {
@@ -224,6 +241,7 @@ impl Transport {
                 let context = ExchangeContext {
                     client_identification: &established.client_identification,
                     session_identifier: Some(&established.session_identifier),
+                    service: &established.service,
                 };
                 let (exchange, result) = step(self, exchange, context)?;
                 let rekey = Rekey::Running(exchange);
@@ -293,6 +311,16 @@ struct ExchangeContext<'c> {
     client_identification: &'c [u8],
     /// `None` in the first exchange.
     session_identifier: Option<&'c ExchangeHash>,
+    /// What runs beside the exchange.
+    service: &'c Service,
+}
+
+/// Whether new keys carry compressed payloads from their first packet on.
+fn compressed(algorithm: CompressionAlgorithm, service: &Service) -> bool {
+    match algorithm {
+        CompressionAlgorithm::None => false,
+        CompressionAlgorithm::ZlibDelayed => matches!(service, Service::Connection),
+    }
 }
 
 /// Sends our SSH_MSG_KEXINIT.

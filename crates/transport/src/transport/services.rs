@@ -1,11 +1,13 @@
 //! The services under the keys: user authentication, then the connection protocol.
 
 use wire::message::{DisconnectReason, ServiceAccept, ServiceRequest};
+use wire::names::CompressionAlgorithm;
 use wire::userauth::AuthOutcome;
 
 use super::{DESCRIPTION_LIMIT, Established, Service, State, Transport};
 use crate::error::{Error, Failure, Incompatibility};
 use crate::event::Event;
+use crate::extensions::{self, SecondExtInfo};
 use crate::peer_text::printable;
 use crate::userauth::{self, Authentication, Decided};
 
@@ -13,6 +15,15 @@ use crate::userauth::{self, Authentication, Decided};
 const AUTHENTICATION_SERVICE: &str = "ssh-userauth";
 
 impl Transport {
+    /// SSH_MSG_EXT_INFO
+    pub(super) fn handle_ext_info(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let wanted = extensions::second_wanted(payload)?;
+        if let State::Established(established) = &mut self.state {
+            established.second_ext_info = wanted;
+        }
+        Ok(())
+    }
+
     /// SSH_MSG_SERVICE_REQUEST
     pub(super) fn handle_service_request(&mut self, payload: &[u8]) -> Result<(), Error> {
         let request =
@@ -34,16 +45,20 @@ impl Transport {
     }
 
     /// SSH_MSG_USERAUTH_REQUEST
-    pub(super) fn handle_userauth_request<'b>(
+    pub(super) fn handle_userauth_request(
         &mut self,
         payload: &[u8],
-    ) -> Result<Event<'b>, Error> {
+    ) -> Result<Event<'static>, Error> {
         match self.take_state() {
             State::Established(established) => {
                 let Service::Authentication(authentication) = established.service else {
                     return Err(Failure::Closed.into());
                 };
+                let first = matches!(authentication, Authentication::Unbound);
                 let (pending, request) = authentication.handle_request(payload)?;
+                if first && established.second_ext_info == SecondExtInfo::Wanted {
+                    self.push(&extensions::announcement_for_user(&self.settings))?;
+                }
                 let service = Service::Deciding(pending);
                 self.state = State::Established(Established {
                     service,
@@ -91,6 +106,18 @@ impl Transport {
             }
         };
         self.push(&answer)?;
+        // SSH_MSG_USERAUTH_SUCCESS itself is not compressed, all that follows is.
+        if matches!(service, Service::Connection) {
+            let negotiated = &established.negotiated;
+            match negotiated.compression_client_to_server {
+                CompressionAlgorithm::None => {}
+                CompressionAlgorithm::ZlibDelayed => self.inbound.start_inflating(),
+            }
+            match negotiated.compression_server_to_client {
+                CompressionAlgorithm::None => {}
+                CompressionAlgorithm::ZlibDelayed => self.outbound.start_deflating(),
+            }
+        }
         self.state = State::Established(Established {
             service,
             ..established

@@ -10,6 +10,7 @@ use wire::message::{KexEcdhInit, KexEcdhReply, KexInit, NameList, number};
 use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
 
 use crate::agreement::{Ephemeral, KeySource, digest_algorithm};
+use crate::compressing::{Deflating, Inflating};
 use crate::sealing::Key;
 
 pub(crate) const IDENTIFICATION: &str = "SSH-2.0-test_client";
@@ -24,6 +25,8 @@ pub(crate) struct Offer {
     /// Names around the real method: "before,{kex},after".
     pub(crate) kex_before: &'static str,
     pub(crate) kex_after: &'static str,
+    /// Compression methods, for both directions.
+    pub(crate) compression: &'static str,
     /// Sends this as a guess right behind its KEXINIT.
     pub(crate) guess: Option<Vec<u8>>,
 }
@@ -37,6 +40,7 @@ impl Offer {
             mac: MacAlgorithm::HmacSha2_256Etm,
             kex_before: "",
             kex_after: ",ext-info-c,kex-strict-c-v00@openssh.com",
+            compression: "none",
             guess: None,
         }
     }
@@ -64,6 +68,14 @@ impl Offer {
     /// Cipher and MAC, for a test's message.
     pub(crate) fn protection(&self) -> String {
         format!("{} {}", self.cipher.name(), self.mac.name())
+    }
+
+    /// With compression from the login on.
+    pub(crate) fn compressed(self) -> Self {
+        Self {
+            compression: "zlib@openssh.com,none",
+            ..self
+        }
     }
 
     fn is_strict(&self) -> bool {
@@ -104,6 +116,9 @@ pub(crate) struct Client {
     exchange: Exchange,
     sealing: Key,
     opening: Key,
+    /// Streams of zlib@openssh.com, from the login on.
+    deflating: Option<Deflating>,
+    inflating: Option<Inflating>,
     pub(crate) sequence_out: u32,
     sequence_in: u32,
     pub(crate) session_identifier: Option<Vec<u8>>,
@@ -129,6 +144,8 @@ impl Client {
             exchange: Exchange::Idle,
             sealing: Key::Clear,
             opening: Key::Clear,
+            deflating: None,
+            inflating: None,
             sequence_out: 0,
             sequence_in: 0,
             session_identifier: None,
@@ -171,8 +188,8 @@ impl Client {
             encryption_algorithms_server_to_client: cipher,
             mac_algorithms_client_to_server: mac,
             mac_algorithms_server_to_client: mac,
-            compression_algorithms_client_to_server: list("none"),
-            compression_algorithms_server_to_client: list("none"),
+            compression_algorithms_client_to_server: list(self.offer.compression),
+            compression_algorithms_server_to_client: list(self.offer.compression),
             languages_client_to_server: list(""),
             languages_server_to_client: list(""),
             first_kex_packet_follows: u8::from(self.offer.guess.is_some()),
@@ -207,6 +224,17 @@ impl Client {
 
     /// Seals a payload whatever the state is.
     pub(crate) fn send_now(&mut self, payload: &[u8]) {
+        match &mut self.deflating {
+            None => self.send_sealed(payload),
+            Some(deflating) => {
+                let payload = deflating.payload(payload);
+                self.send_sealed(&payload);
+            }
+        }
+    }
+
+    /// Seals a payload as it is, even where it should be compressed.
+    pub(crate) fn send_sealed(&mut self, payload: &[u8]) {
         let block = self.sealing.block();
         let covered = self.sealing.covered_header() + payload.len();
         let padding = 4 + (covered + 4).next_multiple_of(block) - (covered + 4);
@@ -247,7 +275,11 @@ impl Client {
         self.opening.open(self.sequence_in, &mut packet);
         self.sequence_in = self.sequence_in.wrapping_add(1);
         let padding = usize::from(packet[4]);
-        Some(packet[5..4 + length - padding].to_vec())
+        let payload = &packet[5..4 + length - padding];
+        Some(match &mut self.inflating {
+            None => payload.to_vec(),
+            Some(inflating) => inflating.payload(payload),
+        })
     }
 
     fn handle(&mut self, payload: Vec<u8>) {
@@ -279,6 +311,7 @@ impl Client {
                     panic!("unexpected NEWKEYS")
                 };
                 self.opening = *opening;
+                self.inflating = self.inflating.take().map(|_| Inflating::new());
                 if self.offer.is_strict() {
                     self.sequence_in = 0;
                 }
@@ -286,6 +319,13 @@ impl Client {
                 while let Some(held) = self.held.pop_front() {
                     self.send_now(&held);
                 }
+            }
+            number::USERAUTH_SUCCESS => {
+                if self.offer.compression.starts_with("zlib@openssh.com") {
+                    self.deflating = Some(Deflating::new());
+                    self.inflating = Some(Inflating::new());
+                }
+                self.received.push_back(payload);
             }
             _ => self.received.push_back(payload),
         }
@@ -331,6 +371,7 @@ impl Client {
         let (sealing, opening) = (new_key(*b"ACE"), new_key(*b"BDF"));
         self.send_now(&[number::NEWKEYS]);
         self.sealing = sealing;
+        self.deflating = self.deflating.take().map(|_| Deflating::new());
         if self.offer.is_strict() {
             self.sequence_out = 0;
         }

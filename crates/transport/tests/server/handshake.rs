@@ -1,7 +1,7 @@
 //! From the first byte to the login.
 
 use transport::{Phase, RekeyLimit, StrictKex};
-use wire::message::{ExtInfo, KexEcdhInit, number};
+use wire::message::{KexEcdhInit, number};
 use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm};
 
 use crate::client::{Client, IDENTIFICATION, Offer, data, service_request};
@@ -109,40 +109,6 @@ fn the_clients_identification_is_known_from_its_line_on() {
         pair.transport.client_identification(),
         Some(IDENTIFICATION.as_bytes())
     );
-}
-
-#[test]
-fn extensions_are_told_right_after_the_first_keys_to_those_who_ask() {
-    let mut pair = Pair::logged_in(Offer::default(), RekeyLimit::default());
-    let info = pair.client.received.pop_front().unwrap();
-    let info = ExtInfo::decode(&info).unwrap();
-    assert_eq!(
-        info.extensions,
-        [(&b"server-sig-algs"[..], &b"ssh-ed25519,rsa-sha2-512"[..])]
-    );
-    let after_keys = pair
-        .client
-        .log
-        .iter()
-        .skip_while(|message| **message != number::NEWKEYS);
-    assert_eq!(
-        after_keys.take(2).copied().collect::<Vec<_>>(),
-        [number::NEWKEYS, number::EXT_INFO]
-    );
-
-    let offer = Offer {
-        kex_after: ",kex-strict-c-v00@openssh.com",
-        ..Offer::default()
-    };
-    let pair = Pair::logged_in(offer, RekeyLimit::default());
-    assert!(!pair.client.log.contains(&number::EXT_INFO));
-}
-
-#[test]
-fn extensions_of_the_client_are_taken_right_after_its_first_keys() {
-    let mut pair = Pair::with_offer(Offer::default());
-    pair.client.send(&[number::EXT_INFO, 0, 0, 0, 0]);
-    pair.log_in();
 }
 
 #[test]

@@ -5,7 +5,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use transport::{HostKey, Random, RandomUnavailable, RekeyLimit, Settings};
 use wire::codec::Write;
 use wire::exchange::ExchangeValues;
-use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use wire::names::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
 
 use crate::agreement::digest_algorithm;
@@ -56,6 +58,7 @@ impl Monitor {
             kex: KexAlgorithm::ALL.to_vec(),
             ciphers: CipherAlgorithm::ALL.to_vec(),
             macs: MacAlgorithm::ALL.to_vec(),
+            compression: CompressionAlgorithm::ALL.to_vec(),
             pubkey_algorithms: vec![SignatureAlgorithm::Ed25519, SignatureAlgorithm::RsaSha2_512],
             rekey,
         }

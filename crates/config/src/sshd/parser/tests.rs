@@ -1,7 +1,7 @@
 use super::*;
 use crate::sshd::{
-    FileSystem, HostKeys, LogLevel, MaxStartups, NoFiles, OWN_KEYWORDS, PermitRootLogin, Range,
-    RekeyLimit, YesNo,
+    Compression, FileSystem, HostKeys, LogLevel, MaxStartups, NoFiles, OWN_KEYWORDS,
+    PermitRootLogin, Range, RekeyLimit, YesNo,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ fn debians_file_loads_with_warnings_only() {
 fn every_active_keyword_sets_its_value() {
     let config = config(
         "AcceptEnv A B*\nAcceptEnv C\nAuthorizedKeysFile %h/keys /etc/keys/%u\nCiphers aes256-ctr\n\
-         ClientAliveCountMax 0\nClientAliveInterval 15\nFingerprintHash SHA256\nHostKey /a\nHostKey /b\nHostKey /a\n\
+         ClientAliveCountMax 0\nClientAliveInterval 15\nCompression no\nFingerprintHash SHA256\nHostKey /a\nHostKey /b\nHostKey /a\n\
          HostKeyAlgorithms -rsa*\nKexAlgorithms ^curve25519*\nLogLevel debug\nLoginGraceTime 1m30s\nMACs +hmac-sha2-512\n\
          MaxAuthTries 3\nMaxSessions 0\nMaxStartups 3:50:9\nPermitRootLogin without-password\nPermitTTY no\n\
          PubkeyAcceptedKeyTypes ssh-ed25519\nPubkeyAuthentication no\nRekeyLimit 1G 1h\nRequiredRSASize 3072\n\
@@ -151,6 +151,7 @@ fn every_active_keyword_sets_its_value() {
     assert_eq!(config.ciphers.names(), ["aes256-ctr"]);
     assert_eq!(config.client_alive_count_max, 0);
     assert_eq!(config.client_alive_interval, Some(Duration::from_secs(15)));
+    assert_eq!(config.compression, Compression::No);
     assert_eq!(config.host_keys, [PathBuf::from("/a"), PathBuf::from("/b")]);
     assert_eq!(config.host_keys_origin, HostKeys::Configured);
     assert_eq!(config.host_key_algorithms.names(), ["ssh-ed25519"]);
@@ -213,6 +214,13 @@ fn zero_and_none_turn_off() {
             time: None
         }
     );
+}
+
+#[test]
+fn compression_is_always_delayed_if_there_is_any() {
+    for text in ["", "Compression yes", "Compression Delayed"] {
+        assert_eq!(config(text).compression, Compression::Delayed, "{text}");
+    }
 }
 
 #[test]
@@ -369,6 +377,7 @@ fn values_out_of_range_are_errors() {
         "PermitTTY perhaps",
         "StrictModes true",
         "RekeyLimit 5",
+        "Compression zlib",
         "RekeyLimit 1G later",
         "LogLevel LOUD",
         "FingerprintHash md5",
