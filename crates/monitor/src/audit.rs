@@ -18,8 +18,8 @@ use rpc::Endpoints;
 use tracing::{debug, error, info, warn};
 use wire::userauth::UserName;
 
+use crate::client_key::ClientKey;
 use crate::proof::AuthenticatedUser;
-use crate::public_key::PublicKey;
 
 pub use self::end::{Stage, reported};
 
@@ -161,17 +161,14 @@ impl Subject<'_> {
     }
 
     /// An attempt failed.
-    pub fn failed(&self, method: &str, key: Option<&PublicKey>, weight: Weight) {
+    pub fn failed(&self, method: &str, key: Option<&ClientKey>, weight: Weight) {
         let (name, (ip, port)) = (self.name(), self.peer());
         let (invalid, method) = (self.invalid(), Escaped::word(method));
         let (key_type, key_fp) = (
-            key.map(PublicKey::log_name),
+            key.map(ClientKey::log_name),
             key.map(|key| key.fingerprint().to_string()),
         );
-        let key = match (key_type, &key_fp) {
-            (Some(kind), Some(fingerprint)) => format!(": {kind} {fingerprint}"),
-            _ => String::new(),
-        };
+        let key = key.map_or_else(String::new, |key| format!(": {}", Described(key)));
         macro_rules! line {
             ($level:ident) => {
                 $level!(
@@ -213,7 +210,8 @@ impl Subject<'_> {
 /// A login.
 pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
     let name = Escaped::word(user.user().as_str());
-    let (kind, fingerprint) = (user.key().log_name(), user.fingerprint());
+    let (kind, fingerprint, key) = (user.key().log_name(), user.fingerprint(), user.key());
+    let key = Described(key);
     let (ip, port) = (endpoints.peer.ip(), endpoints.peer.port());
     info!(
         message_id = ACCEPTED,
@@ -221,8 +219,28 @@ pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
         method = "publickey",
         key_type = kind,
         key_fp = %fingerprint,
-        "Accepted publickey for {name} from {ip} port {port} ssh2: {kind} {fingerprint}"
+        "Accepted publickey for {name} from {ip} port {port} ssh2: {key}"
     );
+}
+
+/// A key as OpenSSH's log has it: type and fingerprint, and of a certificate who signed what.
+struct Described<'a>(&'a ClientKey);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.log_name(), self.0.fingerprint())?;
+        match self.0 {
+            ClientKey::Plain(_) => Ok(()),
+            ClientKey::Certified(certified) => write!(
+                f,
+                " ID {} (serial {}) CA {} {}",
+                Escaped::word(&certified.certificate().key_id),
+                certified.certificate().serial,
+                certified.authority().log_name(),
+                certified.authority().fingerprint(),
+            ),
+        }
+    }
 }
 
 /// systemd took the job of starting a session.

@@ -4,15 +4,18 @@
 //! library's memory afterwards, which that library clears when it frees it. No type here that holds
 //! any has `Debug` or `Clone`.
 
+mod certificate;
 mod file_format;
 mod load;
 mod rsa;
+
+use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512};
 use thiserror::Error;
 use wire::codec::Write;
-use wire::names::{KeyType, SignatureAlgorithm};
+use wire::names::SignatureAlgorithm;
 
 pub use load::{LoadError, Unprotected};
 
@@ -21,68 +24,124 @@ pub use load::{LoadError, Unprotected};
 #[error("signing with the host key failed")]
 pub struct SignError;
 
-/// The host keys of this server in order of preference.
-pub struct HostKeys(Vec<HostKey>);
+/// What this server is known by, in order of preference.
+pub struct HostKeys(Vec<HostIdentity>);
 
-/// One host key and what it signs with.
+/// A host key, or a certificate for one, and what it is offered with in key exchange.
+pub struct HostIdentity {
+    key: Arc<HostKey>,
+    public: Vec<u8>,
+    algorithms: Vec<SignatureAlgorithm>,
+}
+
+/// One host key.
 pub struct HostKey {
     blob: Vec<u8>,
     signer: Signer,
-    algorithms: Vec<SignatureAlgorithm>,
+    /// HostCertificate
+    certificate: Option<Vec<u8>>,
 }
 
 enum Signer {
     Ed25519(Ed25519KeyPair),
-    Ecdsa(KeyType, EcdsaKeyPair),
+    Ecdsa(SignatureAlgorithm, EcdsaKeyPair),
     Rsa(aws_lc_rs::rsa::KeyPair),
 }
 
 impl HostKeys {
-    /// Those of `keys` that may sign with any of `offered`, ordered by `offered`'s preference.
+    /// Those of `keys` and of their certificates that may sign with any of `offered`, ordered by
+    /// `offered`'s preference. A key that may not is kept behind them: clients are told of it
+    /// before it is offered (hostkeys-00@openssh.com).
     ///
     /// # Errors
-    /// [`LoadError::NoHostKeys`] when nothing is left: a server without a host key cannot serve.
+    /// [`LoadError::NoHostKeys`] when nothing can be offered: a server without a host key cannot
+    /// serve.
     pub fn new(keys: Vec<HostKey>, offered: &[SignatureAlgorithm]) -> Result<Self, LoadError> {
-        let mut keys: Vec<HostKey> = keys
+        let mut identities: Vec<HostIdentity> = keys
             .into_iter()
-            .map(|key| key.restricted_to(offered))
-            .filter(|key| !key.algorithms.is_empty())
+            .flat_map(|key| HostIdentity::of(key, offered))
             .collect();
-        let rank = |key: &HostKey| {
-            let first = key.algorithms.first();
+        let rank = |identity: &HostIdentity| {
+            let first = identity.algorithms.first();
             offered
                 .iter()
                 .position(|algorithm| Some(algorithm) == first)
+                .unwrap_or(usize::MAX)
         };
-        keys.sort_by_key(rank);
-        match keys.is_empty() {
+        identities.sort_by_key(rank);
+        let none = identities
+            .iter()
+            .all(|identity| identity.algorithms.is_empty());
+        match none {
             true => Err(LoadError::NoHostKeys),
-            false => Ok(Self(keys)),
+            false => Ok(Self(identities)),
         }
     }
 
-    /// The key that signs with this algorithm.
-    pub fn for_algorithm(&self, algorithm: SignatureAlgorithm) -> Option<&HostKey> {
+    /// The key or certificate that is offered with this algorithm.
+    pub fn for_algorithm(&self, algorithm: SignatureAlgorithm) -> Option<&HostIdentity> {
         self.0
             .iter()
-            .find(|key| key.algorithms.contains(&algorithm))
+            .find(|identity| identity.algorithms.contains(&algorithm))
     }
 
     /// What workers are told: public halves and algorithm names.
     pub fn public(&self) -> Vec<rpc::lane::HostKey> {
-        let names = |key: &HostKey| key.algorithms.iter().map(|a| a.name().to_owned()).collect();
+        let names = |identity: &HostIdentity| {
+            let algorithms = identity.algorithms.iter();
+            algorithms.map(|a| a.name().to_owned()).collect()
+        };
         self.0
             .iter()
-            .map(|key| rpc::lane::HostKey {
-                public_key: key.blob.clone(),
-                algorithms: names(key),
+            .map(|identity| rpc::lane::HostKey {
+                public_key: identity.public.clone(),
+                algorithms: names(identity),
             })
             .collect()
     }
 }
 
+impl HostIdentity {
+    /// A key's certificate, if it is offered, and the key.
+    fn of(mut key: HostKey, offered: &[SignatureAlgorithm]) -> Vec<Self> {
+        let certificate = key.certificate.take();
+        let (plain, kind) = (key.blob.clone(), key.algorithm().key_type());
+        let key = Arc::new(key);
+        let identity = |public: Vec<u8>| {
+            let is_certificate = public != key.blob;
+            let fits = |algorithm: &SignatureAlgorithm| {
+                algorithm.key_type().plain() == kind && algorithm.is_certificate() == is_certificate
+            };
+            Self {
+                key: Arc::clone(&key),
+                public,
+                algorithms: offered.iter().copied().filter(fits).collect(),
+            }
+        };
+        certificate
+            .map(identity)
+            .filter(|identity| !identity.algorithms.is_empty())
+            .into_iter()
+            .chain([identity(plain)])
+            .collect()
+    }
+
+    /// K_S: the public key blob (RFC 4253 section 6.6), or the certificate.
+    pub fn blob(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// Signs; the signature blob of RFC 4253 section 6.6, which is the plain key's in both forms.
+    ///
+    /// # Errors
+    /// The algorithm is not this key's, or the library failed.
+    pub fn sign(&self, algorithm: SignatureAlgorithm, data: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.key.sign(algorithm.plain(), data)
+    }
+}
+
 impl HostKey {
-    /// K_S: the public key blob (RFC 4253 section 6.6).
+    /// The public key blob (RFC 4253 section 6.6).
     pub fn blob(&self) -> &[u8] {
         &self.blob
     }
@@ -90,13 +149,13 @@ impl HostKey {
     /// Signs; the signature blob of RFC 4253 section 6.6.
     ///
     /// # Errors
-    /// The algorithm is not this key's, or the library failed.
+    /// The algorithm is not this key's or that of a certificate, or the library failed.
     pub fn sign(&self, algorithm: SignatureAlgorithm, data: &[u8]) -> Result<Vec<u8>, SignError> {
         let signed = match (&self.signer, algorithm) {
             (Signer::Ed25519(pair), SignatureAlgorithm::Ed25519) => {
                 pair.sign(data).as_ref().to_vec()
             }
-            (Signer::Ecdsa(kind, pair), _) if algorithm.key_type() == *kind => ecdsa(pair, data)?,
+            (Signer::Ecdsa(own, pair), _) if algorithm == *own => ecdsa(pair, data)?,
             (Signer::Rsa(pair), SignatureAlgorithm::RsaSha2_256) => {
                 rsa_pkcs1(pair, &RSA_PKCS1_SHA256, data)?
             }
@@ -111,22 +170,13 @@ impl HostKey {
         Ok(blob)
     }
 
-    fn key_type(&self) -> KeyType {
+    /// The best algorithm of this key's type.
+    fn algorithm(&self) -> SignatureAlgorithm {
         match &self.signer {
-            Signer::Ed25519(_) => KeyType::Ed25519,
-            Signer::Ecdsa(kind, _) => *kind,
-            Signer::Rsa(_) => KeyType::Rsa,
+            Signer::Ed25519(_) => SignatureAlgorithm::Ed25519,
+            Signer::Ecdsa(algorithm, _) => *algorithm,
+            Signer::Rsa(_) => SignatureAlgorithm::RsaSha2_512,
         }
-    }
-
-    fn restricted_to(mut self, offered: &[SignatureAlgorithm]) -> Self {
-        let kind = self.key_type();
-        self.algorithms = offered
-            .iter()
-            .copied()
-            .filter(|algorithm| algorithm.key_type() == kind)
-            .collect();
-        self
     }
 }
 

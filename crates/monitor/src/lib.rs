@@ -21,7 +21,8 @@
 //!
 //! Decisions:
 //! - [`exchange`], [`hostkeys`]: the exchange hash is computed here and signed.
-//! - [`authenticate`]: one authentication request, with [`account`], [`public_key`] and [`verify`].
+//! - [`authenticate`]: one authentication request, with [`account`] and [`verify`].
+//! - [`client_key`], [`public_key`], [`certificate`]: what a client can prove to have.
 //! - [`proof`]: what it takes to be logged in. To review that, begin there.
 //! - [`open_session`]: from an authenticated user to a session unit.
 //! - [`delay`], [`audit`]: what a refused client can measure, and what the journal says.
@@ -38,6 +39,8 @@ pub mod account;
 pub mod admission;
 pub mod audit;
 pub mod authenticate;
+pub mod certificate;
+pub mod client_key;
 pub mod connection;
 pub mod conversation;
 pub mod delay;

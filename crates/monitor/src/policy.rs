@@ -17,6 +17,7 @@ use wire::names::{
 };
 use wire::userauth::AuthOutcome;
 
+use crate::certificate::Requirements;
 use crate::exchange::Offer;
 use crate::hostkeys::{HostKey, HostKeys, LoadError};
 use crate::public_key::RequiredRsaSize;
@@ -32,6 +33,8 @@ pub struct Policy {
     pub offer: Offer,
     /// Signature algorithms for publickey.
     pub pubkey_algorithms: Vec<SignatureAlgorithm>,
+    /// Signature algorithms of certificate authorities.
+    pub authority_algorithms: Vec<SignatureAlgorithm>,
 }
 
 /// A usable policy and what the administrator should know of it.
@@ -63,13 +66,16 @@ impl Policy {
         let sshd::Loaded { config, warnings } = sshd::load(path, &offers.offered())?;
         let mut remarks: Vec<String> = warnings.iter().map(ToString::to_string).collect();
 
-        let (mut keys, mut failures) = (Vec::new(), Vec::new());
-        for path in &config.host_keys {
-            match HostKey::load(path) {
-                Ok(key) => keys.push(key),
-                Err(error) if error.is_missing() && is_default(&config) => {}
-                Err(error) => failures.push(error),
+        let (mut keys, mut failures) = load_host_keys(&config);
+        if is_default(&config) && Path::new(sshd::FALLBACK_HOST_KEY).exists() {
+            if keys.is_empty() {
+                keys.extend(HostKey::load(Path::new(sshd::FALLBACK_HOST_KEY)).ok());
+            } else {
+                remarks.push(fallback_unused());
             }
+        }
+        for path in &config.host_certificates {
+            failures.extend(HostKey::certify(&mut keys, path).err());
         }
         let host_key_algorithms = signatures(&config.host_key_algorithms);
         let host_keys = match HostKeys::new(keys, &host_key_algorithms) {
@@ -91,6 +97,7 @@ impl Policy {
         };
         let policy = Arc::new(Self {
             pubkey_algorithms: signatures(&config.pubkey_accepted_algorithms),
+            authority_algorithms: signatures(&config.ca_signature_algorithms),
             config,
             offer,
         });
@@ -121,9 +128,13 @@ impl Policy {
         }
     }
 
-    /// RequiredRSASize.
-    pub fn required_rsa_size(&self) -> RequiredRsaSize {
-        RequiredRsaSize(usize::try_from(self.config.required_rsa_size).unwrap_or(usize::MAX))
+    /// RequiredRSASize and CASignatureAlgorithms.
+    pub fn key_requirements(&self) -> Requirements<'_> {
+        let bits = usize::try_from(self.config.required_rsa_size).unwrap_or(usize::MAX);
+        Requirements {
+            rsa: RequiredRsaSize(bits),
+            authority: &self.authority_algorithms,
+        }
     }
 
     /// Whether clients may log in with a key (PubkeyAuthentication).
@@ -158,6 +169,27 @@ impl Policy {
 /// Whole seconds, at most those of `u32`.
 pub(crate) fn whole_seconds(time: std::time::Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// The host keys that can be loaded, and what kept the others from it.
+fn load_host_keys(config: &SshdConfig) -> (Vec<HostKey>, Vec<LoadError>) {
+    let (mut keys, mut failures) = (Vec::new(), Vec::new());
+    for path in &config.host_keys {
+        match HostKey::load(path) {
+            Ok(key) => keys.push(key),
+            Err(error) if error.is_missing() && is_default(config) => {}
+            Err(error) => failures.push(error),
+        }
+    }
+    (keys, failures)
+}
+
+/// Some clients may know this host by its ECDSA key only, as OpenSSH before 9.2 asked for it first.
+fn fallback_unused() -> String {
+    let path = sshd::FALLBACK_HOST_KEY;
+    format!(
+        "{path} is not offered: NIST curves are not in the default set; \"HostKey\" lines for it and the other host keys offer it"
+    )
 }
 
 fn is_default(config: &SshdConfig) -> bool {
@@ -195,6 +227,8 @@ struct Offers {
     ciphers: Names,
     macs: Names,
     signatures: Names,
+    host_keys: Names,
+    authorities: Names,
 }
 
 struct Names {
@@ -209,6 +243,18 @@ impl Names {
             supported: names(supported),
             default: names(default),
         }
+    }
+
+    /// Those of the signature algorithms for which `fits` holds.
+    fn signatures(fits: fn(SignatureAlgorithm) -> bool) -> Self {
+        let of = |list: &[SignatureAlgorithm]| -> Vec<SignatureAlgorithm> {
+            list.iter().copied().filter(|a| fits(*a)).collect()
+        };
+        Self::new(
+            &of(SignatureAlgorithm::ALL),
+            &of(SignatureAlgorithm::DEFAULT),
+            SignatureAlgorithm::name,
+        )
     }
 
     fn range(&self) -> Range<'_> {
@@ -226,11 +272,9 @@ impl Offers {
             kex: Names::new(KexAlgorithm::ALL, KexAlgorithm::DEFAULT, KexAlgorithm::name),
             ciphers: Names::new(ciphers, ciphers, CipherAlgorithm::name),
             macs: Names::new(MacAlgorithm::ALL, MacAlgorithm::DEFAULT, MacAlgorithm::name),
-            signatures: Names::new(
-                SignatureAlgorithm::ALL,
-                SignatureAlgorithm::DEFAULT,
-                SignatureAlgorithm::name,
-            ),
+            signatures: Names::signatures(|_| true),
+            host_keys: Names::signatures(SignatureAlgorithm::is_of_hosts),
+            authorities: Names::signatures(|algorithm| !algorithm.is_certificate()),
         }
     }
 
@@ -239,8 +283,9 @@ impl Offers {
             kex: self.kex.range(),
             ciphers: self.ciphers.range(),
             macs: self.macs.range(),
-            host_key: self.signatures.range(),
+            host_key: self.host_keys.range(),
             pubkey: self.signatures.range(),
+            authority: self.authorities.range(),
         }
     }
 }

@@ -15,7 +15,8 @@ use thiserror::Error;
 use wire::userauth::UserName;
 
 use crate::account::AccountProof;
-use crate::public_key::{Fingerprint, PublicKey};
+use crate::client_key::ClientKey;
+use crate::public_key::Fingerprint;
 use crate::verify::SignatureProof;
 
 /// Two proofs are about different users or keys. It cannot happen as the modules are written; these
@@ -40,6 +41,9 @@ pub struct AuthenticatedUser {
 
 impl MethodProof {
     /// `publickey` (RFC 4252 section 7): the client holds the private key, and an account lists it.
+    ///
+    /// An account lists plain keys only so far. The blob of a certificate is none of them, also when
+    /// the key inside is.
     ///
     /// # Errors
     /// The proofs are of different keys.
@@ -76,7 +80,7 @@ impl AuthenticatedUser {
     }
 
     /// The key that opened it.
-    pub fn key(&self) -> &PublicKey {
+    pub fn key(&self) -> &ClientKey {
         self.method.signature.key()
     }
 

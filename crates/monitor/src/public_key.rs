@@ -2,22 +2,26 @@
 //!
 //! The blob comes from the network through a worker, so everything here is bounded and strict: one
 //! encoding per key. A second encoding of the same key would compare unequal to the line in
-//! authorized_keys and is refused there, never taken for the listed one.
+//! authorized_keys, so it is refused here and never taken for the listed one.
+
+mod verification;
 
 use std::fmt;
 
-use aws_lc_rs::{digest, signature};
+use aws_lc_rs::digest;
 use base64ct::{Base64Unpadded, Encoding};
 use thiserror::Error;
 use wire::codec::{DecodeError, Reader};
-use wire::names::{KeyType, SignatureAlgorithm};
+use wire::names::KeyType;
+
+pub use verification::{Authenticator, BadSignature, signature_algorithm};
 
 /// Longest name of a key type, curve or signature format in bytes (RFC 4250 section 4.6.1).
 const NAME_LIMIT: usize = 64;
 /// Longest number: an RSA modulus of 8192 bits and its sign byte.
 const NUMBER_LIMIT: usize = 1025;
-/// Longest signature: two numbers of ECDSA, or one of RSA.
-const SIGNATURE_LIMIT: usize = 2048;
+/// Longest application of a key on a security key; ssh-keygen wants `ssh:` and a word.
+const APPLICATION_LIMIT: usize = 256;
 
 /// Why a blob is not a key that this server can verify with.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,7 +29,7 @@ pub enum KeyError {
     /// Not the fields of RFC 4253, 5656 or 8709, or bytes after them.
     #[error("public key is malformed: {0}")]
     Malformed(#[from] DecodeError),
-    /// A type that is not ours, for example a certificate.
+    /// A type that is not ours, or a certificate where a plain key must be.
     #[error("public key has an unknown type")]
     UnknownType,
     /// The curve named inside is not the type's, or the point has another form than uncompressed.
@@ -35,11 +39,6 @@ pub enum KeyError {
     #[error("RSA modulus of {0} bits is refused")]
     Size(usize),
 }
-
-/// The signature does not verify under this key. Nothing more: whoever asks knows what it sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("signature does not verify")]
-pub struct BadSignature;
 
 /// Smallest RSA modulus in bits that is accepted (RequiredRSASize of sshd_config(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +55,20 @@ pub struct PublicKey {
 enum Material {
     Ed25519(Vec<u8>),
     Ecdsa(Curve, Vec<u8>),
-    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
+    /// On a security key, for this application (OpenSSH PROTOCOL.u2f).
+    SkEd25519 {
+        key: Vec<u8>,
+        application: Vec<u8>,
+    },
+    /// The same on NIST P-256.
+    SkEcdsa {
+        point: Vec<u8>,
+        application: Vec<u8>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,25 +91,34 @@ impl PublicKey {
         let mut reader = Reader::new(blob);
         let name = reader.text(NAME_LIMIT)?;
         let material = match KeyType::from_name(name).ok_or(KeyError::UnknownType)? {
-            KeyType::Ed25519 => {
-                let key = reader.string(32)?;
-                if key.len() != 32 {
-                    return Err(KeyError::Unfit);
-                }
-                Material::Ed25519(key.to_vec())
-            }
+            KeyType::Ed25519 => Material::Ed25519(ed25519(&mut reader)?),
             KeyType::EcdsaNistp256 => ecdsa(&mut reader, Curve::Nistp256)?,
             KeyType::EcdsaNistp384 => ecdsa(&mut reader, Curve::Nistp384)?,
             KeyType::EcdsaNistp521 => ecdsa(&mut reader, Curve::Nistp521)?,
+            KeyType::SkEd25519 => Material::SkEd25519 {
+                key: ed25519(&mut reader)?,
+                application: reader.string(APPLICATION_LIMIT)?.to_vec(),
+            },
+            KeyType::SkEcdsaNistp256 => Material::SkEcdsa {
+                point: point(&mut reader, Curve::Nistp256)?,
+                application: reader.string(APPLICATION_LIMIT)?.to_vec(),
+            },
             KeyType::Rsa => {
-                let exponent = positive(&mut reader)?.to_vec();
-                let modulus = positive(&mut reader)?.to_vec();
+                let exponent = minimal(&mut reader)?.to_vec();
+                let modulus = minimal(&mut reader)?.to_vec();
                 let bits = bits(&modulus);
                 if bits < required.0 || bits > 8192 {
                     return Err(KeyError::Size(bits));
                 }
                 Material::Rsa { modulus, exponent }
             }
+            KeyType::Ed25519Cert
+            | KeyType::EcdsaNistp256Cert
+            | KeyType::EcdsaNistp384Cert
+            | KeyType::EcdsaNistp521Cert
+            | KeyType::SkEd25519Cert
+            | KeyType::SkEcdsaNistp256Cert
+            | KeyType::RsaCert => return Err(KeyError::UnknownType),
         };
         reader.finish()?;
         Ok(Self {
@@ -119,15 +140,19 @@ impl PublicKey {
             Material::Ecdsa(Curve::Nistp384, _) => KeyType::EcdsaNistp384,
             Material::Ecdsa(Curve::Nistp521, _) => KeyType::EcdsaNistp521,
             Material::Rsa { .. } => KeyType::Rsa,
+            Material::SkEd25519 { .. } => KeyType::SkEd25519,
+            Material::SkEcdsa { .. } => KeyType::SkEcdsaNistp256,
         }
     }
 
-    /// The type as OpenSSH's log has it: `ED25519`, `ECDSA`, `RSA`.
+    /// The type as OpenSSH's log has it: `ED25519`, `ECDSA`, `RSA`, `ED25519-SK`, `ECDSA-SK`.
     pub fn log_name(&self) -> &'static str {
         match &self.material {
             Material::Ed25519(_) => "ED25519",
             Material::Ecdsa(..) => "ECDSA",
             Material::Rsa { .. } => "RSA",
+            Material::SkEd25519 { .. } => "ED25519-SK",
+            Material::SkEcdsa { .. } => "ECDSA-SK",
         }
     }
 
@@ -136,60 +161,6 @@ impl PublicKey {
         let sum = digest::digest(&digest::SHA256, &self.blob);
         let text = Base64Unpadded::encode_string(sum.as_ref());
         Fingerprint(format!("SHA256:{text}"))
-    }
-
-    /// Verifies a signature blob (RFC 4253 section 6.6: format, signature) over `data`.
-    ///
-    /// The format inside must be `algorithm`, and `algorithm` must belong to this key's type: a
-    /// signature made under one name must not count under another (RFC 8332 section 3.2).
-    ///
-    /// # Errors
-    /// [`BadSignature`], whatever is wrong with it.
-    pub fn verify(
-        &self,
-        algorithm: SignatureAlgorithm,
-        data: &[u8],
-        blob: &[u8],
-    ) -> Result<(), BadSignature> {
-        if algorithm.key_type() != self.key_type() {
-            return Err(BadSignature);
-        }
-        let mut reader = Reader::new(blob);
-        let format = reader.text(NAME_LIMIT).map_err(|_| BadSignature)?;
-        let signed = reader.string(SIGNATURE_LIMIT).map_err(|_| BadSignature)?;
-        reader.finish().map_err(|_| BadSignature)?;
-        if format != algorithm.name() {
-            return Err(BadSignature);
-        }
-        match &self.material {
-            Material::Ed25519(key) => verify_with(&signature::ED25519, key, data, signed),
-            Material::Ecdsa(curve, point) => {
-                let fixed = curve.fixed_signature(signed).ok_or(BadSignature)?;
-                verify_with(curve.verification(), point, data, &fixed)
-            }
-            Material::Rsa { modulus, exponent } => {
-                let parameters = match algorithm {
-                    SignatureAlgorithm::RsaSha2_256 => {
-                        &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY
-                    }
-                    SignatureAlgorithm::RsaSha2_512 => {
-                        &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY
-                    }
-                    SignatureAlgorithm::Ed25519
-                    | SignatureAlgorithm::EcdsaNistp256
-                    | SignatureAlgorithm::EcdsaNistp384
-                    | SignatureAlgorithm::EcdsaNistp521 => return Err(BadSignature),
-                };
-                // Some clients drop leading zeros (RFC 8017 section 8.2.2 wants the full length).
-                let padded = left_padded(signed, modulus.len()).ok_or(BadSignature)?;
-                signature::RsaPublicKeyComponents {
-                    n: modulus,
-                    e: exponent,
-                }
-                .verify(parameters, data, &padded)
-                .map_err(|_| BadSignature)
-            }
-        }
     }
 }
 
@@ -228,26 +199,22 @@ impl Curve {
             Self::Nistp521 => 66,
         }
     }
+}
 
-    fn verification(self) -> &'static signature::EcdsaVerificationAlgorithm {
-        match self {
-            Self::Nistp256 => &signature::ECDSA_P256_SHA256_FIXED,
-            Self::Nistp384 => &signature::ECDSA_P384_SHA384_FIXED,
-            Self::Nistp521 => &signature::ECDSA_P521_SHA512_FIXED,
-        }
-    }
-
-    /// From mpint r, mpint s (RFC 5656 section 3.1.2) to both at their full length.
-    fn fixed_signature(self, signed: &[u8]) -> Option<Vec<u8>> {
-        let mut reader = Reader::new(signed);
-        let r = left_padded(positive(&mut reader).ok()?, self.length())?;
-        let s = left_padded(positive(&mut reader).ok()?, self.length())?;
-        reader.finish().ok()?;
-        Some([r, s].concat())
+fn ed25519(reader: &mut Reader<'_>) -> Result<Vec<u8>, KeyError> {
+    let key = reader.string(32)?;
+    match key.len() {
+        32 => Ok(key.to_vec()),
+        _ => Err(KeyError::Unfit),
     }
 }
 
 fn ecdsa(reader: &mut Reader<'_>, curve: Curve) -> Result<Material, KeyError> {
+    Ok(Material::Ecdsa(curve, point(reader, curve)?))
+}
+
+/// The name of a curve, and a point on it (RFC 5656 section 3.1).
+fn point(reader: &mut Reader<'_>, curve: Curve) -> Result<Vec<u8>, KeyError> {
     if reader.text(NAME_LIMIT)? != curve.name() {
         return Err(KeyError::Unfit);
     }
@@ -257,7 +224,18 @@ fn ecdsa(reader: &mut Reader<'_>, curve: Curve) -> Result<Material, KeyError> {
     if point.len() != uncompressed || point.first() != Some(&4) {
         return Err(KeyError::Unfit);
     }
-    Ok(Material::Ecdsa(curve, point.to_vec()))
+    Ok(point.to_vec())
+}
+
+/// An mpint above zero in its only encoding (RFC 4251 section 5), without its sign byte.
+fn minimal<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+    let encoded = reader.clone().string(NUMBER_LIMIT)?;
+    let number = positive(reader)?;
+    let sign = number.first().is_some_and(|first| first & 0x80 != 0);
+    match encoded.len() == number.len() + usize::from(sign) {
+        true => Ok(number),
+        false => Err(DecodeError::OutOfRange),
+    }
 }
 
 /// An mpint above zero without its leading zeros.
@@ -277,23 +255,6 @@ fn positive<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
 fn bits(number: &[u8]) -> usize {
     let unused = number.first().map_or(0, |first| first.leading_zeros());
     (number.len() * 8).saturating_sub(usize::try_from(unused).unwrap_or(0))
-}
-
-fn left_padded(number: &[u8], length: usize) -> Option<Vec<u8>> {
-    let mut out = vec![0; length.checked_sub(number.len())?];
-    out.extend_from_slice(number);
-    Some(out)
-}
-
-fn verify_with(
-    algorithm: &'static dyn signature::VerificationAlgorithm,
-    key: &[u8],
-    data: &[u8],
-    signed: &[u8],
-) -> Result<(), BadSignature> {
-    signature::UnparsedPublicKey::new(algorithm, key)
-        .verify(data, signed)
-        .map_err(|_| BadSignature)
 }
 
 #[cfg(test)]

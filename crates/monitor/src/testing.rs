@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+};
 use base64ct::{Base64, Encoding};
 use rpc::{ConnectionId, Endpoints};
 use wire::codec::Write;
@@ -55,6 +58,19 @@ impl Directory {
         path
     }
 
+    /// Makes a certificate for the public key file of `key` with ssh-keygen; its path.
+    pub(crate) fn certificate(&self, authority: &Path, key: &str, options: &[&str]) -> PathBuf {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-I", "key id", "-s"])
+            .arg(authority)
+            .args(options)
+            .arg(self.path(&format!("{key}.pub")))
+            .status()
+            .unwrap();
+        assert!(made.success());
+        self.path(&format!("{key}-cert.pub"))
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
@@ -81,11 +97,16 @@ pub(crate) struct Machine {
 impl Machine {
     /// With `authorized` in the user's file, and `more` in the configuration.
     pub(crate) fn new(authorized: &[&Client], more: &str) -> Self {
+        let lines: String = authorized.iter().map(|client| client.line()).collect();
+        Self::with_lines(&lines, more)
+    }
+
+    /// With these lines in the user's file.
+    pub(crate) fn with_lines(lines: &str, more: &str) -> Self {
         let directory = Directory::new();
         // The user whom the search impersonates must be able to reach the file.
         fs::set_permissions(&directory.0, fs::Permissions::from_mode(0o755)).unwrap();
-        let lines: String = authorized.iter().map(|client| client.line()).collect();
-        let keys = directory.write("authorized_keys", &lines);
+        let keys = directory.write("authorized_keys", lines);
         let host_key = directory.key("host_key", &["-t", "ed25519", "-N", ""]);
         let config = format!(
             "{more}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nUsePAM yes\n",
@@ -137,8 +158,83 @@ fn own_name() -> String {
 
 /// The public key blob that ssh-keygen wrote beside a private key.
 pub(crate) fn published(private: &Path) -> Vec<u8> {
-    let text = fs::read_to_string(private.with_extension("pub")).unwrap();
+    read_public(&private.with_extension("pub"))
+}
+
+/// The blob in a public key or certificate file.
+pub(crate) fn read_public(path: &Path) -> Vec<u8> {
+    let text = fs::read_to_string(path).unwrap();
     Base64::decode_vec(text.split(' ').nth(1).unwrap().trim()).unwrap()
+}
+
+/// A security key in software (OpenSSH PROTOCOL.u2f).
+pub(crate) enum SecurityKey {
+    Ed25519(Ed25519KeyPair),
+    Ecdsa(EcdsaKeyPair),
+}
+
+impl SecurityKey {
+    const APPLICATION: &[u8] = b"ssh:";
+
+    pub(crate) fn ed25519() -> Self {
+        Self::Ed25519(Ed25519KeyPair::generate().unwrap())
+    }
+
+    pub(crate) fn ecdsa() -> Self {
+        Self::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+    }
+
+    pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
+        match self {
+            Self::Ed25519(_) => SignatureAlgorithm::SkEd25519,
+            Self::Ecdsa(_) => SignatureAlgorithm::SkEcdsaNistp256,
+        }
+    }
+
+    pub(crate) fn blob(&self) -> Vec<u8> {
+        let mut blob = Vec::new();
+        blob.put_string(self.algorithm().name().as_bytes());
+        match self {
+            Self::Ed25519(pair) => blob.put_string(pair.public_key().as_ref()),
+            Self::Ecdsa(pair) => {
+                blob.put_string(b"nistp256");
+                blob.put_string(pair.public_key().as_ref());
+            }
+        }
+        blob.put_string(Self::APPLICATION);
+        blob
+    }
+
+    /// Its line in authorized_keys.
+    pub(crate) fn line(&self) -> String {
+        let blob = Base64::encode_string(&self.blob());
+        format!("{} {blob}\n", self.algorithm().name())
+    }
+
+    pub(crate) fn sign(&self, data: &[u8], flags: u8, counter: u32) -> Vec<u8> {
+        let mut signed = digest::digest(&digest::SHA256, Self::APPLICATION)
+            .as_ref()
+            .to_vec();
+        signed.put_byte(flags);
+        signed.put_uint32(counter);
+        signed.put_bytes(digest::digest(&digest::SHA256, data).as_ref());
+        let mut blob = Vec::new();
+        blob.put_string(self.algorithm().name().as_bytes());
+        match self {
+            Self::Ed25519(pair) => blob.put_string(pair.sign(&signed).as_ref()),
+            Self::Ecdsa(pair) => {
+                let fixed = pair.sign(&SystemRandom::new(), &signed).unwrap();
+                let mut numbers = Vec::new();
+                for half in fixed.as_ref().chunks(32) {
+                    numbers.put_mpint(half);
+                }
+                blob.put_string(&numbers);
+            }
+        }
+        blob.put_byte(flags);
+        blob.put_uint32(counter);
+        blob
+    }
 }
 
 /// A client with an Ed25519 key.
@@ -157,7 +253,7 @@ impl Client {
     }
 
     /// Its line in authorized_keys.
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("ssh-ed25519 {}\n", Base64::encode_string(&self.blob()))
     }
 

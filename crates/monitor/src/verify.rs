@@ -8,8 +8,9 @@
 use wire::names::SignatureAlgorithm;
 use wire::userauth::{UserName, signed_data};
 
+use crate::client_key::ClientKey;
 use crate::exchange::SessionId;
-use crate::public_key::{BadSignature, PublicKey};
+use crate::public_key::{Authenticator, BadSignature};
 
 /// The only service that authentication is for (RFC 4252 section 5, RFC 4254).
 pub const SERVICE: &str = "ssh-connection";
@@ -20,7 +21,8 @@ pub const SERVICE: &str = "ssh-connection";
 #[derive(Debug)]
 pub struct SignatureProof {
     user: UserName,
-    key: PublicKey,
+    key: ClientKey,
+    authenticator: Option<Authenticator>,
 }
 
 impl SignatureProof {
@@ -30,12 +32,20 @@ impl SignatureProof {
     }
 
     /// The key that made the signature.
-    pub fn key(&self) -> &PublicKey {
+    pub fn key(&self) -> &ClientKey {
         &self.key
+    }
+
+    /// What the authenticator said that the key is on; `None` for a key in software.
+    pub fn authenticator(&self) -> Option<Authenticator> {
+        self.authenticator
     }
 }
 
 /// Verifies a publickey signature (RFC 4252 section 7).
+///
+/// An authenticator must have seen its user (OpenSSH PROTOCOL.u2f): a signature that it makes
+/// untouched is one that a thief of the machine can have as well.
 ///
 /// # Errors
 /// [`BadSignature`] for every way in which it does not verify.
@@ -43,7 +53,7 @@ pub fn prove_possession(
     session: &SessionId,
     user: &UserName,
     algorithm: SignatureAlgorithm,
-    key: PublicKey,
+    key: ClientKey,
     signature: &[u8],
 ) -> Result<SignatureProof, BadSignature> {
     let data = signed_data(
@@ -53,10 +63,14 @@ pub fn prove_possession(
         algorithm.name(),
         key.blob(),
     );
-    key.verify(algorithm, &data, signature)?;
+    let authenticator = key.verify(algorithm, &data, signature)?;
+    if authenticator.is_some_and(|said| !said.user_present()) {
+        return Err(BadSignature);
+    }
     Ok(SignatureProof {
         user: user.clone(),
         key,
+        authenticator,
     })
 }
 
@@ -66,13 +80,14 @@ mod tests {
     use wire::codec::Write;
 
     use super::*;
-    use crate::public_key::RequiredRsaSize;
+    use crate::public_key::{PublicKey, RequiredRsaSize};
+    use crate::testing::SecurityKey;
 
     const ED25519: SignatureAlgorithm = SignatureAlgorithm::Ed25519;
 
     struct Client {
         pair: Ed25519KeyPair,
-        key: PublicKey,
+        key: ClientKey,
     }
 
     impl Client {
@@ -82,7 +97,10 @@ mod tests {
             blob.put_string(b"ssh-ed25519");
             blob.put_string(pair.public_key().as_ref());
             let key = PublicKey::parse(&blob, RequiredRsaSize(2048)).unwrap();
-            Self { pair, key }
+            Self {
+                pair,
+                key: ClientKey::Plain(key),
+            }
         }
 
         fn sign(&self, session: &[u8], user: &str, service: &str, algorithm: &str) -> Vec<u8> {
@@ -128,6 +146,27 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             let proof = prove_possession(&session, &alice, ED25519, client.key.clone(), &bad);
             assert_eq!(proof.map(drop), Err(BadSignature), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn an_authenticator_that_was_not_touched_proves_nothing() {
+        let session = SessionId::for_test(b"id");
+        let alice = UserName::new("alice").unwrap();
+        for device in [SecurityKey::ed25519(), SecurityKey::ecdsa()] {
+            let algorithm = device.algorithm();
+            let key = PublicKey::parse(&device.blob(), RequiredRsaSize(2048)).unwrap();
+            let data = signed_data(b"id", &alice, SERVICE, algorithm.name(), key.blob());
+            let prove = |flags| {
+                let signature = device.sign(&data, flags, 7);
+                let key = ClientKey::Plain(key.clone());
+                prove_possession(&session, &alice, algorithm, key, &signature)
+            };
+            let said = prove(0x01).unwrap().authenticator().unwrap();
+            assert_eq!((said.user_verified(), said.counter()), (false, 7));
+            for flags in [0x00, 0x04, 0xfe] {
+                assert_eq!(prove(flags).map(drop), Err(BadSignature));
+            }
         }
     }
 }

@@ -76,6 +76,16 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(*head))
     }
 
+    /// `uint64`
+    pub fn uint64(&mut self) -> Result<u64, DecodeError> {
+        let (head, rest) = self
+            .rest
+            .split_first_chunk::<8>()
+            .ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(u64::from_be_bytes(*head))
+    }
+
     /// `string` of at most `limit` bytes.
     pub fn string(&mut self, limit: usize) -> Result<&'a [u8], DecodeError> {
         let length = usize::try_from(self.uint32()?).map_err(|_| DecodeError::OutOfRange)?;
@@ -116,6 +126,11 @@ pub trait Write {
 
     /// `uint32`
     fn put_uint32(&mut self, value: u32) {
+        self.put_bytes(&value.to_be_bytes());
+    }
+
+    /// `uint64`
+    fn put_uint64(&mut self, value: u64) {
         self.put_bytes(&value.to_be_bytes());
     }
 
@@ -212,17 +227,20 @@ mod tests {
             byte in any::<u8>(),
             truth in any::<bool>(),
             number in any::<u32>(),
+            large in any::<u64>(),
             blob in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             let mut out = Vec::new();
             out.put_byte(byte);
             out.put_boolean(truth);
             out.put_uint32(number);
+            out.put_uint64(large);
             out.put_string(&blob);
             let mut reader = Reader::new(&out);
             prop_assert_eq!(reader.byte(), Ok(byte));
             prop_assert_eq!(reader.boolean(), Ok(truth));
             prop_assert_eq!(reader.uint32(), Ok(number));
+            prop_assert_eq!(reader.uint64(), Ok(large));
             prop_assert_eq!(reader.string(300), Ok(blob.as_slice()));
             prop_assert_eq!(reader.finish(), Ok(()));
         }

@@ -5,12 +5,14 @@
 //!            names: algorithm and method names, one table each
 //!            exchange: what an exchange hash is made of (RFC 4253 section 8)
 //!            userauth: what a client asks and what it signs (RFC 4252)
+//!            certificate: the fields of OpenSSH's certificates
 //! ```
 //!
 //! Both sides of the privilege border use [`exchange`] and [`userauth`]: the network process to
 //! speak, the monitor to build from its own knowledge what it signs and verifies.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod codec;
 pub mod exchange;
 pub mod message;

@@ -607,9 +607,12 @@ impl<'a> UserauthPkOk<'a> {
 }
 
 /// Value of the extension "server-sig-algs" (RFC 8308 section 3.1).
+///
+/// Names of signatures, as OpenSSH tells them: a certificate is signed under the plain key's name.
 pub fn server_sig_algs(algorithms: &[SignatureAlgorithm]) -> String {
     algorithms
         .iter()
+        .filter(|algorithm| !algorithm.is_certificate())
         .map(|algorithm| algorithm.name())
         .collect::<Vec<_>>()
         .join(",")

@@ -109,8 +109,25 @@ impl KexAlgorithm {
 }
 
 names! {
-    /// Public key algorithms for signatures, of hosts and of users.
+    /// Public key algorithms for signatures, of hosts and of users. A certificate's algorithm says
+    /// which form the key has in the message; the signature itself is that of the plain algorithm.
     SignatureAlgorithm {
+        /// OpenSSH PROTOCOL.certkeys
+        Ed25519Cert = "ssh-ed25519-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys
+        EcdsaNistp256Cert = "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys
+        EcdsaNistp384Cert = "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys
+        EcdsaNistp521Cert = "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.u2f
+        SkEd25519Cert = "sk-ssh-ed25519-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.u2f
+        SkEcdsaNistp256Cert = "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys, RFC 8332
+        RsaSha2_512Cert = "rsa-sha2-512-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys, RFC 8332
+        RsaSha2_256Cert = "rsa-sha2-256-cert-v01@openssh.com",
         /// RFC 8709
         Ed25519 = "ssh-ed25519",
         /// RFC 5656
@@ -119,16 +136,71 @@ names! {
         EcdsaNistp384 = "ecdsa-sha2-nistp384",
         /// RFC 5656
         EcdsaNistp521 = "ecdsa-sha2-nistp521",
+        /// OpenSSH PROTOCOL.u2f
+        SkEd25519 = "sk-ssh-ed25519@openssh.com",
+        /// OpenSSH PROTOCOL.u2f
+        SkEcdsaNistp256 = "sk-ecdsa-sha2-nistp256@openssh.com",
         /// RFC 8332
         RsaSha2_512 = "rsa-sha2-512",
         /// RFC 8332
         RsaSha2_256 = "rsa-sha2-256",
+        /// RFC 4253; SHA-1
+        RsaSha1 = "ssh-rsa",
+        /// OpenSSH PROTOCOL.certkeys; SHA-1
+        RsaSha1Cert = "ssh-rsa-cert-v01@openssh.com",
     }
 }
 
 impl SignatureAlgorithm {
-    /// What is offered and accepted without configuration.
-    pub const DEFAULT: &[Self] = Self::ALL;
+    /// What is offered and accepted without configuration: everything but SHA-1.
+    pub const DEFAULT: &[Self] = &[
+        Self::Ed25519Cert,
+        Self::EcdsaNistp256Cert,
+        Self::EcdsaNistp384Cert,
+        Self::EcdsaNistp521Cert,
+        Self::SkEd25519Cert,
+        Self::SkEcdsaNistp256Cert,
+        Self::RsaSha2_512Cert,
+        Self::RsaSha2_256Cert,
+        Self::Ed25519,
+        Self::EcdsaNistp256,
+        Self::EcdsaNistp384,
+        Self::EcdsaNistp521,
+        Self::SkEd25519,
+        Self::SkEcdsaNistp256,
+        Self::RsaSha2_512,
+        Self::RsaSha2_256,
+    ];
+
+    /// The algorithm of the signature itself, and the name that its blob begins with: for a
+    /// certificate's algorithm that of the plain key (OpenSSH PROTOCOL.certkeys).
+    pub fn plain(self) -> Self {
+        match self {
+            Self::Ed25519Cert | Self::Ed25519 => Self::Ed25519,
+            Self::EcdsaNistp256Cert | Self::EcdsaNistp256 => Self::EcdsaNistp256,
+            Self::EcdsaNistp384Cert | Self::EcdsaNistp384 => Self::EcdsaNistp384,
+            Self::EcdsaNistp521Cert | Self::EcdsaNistp521 => Self::EcdsaNistp521,
+            Self::SkEd25519Cert | Self::SkEd25519 => Self::SkEd25519,
+            Self::SkEcdsaNistp256Cert | Self::SkEcdsaNistp256 => Self::SkEcdsaNistp256,
+            Self::RsaSha2_512Cert | Self::RsaSha2_512 => Self::RsaSha2_512,
+            Self::RsaSha2_256Cert | Self::RsaSha2_256 => Self::RsaSha2_256,
+            Self::RsaSha1Cert | Self::RsaSha1 => Self::RsaSha1,
+        }
+    }
+
+    /// Whether the key has the form of a certificate in the message.
+    pub fn is_certificate(self) -> bool {
+        self.plain() != self
+    }
+
+    /// Whether a host can sign with it here. Private host keys lie in files, so none is on a
+    /// security key, and SHA-1 signatures are verified where configured but never made.
+    pub fn is_of_hosts(self) -> bool {
+        !matches!(
+            self.plain(),
+            Self::SkEd25519 | Self::SkEcdsaNistp256 | Self::RsaSha1
+        )
+    }
 
     /// The key type that the public key blob names.
     pub fn key_type(self) -> KeyType {
@@ -137,7 +209,16 @@ impl SignatureAlgorithm {
             Self::EcdsaNistp256 => KeyType::EcdsaNistp256,
             Self::EcdsaNistp384 => KeyType::EcdsaNistp384,
             Self::EcdsaNistp521 => KeyType::EcdsaNistp521,
-            Self::RsaSha2_512 | Self::RsaSha2_256 => KeyType::Rsa,
+            Self::SkEd25519 => KeyType::SkEd25519,
+            Self::SkEcdsaNistp256 => KeyType::SkEcdsaNistp256,
+            Self::RsaSha2_512 | Self::RsaSha2_256 | Self::RsaSha1 => KeyType::Rsa,
+            Self::Ed25519Cert => KeyType::Ed25519Cert,
+            Self::EcdsaNistp256Cert => KeyType::EcdsaNistp256Cert,
+            Self::EcdsaNistp384Cert => KeyType::EcdsaNistp384Cert,
+            Self::EcdsaNistp521Cert => KeyType::EcdsaNistp521Cert,
+            Self::SkEd25519Cert => KeyType::SkEd25519Cert,
+            Self::SkEcdsaNistp256Cert => KeyType::SkEcdsaNistp256Cert,
+            Self::RsaSha2_512Cert | Self::RsaSha2_256Cert | Self::RsaSha1Cert => KeyType::RsaCert,
         }
     }
 }
@@ -153,8 +234,46 @@ names! {
         EcdsaNistp384 = "ecdsa-sha2-nistp384",
         /// RFC 5656
         EcdsaNistp521 = "ecdsa-sha2-nistp521",
+        /// OpenSSH PROTOCOL.u2f
+        SkEd25519 = "sk-ssh-ed25519@openssh.com",
+        /// OpenSSH PROTOCOL.u2f
+        SkEcdsaNistp256 = "sk-ecdsa-sha2-nistp256@openssh.com",
         /// RFC 4253
         Rsa = "ssh-rsa",
+        /// OpenSSH PROTOCOL.certkeys
+        Ed25519Cert = "ssh-ed25519-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys
+        EcdsaNistp256Cert = "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys
+        EcdsaNistp384Cert = "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys
+        EcdsaNistp521Cert = "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.u2f
+        SkEd25519Cert = "sk-ssh-ed25519-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.u2f
+        SkEcdsaNistp256Cert = "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.certkeys
+        RsaCert = "ssh-rsa-cert-v01@openssh.com",
+    }
+}
+
+impl KeyType {
+    /// The type of the key that a certificate is about; of a plain key, its own.
+    pub fn plain(self) -> Self {
+        match self {
+            Self::Ed25519Cert | Self::Ed25519 => Self::Ed25519,
+            Self::EcdsaNistp256Cert | Self::EcdsaNistp256 => Self::EcdsaNistp256,
+            Self::EcdsaNistp384Cert | Self::EcdsaNistp384 => Self::EcdsaNistp384,
+            Self::EcdsaNistp521Cert | Self::EcdsaNistp521 => Self::EcdsaNistp521,
+            Self::SkEd25519Cert | Self::SkEd25519 => Self::SkEd25519,
+            Self::SkEcdsaNistp256Cert | Self::SkEcdsaNistp256 => Self::SkEcdsaNistp256,
+            Self::RsaCert | Self::Rsa => Self::Rsa,
+        }
+    }
+
+    /// Whether this is a certificate and not a plain key.
+    pub fn is_certificate(self) -> bool {
+        self.plain() != self
     }
 }
 
@@ -243,5 +362,26 @@ mod tests {
         }
         assert_eq!(CipherAlgorithm::from_name("none"), None);
         assert_eq!(MacAlgorithm::from_name(""), None);
+    }
+
+    #[test]
+    fn certificates_are_told_from_plain_keys_and_signed_like_them() {
+        for algorithm in SignatureAlgorithm::ALL {
+            let is_certificate = algorithm.name().contains("-cert-");
+            assert_eq!(algorithm.is_certificate(), is_certificate);
+            assert_eq!(algorithm.key_type().is_certificate(), is_certificate);
+            assert_eq!(algorithm.plain().key_type(), algorithm.key_type().plain());
+            assert_eq!(algorithm.name().replace("-cert-v01", ""), {
+                let suffix = match is_certificate && !algorithm.plain().name().contains('@') {
+                    true => "@openssh.com",
+                    false => "",
+                };
+                format!("{}{suffix}", algorithm.plain().name())
+            });
+        }
+        for kind in KeyType::ALL {
+            assert_eq!(kind.is_certificate(), kind.name().contains("-cert-"));
+            assert!(!kind.plain().is_certificate());
+        }
     }
 }

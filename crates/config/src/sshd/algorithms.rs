@@ -16,6 +16,8 @@ pub struct Offered<'a> {
     pub host_key: Range<'a>,
     /// Signature algorithms accepted from users.
     pub pubkey: Range<'a>,
+    /// Signature algorithms accepted from certificate authorities.
+    pub authority: Range<'a>,
 }
 
 /// What there is to choose from for one keyword.

@@ -156,7 +156,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     ),
     not_yet("AuthorizedPrincipalsFile", NO_CERTIFICATES, &["none"]),
     not_yet("Banner", "no banner is sent", &["none"]),
-    not_yet("CASignatureAlgorithms", NO_CERTIFICATES, &[]),
+    active("CASignatureAlgorithms", settings::ca_signature_algorithms),
     refused(
         "ChannelTimeout",
         "channels that should be closed would stay open",
@@ -189,11 +189,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         NO_HOSTBASED,
         &["yes", "no"],
     ),
-    not_yet(
-        "HostCertificate",
-        "host certificates are not presented",
-        &["none"],
-    ),
+    each("HostCertificate", settings::host_certificate),
     each("HostKey", settings::host_key),
     not_yet("HostKeyAgent", "host keys are read from files", &["none"]),
     active("HostKeyAlgorithms", settings::host_key_algorithms),

@@ -183,6 +183,15 @@ pub(crate) fn authorized_keys_file(
     Ok(())
 }
 
+pub(crate) fn ca_signature_algorithms(
+    config: &mut SshdConfig,
+    arguments: &mut Arguments<'_>,
+) -> Outcome {
+    config.ca_signature_algorithms =
+        arguments.algorithms(arguments.offered.authority, algorithms::SIGNATURES)?;
+    Ok(())
+}
+
 pub(crate) fn ciphers(config: &mut SshdConfig, arguments: &mut Arguments<'_>) -> Outcome {
     config.ciphers = arguments.algorithms(arguments.offered.ciphers, algorithms::CIPHERS)?;
     Ok(())
@@ -214,6 +223,16 @@ pub(crate) fn fingerprint_hash(_: &mut SshdConfig, arguments: &mut Arguments<'_>
     arguments.value("sha256, which is the only one", |word| {
         word.eq_ignore_ascii_case("sha256").then_some(())
     })
+}
+
+pub(crate) fn host_certificate(config: &mut SshdConfig, arguments: &mut Arguments<'_>) -> Outcome {
+    const EXPECTED: &str = "the absolute path of a certificate file, or none";
+    let path = arguments.value(EXPECTED, |word| {
+        let none = word.eq_ignore_ascii_case("none");
+        (none || word.starts_with('/')).then(|| (!none).then(|| PathBuf::from(word)))
+    })?;
+    config.host_certificates.extend(path);
+    Ok(())
 }
 
 pub(crate) fn host_key(config: &mut SshdConfig, arguments: &mut Arguments<'_>) -> Outcome {

@@ -2,10 +2,13 @@
 
 use rpc::lane::{self, ToSession, ToWorker};
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
-use wire::userauth::{AuthMethod, PublicKeyRequest};
+use wire::userauth::{AuthMethod, PublicKeyRequest, UserName, signed_data};
 
 use super::*;
-use crate::testing::{Client, Machine, Services, origin, publickey, request};
+use crate::testing::{
+    Client, Directory, Machine, SecurityKey, Services, origin, publickey, read_public, request,
+};
+use crate::verify::SERVICE;
 
 const UNKNOWN: &str = "no-such-user-here";
 
@@ -178,6 +181,61 @@ async fn another_algorithm_name_than_the_keys_is_refused() {
                 .await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_key_on_a_touched_security_key_logs_in() {
+    for device in [SecurityKey::ed25519(), SecurityKey::ecdsa()] {
+        let machine = Machine::with_lines(&device.line(), "");
+        let (mut bench, session) = Bench::exchanged(&machine).await;
+        let user = UserName::new(&machine.user).unwrap();
+        let algorithm = device.algorithm().name();
+        let data = signed_data(&session, &user, SERVICE, algorithm, &device.blob());
+        let signs = |flags| {
+            let fields = PublicKeyRequest {
+                algorithm: algorithm.to_owned(),
+                key: device.blob(),
+                signature: Some(device.sign(&data, flags, 1)),
+            };
+            request(&machine.user, AuthMethod::PublicKey(fields))
+        };
+        bench.refused(signs(0)).await;
+        assert_eq!(bench.ask(signs(1)).await.unwrap(), AuthOutcome::Accepted);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_never_counts_as_the_key_inside() {
+    let directory = Directory::new();
+    let authority = directory.key("authority", &["-t", "ed25519", "-N", ""]);
+    let client = Client::new();
+    directory.write("client.pub", &client.line());
+    let machine = Machine::new(&[&client], "MaxAuthTries 100");
+    let options = ["-n", machine.user.as_str()];
+    let certificate = read_public(&directory.certificate(&authority, "client", &options));
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    // Under its own name, under the plain name, and the plain key under the certificate's name.
+    let own = "ssh-ed25519-cert-v01@openssh.com";
+    for (algorithm, key) in [
+        (own, certificate.clone()),
+        ("ssh-ed25519", certificate),
+        (own, client.blob()),
+    ] {
+        let signature = client.sign_under(&session, user, algorithm, &key);
+        for signature in [None, Some(signature)] {
+            let fields = PublicKeyRequest {
+                algorithm: algorithm.to_owned(),
+                key: key.clone(),
+                signature,
+            };
+            bench
+                .refused(request(user, AuthMethod::PublicKey(fields)))
+                .await;
+        }
+    }
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
 }
 
 #[tokio::test]

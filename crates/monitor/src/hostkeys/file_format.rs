@@ -133,6 +133,8 @@ fn private_part(bytes: &[u8]) -> Result<Option<Numbers<'_>>, DecodeError> {
             p: number(&mut reader)?,
             q: number(&mut reader)?,
         }),
+        // Private keys have no certificates in them, and those of security keys no numbers.
+        _ => return Ok(None),
     }))
 }
 

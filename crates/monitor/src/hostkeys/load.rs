@@ -45,6 +45,17 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A HostCertificate file is none, or is malformed.
+    #[error("Could not load host certificate \"{}\": {reason}", path.display())]
+    BadCertificate {
+        /// Of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A HostCertificate for a key that is not loaded.
+    #[error("No matching private key for certificate: {}", .0.display())]
+    NoKeyForCertificate(PathBuf),
     /// Nothing to serve with.
     #[error("no hostkeys available -- exiting.")]
     NoHostKeys,
@@ -141,13 +152,13 @@ impl HostKey {
                 kind,
                 scalar,
                 point,
-            } => Signer::Ecdsa(kind, ecdsa(kind, scalar, point)?),
+            } => ecdsa(kind, scalar, point)?,
             Numbers::Rsa(numbers) => Signer::Rsa(rsa::key_pair(&numbers)?),
         };
         let key = Self {
             blob: blob.to_vec(),
             signer,
-            algorithms: Vec::new(),
+            certificate: None,
         };
         match key.verifies_itself() {
             Ok(()) => Ok(key),
@@ -157,29 +168,39 @@ impl HostKey {
 
     /// Clients will verify with the blob: whether that works is better known now.
     fn verifies_itself(&self) -> Result<(), BadSignature> {
-        let kind = self.key_type();
-        let algorithm = SignatureAlgorithm::ALL
-            .iter()
-            .find(|algorithm| algorithm.key_type() == kind)
-            .ok_or(BadSignature)?;
+        let algorithm = self.algorithm();
         let public = PublicKey::parse(&self.blob, RequiredRsaSize(0)).map_err(|_| BadSignature)?;
         let signature = self
-            .sign(*algorithm, b"")
+            .sign(algorithm, b"")
             .map_err(|SignError| BadSignature)?;
-        public.verify(*algorithm, b"", &signature)
+        public.verify(algorithm, b"", &signature).map(drop)
     }
 }
 
-fn ecdsa(kind: KeyType, scalar: &[u8], point: &[u8]) -> Result<EcdsaKeyPair, &'static str> {
-    let (algorithm, length) = match kind {
-        KeyType::EcdsaNistp256 => (&ECDSA_P256_SHA256_FIXED_SIGNING, 32),
-        KeyType::EcdsaNistp384 => (&ECDSA_P384_SHA384_FIXED_SIGNING, 48),
-        KeyType::EcdsaNistp521 => (&ECDSA_P521_SHA512_FIXED_SIGNING, 66),
-        KeyType::Ed25519 | KeyType::Rsa => return Err(DIFFERENT),
+fn ecdsa(kind: KeyType, scalar: &[u8], point: &[u8]) -> Result<Signer, &'static str> {
+    let (name, algorithm, length) = match kind {
+        KeyType::EcdsaNistp256 => (
+            SignatureAlgorithm::EcdsaNistp256,
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            32,
+        ),
+        KeyType::EcdsaNistp384 => (
+            SignatureAlgorithm::EcdsaNistp384,
+            &ECDSA_P384_SHA384_FIXED_SIGNING,
+            48,
+        ),
+        KeyType::EcdsaNistp521 => (
+            SignatureAlgorithm::EcdsaNistp521,
+            &ECDSA_P521_SHA512_FIXED_SIGNING,
+            66,
+        ),
+        _ => return Err(DIFFERENT),
     };
     let zeros = usize::checked_sub(length, scalar.len()).ok_or(DIFFERENT)?;
     let mut padded = Zeroizing::new(Vec::with_capacity(length));
     padded.resize(zeros, 0);
     padded.extend_from_slice(scalar);
-    EcdsaKeyPair::from_private_key_and_public_key(algorithm, &padded, point).map_err(|_| DIFFERENT)
+    EcdsaKeyPair::from_private_key_and_public_key(algorithm, &padded, point)
+        .map(|pair| Signer::Ecdsa(name, pair))
+        .map_err(|_| DIFFERENT)
 }

@@ -2,10 +2,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use base64ct::{Base64, Encoding};
+use wire::names::KeyType;
 
 use super::*;
 use crate::public_key::{PublicKey, RequiredRsaSize};
-use crate::testing::{Directory, published};
+use crate::testing::{Directory, published, read_public};
 
 /// Every kind of key that ssh-keygen makes and this server has.
 const KINDS: &[(&[&str], &[SignatureAlgorithm])] = &[
@@ -33,8 +34,7 @@ const KINDS: &[(&[&str], &[SignatureAlgorithm])] = &[
 
 fn load(directory: &Directory, name: &str, options: &[&str]) -> HostKey {
     let options = [options, &["-N", ""]].concat();
-    let key = HostKey::load(&directory.key(name, &options)).unwrap_or_else(|e| panic!("{e}"));
-    key.restricted_to(SignatureAlgorithm::ALL)
+    HostKey::load(&directory.key(name, &options)).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn failure(result: Result<HostKey, LoadError>) -> LoadError {
@@ -49,7 +49,6 @@ fn keys_of_ssh_keygen_sign_what_their_public_half_verifies() {
     let directory = Directory::new();
     for (at, (options, algorithms)) in KINDS.iter().enumerate() {
         let key = load(&directory, &format!("key{at}"), options);
-        assert_eq!(key.algorithms, *algorithms);
         let path = directory.path(&format!("key{at}"));
         assert_eq!(key.blob(), published(&path));
 
@@ -58,7 +57,7 @@ fn keys_of_ssh_keygen_sign_what_their_public_half_verifies() {
             // Some runs of ECDSA have numbers with leading zeros: each length must do.
             for run in 0..64_u8 {
                 let signature = key.sign(*algorithm, &[run]).unwrap();
-                assert_eq!(public.verify(*algorithm, &[run], &signature), Ok(()));
+                assert_eq!(public.verify(*algorithm, &[run], &signature), Ok(None));
                 assert!(public.verify(*algorithm, b"else", &signature).is_err());
                 if public.key_type() == KeyType::Rsa && run > 2 {
                     break;
@@ -139,13 +138,90 @@ fn the_configured_order_decides_and_no_key_at_all_is_fatal() {
     let host_keys = HostKeys::new(load_all("first"), &offered).unwrap_or_else(|e| panic!("{e}"));
     let public = host_keys.public();
     let names: Vec<_> = public.iter().map(|key| key.algorithms.join(",")).collect();
-    assert_eq!(names, ["rsa-sha2-256", "ssh-ed25519"]);
+    // Keys that are not offered are announced after login all the same.
+    assert_eq!(names, ["rsa-sha2-256", "ssh-ed25519", "", "", ""]);
     assert!(host_keys.for_algorithm(EcdsaNistp256).is_none());
     assert!(host_keys.for_algorithm(Ed25519).is_some());
     let none = HostKeys::new(load_all("second"), &[])
         .err()
         .map(|e| e.to_string());
     assert_eq!(none.as_deref(), Some("no hostkeys available -- exiting."));
+}
+
+/// A certificate of a new authority for the public key file beside `key`.
+fn certificate(directory: &Directory, key: &str, options: &[&str]) -> std::path::PathBuf {
+    let authority = directory.key(&format!("{key}-authority"), &["-t", "ed25519", "-N", ""]);
+    directory.certificate(&authority, key, options)
+}
+
+#[test]
+fn certificates_are_offered_before_plain_keys_and_sign_as_those_do() {
+    let directory = Directory::new();
+    let mut keys: Vec<HostKey> = ["ed25519", "rsa"]
+        .map(|kind| load(&directory, kind, &["-t", kind]))
+        .into();
+    for kind in ["ed25519", "rsa"] {
+        let path = certificate(&directory, kind, &["-h", "-n", "host"]);
+        HostKey::certify(&mut keys, &path).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let host_keys =
+        HostKeys::new(keys, SignatureAlgorithm::DEFAULT).unwrap_or_else(|e| panic!("{e}"));
+    let names: Vec<_> = host_keys
+        .public()
+        .into_iter()
+        .flat_map(|key| key.algorithms)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "ssh-ed25519-cert-v01@openssh.com",
+            "rsa-sha2-512-cert-v01@openssh.com",
+            "rsa-sha2-256-cert-v01@openssh.com",
+            "ssh-ed25519",
+            "rsa-sha2-512",
+            "rsa-sha2-256",
+        ]
+    );
+    for name in names {
+        let algorithm = SignatureAlgorithm::from_name(&name).unwrap();
+        let identity = host_keys.for_algorithm(algorithm).unwrap();
+        let beside = match algorithm.is_certificate() {
+            true => "-cert.pub",
+            false => ".pub",
+        };
+        let kind = match algorithm.key_type().plain() {
+            KeyType::Rsa => "rsa",
+            _ => "ed25519",
+        };
+        assert_eq!(
+            identity.blob(),
+            read_public(&directory.path(&format!("{kind}{beside}")))
+        );
+        let signature = identity.sign(algorithm, b"x").unwrap();
+        let public =
+            PublicKey::parse(&published(&directory.path(kind)), RequiredRsaSize(2048)).unwrap();
+        assert_eq!(public.verify(algorithm.plain(), b"x", &signature), Ok(None));
+    }
+}
+
+#[test]
+fn certificates_of_users_of_other_keys_and_other_files_are_skipped_with_a_remark() {
+    let directory = Directory::new();
+    let mut keys = vec![load(&directory, "own", &["-t", "ed25519"])];
+    directory.key("other", &["-t", "ed25519", "-N", ""]);
+    let of_user = certificate(&directory, "own", &["-n", "host"]);
+    let of_other = certificate(&directory, "other", &["-h", "-n", "host"]);
+    let plain = directory.path("own.pub");
+    for (path, words) in [
+        (of_user, "it is the certificate of a user"),
+        (of_other, "No matching private key for certificate: "),
+        (plain, "Could not load host certificate"),
+        (directory.path("none"), "No such file"),
+    ] {
+        let text = HostKey::certify(&mut keys, &path).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+        assert!(keys[0].certificate.is_none());
+    }
 }
 
 #[test]

@@ -5,9 +5,12 @@ use aws_lc_rs::signature::{
 use proptest::prelude::*;
 use wire::codec::Write;
 
+use wire::names::SignatureAlgorithm;
+
+use super::verification::SIGNATURE_LIMIT;
 use super::*;
 use crate::hostkeys::HostKey;
-use crate::testing::published;
+use crate::testing::{SecurityKey, published};
 
 const REQUIRED: RequiredRsaSize = RequiredRsaSize(2048);
 
@@ -52,7 +55,7 @@ fn types_that_are_not_ours_are_unknown() {
     for name in [
         "ssh-dss",
         "ssh-ed25519-cert-v01@openssh.com",
-        "sk-ssh-ed25519@openssh.com",
+        "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
         "rsa-sha2-512",
         "",
     ] {
@@ -107,6 +110,10 @@ fn rsa_moduli_outside_of_the_limits_are_refused() {
     assert!(matches!(error(&negative), KeyError::Malformed(_)));
     let zero = strings(&[b"ssh-rsa", &[], &[0x7f; 256]]);
     assert!(matches!(error(&zero), KeyError::Malformed(_)));
+    for longer in [vec![0, 1, 0, 1], vec![0, 0, 0x81]] {
+        let twice = strings(&[b"ssh-rsa", &longer, &[0x7f; 256]]);
+        assert!(matches!(error(&twice), KeyError::Malformed(_)));
+    }
 }
 
 /// A signature blob whose numbers have `padding` more zeros in front than they need.
@@ -125,8 +132,8 @@ fn ecdsa_numbers_are_the_same_with_leading_zeros_and_refused_when_negative() {
     let (pair, blob) = p256();
     let key = PublicKey::parse(&blob, REQUIRED).unwrap();
     let verify = |signature: &[u8]| key.verify(SignatureAlgorithm::EcdsaNistp256, b"x", signature);
-    assert_eq!(verify(&ecdsa_blob(&pair, b"x", 0)), Ok(()));
-    assert_eq!(verify(&ecdsa_blob(&pair, b"x", 3)), Ok(()));
+    assert_eq!(verify(&ecdsa_blob(&pair, b"x", 0)), Ok(None));
+    assert_eq!(verify(&ecdsa_blob(&pair, b"x", 3)), Ok(None));
     let mut negative = Vec::new();
     negative.put_string(&[0x80; 32]);
     negative.put_string(&[0x11; 32]);
@@ -148,7 +155,7 @@ fn a_signature_counts_under_its_own_name_only() {
     let named = |name: &[u8]| strings(&[name, signed]);
     assert_eq!(
         key.verify(RsaSha2_256, b"x", &named(b"rsa-sha2-256")),
-        Ok(())
+        Ok(None)
     );
     for (algorithm, name) in [
         (RsaSha2_512, b"rsa-sha2-256".as_slice()),
@@ -174,6 +181,46 @@ fn a_key_verifies_nothing_under_the_name_of_another_type() {
         let own = *algorithm == SignatureAlgorithm::Ed25519;
         assert_eq!(key.verify(*algorithm, b"x", &named).is_ok(), own);
     }
+}
+
+#[test]
+fn a_security_keys_signature_covers_its_flags_its_counter_and_its_application() {
+    for key in [SecurityKey::ed25519(), SecurityKey::ecdsa()] {
+        let public = PublicKey::parse(&key.blob(), REQUIRED).unwrap();
+        let algorithm = key.algorithm();
+        let good = key.sign(b"x", 0x05, 0x0102_0304);
+        let said = public.verify(algorithm, b"x", &good).unwrap().unwrap();
+        assert!(said.user_present() && said.user_verified());
+        assert_eq!(said.counter(), 0x0102_0304);
+        assert_eq!(public.verify(algorithm, b"y", &good), Err(BadSignature));
+        // Flags and counter are the last five bytes.
+        for bit in (good.len() - 5) * 8..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(public.verify(algorithm, b"x", &bad), Err(BadSignature));
+        }
+        let longer = [good.as_slice(), &[0]].concat();
+        for bad in [&good[..good.len() - 1], &good[..good.len() - 5], &longer] {
+            assert_eq!(public.verify(algorithm, b"x", bad), Err(BadSignature));
+        }
+        let mut blob = key.blob();
+        let last = blob.len() - 1;
+        blob[last] ^= 1;
+        let other = PublicKey::parse(&blob, REQUIRED).unwrap();
+        assert_eq!(other.verify(algorithm, b"x", &good), Err(BadSignature));
+    }
+}
+
+#[test]
+fn a_plain_keys_signature_has_nothing_behind_it() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let blob = strings(&[b"ssh-ed25519", pair.public_key().as_ref()]);
+    let key = PublicKey::parse(&blob, REQUIRED).unwrap();
+    let signed = strings(&[b"ssh-ed25519", pair.sign(b"x").as_ref()]);
+    let verify = |signed: &[u8]| key.verify(SignatureAlgorithm::Ed25519, b"x", signed);
+    assert_eq!(verify(&signed), Ok(None));
+    let longer = [signed.as_slice(), &[1, 0, 0, 0, 1]].concat();
+    assert_eq!(verify(&longer), Err(BadSignature));
 }
 
 #[test]

@@ -25,6 +25,7 @@ const OFFERED: Offered<'static> = Offered {
     macs: all(&["hmac-sha2-256-etm@openssh.com"]),
     host_key: all(&["ssh-ed25519", "rsa-sha2-512"]),
     pubkey: all(&["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"]),
+    authority: all(&["ssh-ed25519", "rsa-sha2-512"]),
 };
 
 /// What Debian 12 installs, with its comments left out.
@@ -94,7 +95,7 @@ fn nothing_configured_is_openssh_default() {
         }
     );
     assert_eq!(config.permit_root_login, PermitRootLogin::ProhibitPassword);
-    assert_eq!(config.host_keys.len(), 3);
+    assert_eq!(config.host_keys.len(), 2);
     assert_eq!(config.host_keys_origin, HostKeys::Default);
     assert_eq!(config.kex_algorithms.names(), OFFERED.kex.default);
 }
@@ -134,6 +135,7 @@ fn every_active_keyword_sets_its_value() {
     let config = config(
         "AcceptEnv A B*\nAcceptEnv C\nAuthorizedKeysFile %h/keys /etc/keys/%u\nCiphers aes256-ctr\n\
          ClientAliveCountMax 0\nClientAliveInterval 15\nCompression no\nFingerprintHash SHA256\nHostKey /a\nHostKey /b\nHostKey /a\n\
+         CASignatureAlgorithms rsa-sha2-512\nHostCertificate /a-cert.pub\nHostCertificate none\n\
          HostKeyAlgorithms -rsa*\nKexAlgorithms ^curve25519*\nLogLevel debug\nLoginGraceTime 1m30s\nMACs +hmac-sha2-512\n\
          MaxAuthTries 3\nMaxSessions 0\nMaxStartups 3:50:9\nPermitRootLogin without-password\nPermitTTY no\n\
          PubkeyAcceptedKeyTypes ssh-ed25519\nPubkeyAuthentication no\nRekeyLimit 1G 1h\nRequiredRSASize 3072\n\
@@ -152,6 +154,8 @@ fn every_active_keyword_sets_its_value() {
     assert_eq!(config.client_alive_count_max, 0);
     assert_eq!(config.client_alive_interval, Some(Duration::from_secs(15)));
     assert_eq!(config.compression, Compression::No);
+    assert_eq!(config.ca_signature_algorithms.names(), ["rsa-sha2-512"]);
+    assert_eq!(config.host_certificates, [PathBuf::from("/a-cert.pub")]);
     assert_eq!(config.host_keys, [PathBuf::from("/a"), PathBuf::from("/b")]);
     assert_eq!(config.host_keys_origin, HostKeys::Configured);
     assert_eq!(config.host_key_algorithms.names(), ["ssh-ed25519"]);
