@@ -1,10 +1,12 @@
 //! Key exchange methods, server side. One file per family; `agree` is the only way in.
 
+mod dh;
 mod ecdh;
 mod hybrid;
 #[cfg(test)]
 mod vectors;
 
+use wire::groups::FixedGroup;
 use wire::names::KexAlgorithm;
 use zeroize::Zeroizing;
 
@@ -14,7 +16,7 @@ use crate::error::Error;
 
 /// What a method makes of the client's share.
 pub(crate) struct Agreement {
-    /// Q_S or S_REPLY, contents of the string.
+    /// Q_S, S_REPLY or f: contents of the string or mpint.
     pub(crate) server_share: Vec<u8>,
     /// K: big-endian integer or contents of the string, as the method's encoding says.
     pub(crate) shared_secret: Zeroizing<Vec<u8>>,
@@ -33,5 +35,8 @@ pub(crate) fn agree(method: KexAlgorithm, client_share: &[u8]) -> Result<Agreeme
         KexAlgorithm::EcdhSha2Nistp256 => ecdh::agree(Curve::NISTP256, client_share),
         KexAlgorithm::EcdhSha2Nistp384 => ecdh::agree(Curve::NISTP384, client_share),
         KexAlgorithm::EcdhSha2Nistp521 => ecdh::agree(Curve::NISTP521, client_share),
+        KexAlgorithm::DhGroup14Sha256 => dh::agree(&FixedGroup::Group14.group(), client_share),
+        KexAlgorithm::DhGroup16Sha512 => dh::agree(&FixedGroup::Group16.group(), client_share),
+        KexAlgorithm::DhGroup18Sha512 => dh::agree(&FixedGroup::Group18.group(), client_share),
     }
 }

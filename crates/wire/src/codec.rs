@@ -100,12 +100,34 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.string(limit)?).map_err(|_| DecodeError::Encoding)
     }
 
+    /// `mpint` that is not negative, of at most `limit` bytes without the sign: see [`magnitude`].
+    pub fn mpint(&mut self, limit: usize) -> Result<&'a [u8], DecodeError> {
+        let digits = magnitude(self.string(limit.saturating_add(1))?)?;
+        match digits.len() {
+            length if length > limit => Err(DecodeError::TooLong { length, limit }),
+            _ => Ok(digits),
+        }
+    }
+
     /// Fails unless all input has been read.
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeError::Trailing(left)),
         }
+    }
+}
+
+/// The big-endian digits, without leading zeros, of the contents of an `mpint` that is not negative
+/// and has the one form that RFC 4251 section 5 permits. Another form of the same number would be
+/// another input to a hash.
+pub fn magnitude(contents: &[u8]) -> Result<&[u8], DecodeError> {
+    let is_signed = |digits: &[u8]| digits.first().is_some_and(|first| first & 0x80 != 0);
+    match contents.split_first() {
+        Some((0, digits)) if is_signed(digits) => Ok(digits),
+        Some((0, _)) => Err(DecodeError::OutOfRange),
+        _ if is_signed(contents) => Err(DecodeError::OutOfRange),
+        _ => Ok(contents),
     }
 }
 
@@ -189,6 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn an_mpint_is_read_in_its_one_form_only() {
+        assert_eq!(magnitude(&[]), Ok([].as_slice()));
+        assert_eq!(magnitude(&[0x7f, 0]), Ok([0x7f, 0].as_slice()));
+        assert_eq!(magnitude(&[0, 0x80]), Ok([0x80].as_slice()));
+        let zero = [0].as_slice();
+        let negative = [0x80].as_slice();
+        for contents in [zero, negative, &[0, 0x7f], &[0, 0, 0x80]] {
+            assert_eq!(magnitude(contents), Err(DecodeError::OutOfRange));
+        }
+        let mut reader = Reader::new(&[0, 0, 0, 3, 0, 0x80, 1]);
+        assert_eq!(reader.clone().mpint(2), Ok([0x80, 1].as_slice()));
+        assert!(reader.mpint(1).is_err());
+        let unsigned = DecodeError::TooLong {
+            length: 2,
+            limit: 1,
+        };
+        assert_eq!(Reader::new(&[0, 0, 0, 2, 1, 1]).mpint(1), Err(unsigned));
+    }
+
+    #[test]
     fn a_string_longer_than_its_limit_is_refused_before_it_is_complete() {
         let error = Reader::new(&[0xff; 8]).string(100).unwrap_err();
         assert_eq!(
@@ -252,10 +294,7 @@ mod tests {
             let significant = |bytes: &[u8]| bytes.iter().copied().skip_while(|b| *b == 0).collect::<Vec<_>>();
             prop_assert_eq!(significant(body), significant(&digits));
             // Non-negative, and no zero in front that the sign does not need.
-            prop_assert!(body.first().is_none_or(|first| first & 0x80 == 0));
-            if let [0, second, ..] = body {
-                prop_assert!(second & 0x80 != 0);
-            }
+            prop_assert_eq!(magnitude(body).map(<[u8]>::to_vec), Ok(significant(&digits)));
         }
     }
 }

@@ -19,9 +19,9 @@ pub struct ExchangeValues {
     pub kex: KexAlgorithm,
     /// Negotiated host key algorithm.
     pub host_key: SignatureAlgorithm,
-    /// Q_C or C_INIT: contents of the string.
+    /// Q_C, C_INIT or e: contents of the string, or of the mpint, which is a string of one form.
     pub client_share: Vec<u8>,
-    /// Q_S or S_REPLY: contents of the string.
+    /// Q_S, S_REPLY or f: contents of the string or mpint.
     pub server_share: Vec<u8>,
     /// K: big-endian integer or contents of the string, see [`KexAlgorithm::secret_encoding`].
     pub shared_secret: Zeroizing<Vec<u8>>,
@@ -40,7 +40,7 @@ impl ExchangeValues {
     }
 
     /// The bytes that HASH is applied to (RFC 4253 section 8, RFC 5656 section 4):
-    /// V_C, V_S, I_C, I_S, K_S, Q_C, Q_S, K.
+    /// V_C, V_S, I_C, I_S, K_S, Q_C or e, Q_S or f, K.
     ///
     /// `server_identification` is V_S without CR LF, `host_key` the public key blob K_S.
     pub fn hash_input(&self, server_identification: &[u8], host_key: &[u8]) -> Zeroizing<Vec<u8>> {

@@ -4,6 +4,7 @@
 //!  bytes ──▶ codec ──▶ message ──▶ (crate transport)
 //!            names: algorithm and method names, one table each
 //!            exchange: what an exchange hash is made of (RFC 4253 section 8)
+//!            groups: integers modulo a prime, to exchange keys in (RFC 3526)
 //!            userauth: what a client asks and what it signs (RFC 4252)
 //!            certificate: the fields of OpenSSH's certificates
 //! ```
@@ -15,6 +16,7 @@
 pub mod certificate;
 pub mod codec;
 pub mod exchange;
+pub mod groups;
 pub mod message;
 pub mod names;
 pub mod userauth;

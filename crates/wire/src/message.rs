@@ -29,9 +29,9 @@ pub mod number {
     pub const NEWKEYS: u8 = 21;
     /// First of the numbers that belong to the key exchange method.
     pub const KEX_METHOD_FIRST: u8 = 30;
-    /// RFC 5656 section 4; also the hybrid exchange's KEX_HYBRID_INIT
+    /// RFC 5656 section 4; also KEX_HYBRID_INIT and KEXDH_INIT
     pub const KEX_ECDH_INIT: u8 = 30;
-    /// RFC 5656 section 4; also the hybrid exchange's KEX_HYBRID_REPLY
+    /// RFC 5656 section 4; also KEX_HYBRID_REPLY and KEXDH_REPLY
     pub const KEX_ECDH_REPLY: u8 = 31;
     /// Last of the numbers that belong to the key exchange method.
     pub const KEX_METHOD_LAST: u8 = 49;
@@ -478,10 +478,11 @@ impl<'a> KexInit<'a> {
     }
 }
 
-/// SSH_MSG_KEX_ECDH_INIT (RFC 5656 section 4), and SSH_MSG_KEX_HYBRID_INIT of the hybrid exchanges.
+/// SSH_MSG_KEX_ECDH_INIT (RFC 5656 section 4), SSH_MSG_KEX_HYBRID_INIT of the hybrid exchanges, and
+/// SSH_MSG_KEXDH_INIT (RFC 4253 section 8), whose mpint is a string here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KexEcdhInit<'a> {
-    /// "Q_C" or "C_INIT"
+    /// "Q_C", "C_INIT", or the contents of "e"
     pub client_share: &'a [u8],
 }
 
@@ -506,12 +507,12 @@ impl<'a> KexEcdhInit<'a> {
     }
 }
 
-/// SSH_MSG_KEX_ECDH_REPLY (RFC 5656 section 4), and SSH_MSG_KEX_HYBRID_REPLY.
+/// SSH_MSG_KEX_ECDH_REPLY (RFC 5656 section 4), SSH_MSG_KEX_HYBRID_REPLY and SSH_MSG_KEXDH_REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KexEcdhReply<'a> {
     /// "K_S"
     pub host_key: &'a [u8],
-    /// "Q_S" or "S_REPLY"
+    /// "Q_S", "S_REPLY", or the contents of "f"
     pub server_share: &'a [u8],
     /// "the signature on the exchange hash"
     pub signature: &'a [u8],

@@ -63,6 +63,12 @@ names! {
         EcdhSha2Nistp384 = "ecdh-sha2-nistp384",
         /// RFC 5656
         EcdhSha2Nistp521 = "ecdh-sha2-nistp521",
+        /// RFC 8268
+        DhGroup16Sha512 = "diffie-hellman-group16-sha512",
+        /// RFC 8268
+        DhGroup18Sha512 = "diffie-hellman-group18-sha512",
+        /// RFC 8268
+        DhGroup14Sha256 = "diffie-hellman-group14-sha256",
     }
 }
 
@@ -85,11 +91,14 @@ impl KexAlgorithm {
             Self::Mlkem768X25519Sha256
             | Self::Curve25519Sha256
             | Self::Curve25519Sha256Libssh
-            | Self::EcdhSha2Nistp256 => HashAlgorithm::Sha256,
+            | Self::EcdhSha2Nistp256
+            | Self::DhGroup14Sha256 => HashAlgorithm::Sha256,
             Self::EcdhSha2Nistp384 => HashAlgorithm::Sha384,
             Self::Sntrup761X25519Sha512
             | Self::Sntrup761X25519Sha512Openssh
-            | Self::EcdhSha2Nistp521 => HashAlgorithm::Sha512,
+            | Self::EcdhSha2Nistp521
+            | Self::DhGroup16Sha512
+            | Self::DhGroup18Sha512 => HashAlgorithm::Sha512,
         }
     }
 
@@ -103,7 +112,10 @@ impl KexAlgorithm {
             | Self::Curve25519Sha256Libssh
             | Self::EcdhSha2Nistp256
             | Self::EcdhSha2Nistp384
-            | Self::EcdhSha2Nistp521 => SecretEncoding::Mpint,
+            | Self::EcdhSha2Nistp521
+            | Self::DhGroup14Sha256
+            | Self::DhGroup16Sha512
+            | Self::DhGroup18Sha512 => SecretEncoding::Mpint,
         }
     }
 }

@@ -7,7 +7,10 @@ use aws_lc_rs::agreement::{
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::kem::{self, ML_KEM_768};
 use aws_lc_rs::rand::SystemRandom;
+use num_bigint::BigUint;
 use sntrup::sntrup761;
+use wire::codec::{Write, magnitude};
+use wire::groups::{DhGroup, FixedGroup};
 use wire::names::{HashAlgorithm, KexAlgorithm};
 use zeroize::Zeroizing;
 
@@ -22,6 +25,8 @@ enum Private {
     Curve(&'static Algorithm, EphemeralPrivateKey),
     /// A key encapsulation and X25519.
     Hybrid(Decapsulation, EphemeralPrivateKey),
+    /// An exponent.
+    Field(DhGroup, BigUint),
 }
 
 enum Decapsulation {
@@ -47,6 +52,9 @@ impl Ephemeral {
             KexAlgorithm::EcdhSha2Nistp256 => curve(&ECDH_P256),
             KexAlgorithm::EcdhSha2Nistp384 => curve(&ECDH_P384),
             KexAlgorithm::EcdhSha2Nistp521 => curve(&ECDH_P521),
+            KexAlgorithm::DhGroup14Sha256 => field(FixedGroup::Group14.group()),
+            KexAlgorithm::DhGroup16Sha512 => field(FixedGroup::Group16.group()),
+            KexAlgorithm::DhGroup18Sha512 => field(FixedGroup::Group18.group()),
         };
         Self {
             kex,
@@ -63,6 +71,11 @@ impl Ephemeral {
                 let mut both = decapsulation.secret(ciphertext);
                 both.extend(agree(&X25519, key, classical));
                 digest(digest_algorithm(self.kex), &both).as_ref().to_vec()
+            }
+            Private::Field(group, exponent) => {
+                let f = BigUint::from_bytes_be(magnitude(server_share).unwrap());
+                let p = BigUint::from_bytes_be(&group.prime);
+                f.modpow(&exponent, &p).to_bytes_be()
             }
         })
     }
@@ -93,6 +106,17 @@ fn hybrid(decapsulation: Decapsulation, public: &[u8]) -> (Private, Vec<u8>) {
     let key = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
     let share = [public, key.compute_public_key().unwrap().as_ref()].concat();
     (Private::Hybrid(decapsulation, key), share)
+}
+
+fn field(group: DhGroup) -> (Private, Vec<u8>) {
+    // As short as the tests are quick: every value but a trivial one will do.
+    let mut exponent = [0; 24];
+    aws_lc_rs::rand::fill(&mut exponent).unwrap();
+    let exponent = BigUint::from_bytes_be(&exponent);
+    let [p, g] = [&group.prime, &group.generator].map(|n| BigUint::from_bytes_be(n));
+    let mut share = Vec::new();
+    share.put_mpint(&g.modpow(&exponent, &p).to_bytes_be());
+    (Private::Field(group, exponent), share.split_off(4))
 }
 
 fn agree(curve: &'static Algorithm, key: EphemeralPrivateKey, public: &[u8]) -> Vec<u8> {
