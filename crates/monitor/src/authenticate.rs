@@ -13,11 +13,11 @@ use crate::account::{self, Listing, Refusal, Standing};
 use crate::audit::{self, Subject, Validity, Weight};
 use crate::client_key::ClientKey;
 use crate::delay::FailureDelay;
-use crate::exchange::SessionId;
+use crate::exchange::FirstExchange;
 use crate::policy::Policy;
 use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::public_key::BadSignature;
-use crate::verify::{SERVICE, SignatureProof, prove_possession};
+use crate::verify::{Binding, SERVICE, SignatureProof, prove_possession};
 
 /// Requests of one connection, whatever becomes of them (as in OpenSSH): questions about acceptable
 /// keys are no failures and yet cost a look into files.
@@ -37,7 +37,7 @@ pub struct Terms<'a> {
 /// A connection between its first key exchange and its login.
 #[derive(Debug)]
 pub struct Authentication {
-    session: SessionId,
+    first: FirstExchange,
     claim: Option<Claim>,
     attempts: u32,
     failures: u32,
@@ -75,10 +75,10 @@ enum Attempt {
 }
 
 impl Authentication {
-    /// Begins with the session identifier of the first key exchange.
-    pub fn new(session: SessionId) -> Self {
+    /// Begins with the first key exchange.
+    pub fn new(first: FirstExchange) -> Self {
         Self {
-            session,
+            first,
             claim: None,
             attempts: 0,
             failures: 0,
@@ -182,18 +182,24 @@ impl Authentication {
     ) -> Attempt {
         let subject = claim.subject(terms.endpoints);
         let usable = match terms.policy.offers_publickey() && service == SERVICE {
-            true => usable_key(&request, subject, terms.policy),
+            true => self.usable_key(&request, subject, terms.policy),
             false => None,
         };
-        let Some((algorithm, key)) = usable else {
+        let Some(Usable {
+            algorithm,
+            key,
+            binding,
+        }) = usable
+        else {
             subject.failed("publickey", None, self.weight(terms.policy));
             return Attempt::Failed;
         };
         let possession = match &request.signature {
             None => Possession::Unasked,
             Some(signature) => Possession::of(prove_possession(
-                &self.session,
+                &self.first,
                 &claim.user,
+                binding,
                 algorithm,
                 key.clone(),
                 signature,
@@ -217,12 +223,50 @@ impl Authentication {
         }
     }
 
+    /// The key of a request and what goes with it, if this server verifies with them.
+    fn usable_key(
+        &self,
+        request: &PublicKeyRequest,
+        subject: Subject<'_>,
+        policy: &Policy,
+    ) -> Option<Usable> {
+        let Some(binding) = Binding::of(request.host_key.as_deref(), &self.first) else {
+            // The client spoke with another server: somebody stands between.
+            subject.key_unusable(&"request is bound to another host key");
+            return None;
+        };
+        let algorithm = SignatureAlgorithm::from_name(&request.algorithm)
+            .filter(|algorithm| policy.pubkey_algorithms.contains(algorithm));
+        let Some(algorithm) = algorithm else {
+            subject.key_unusable(&"signature algorithm not in PubkeyAcceptedAlgorithms");
+            return None;
+        };
+        match ClientKey::parse(&request.key, algorithm, policy.key_requirements()) {
+            Ok(key) => Some(Usable {
+                algorithm,
+                key,
+                binding,
+            }),
+            Err(error) => {
+                subject.key_unusable(&error);
+                None
+            }
+        }
+    }
+
     fn weight(&self, policy: &Policy) -> Weight {
         match self.failures.saturating_add(1) >= policy.config.max_auth_tries / 2 {
             true => Weight::Heavy,
             false => Weight::Light,
         }
     }
+}
+
+/// What a publickey request names, as far as this server verifies with it.
+struct Usable {
+    algorithm: SignatureAlgorithm,
+    key: ClientKey,
+    binding: Binding,
 }
 
 /// Whether the client holds the private key.
@@ -286,27 +330,6 @@ impl Claim {
                 Some(Standing::Permitted(_)) | None => Validity::Valid,
             },
             endpoints,
-        }
-    }
-}
-
-/// The key and algorithm of a request, if this server verifies with them.
-fn usable_key(
-    request: &PublicKeyRequest,
-    subject: Subject<'_>,
-    policy: &Policy,
-) -> Option<(SignatureAlgorithm, ClientKey)> {
-    let algorithm = SignatureAlgorithm::from_name(&request.algorithm)
-        .filter(|algorithm| policy.pubkey_algorithms.contains(algorithm));
-    let Some(algorithm) = algorithm else {
-        subject.key_unusable(&"signature algorithm not in PubkeyAcceptedAlgorithms");
-        return None;
-    };
-    match ClientKey::parse(&request.key, algorithm, policy.key_requirements()) {
-        Ok(key) => Some((algorithm, key)),
-        Err(error) => {
-            subject.key_unusable(&error);
-            None
         }
     }
 }

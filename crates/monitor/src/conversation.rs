@@ -19,7 +19,7 @@ use wire::userauth::{AuthOutcome, AuthRequest};
 use crate::audit;
 use crate::authenticate::{Decision, Terms};
 use crate::delay::FailureDelay;
-use crate::exchange::{self, ExchangeError, SignedExchange};
+use crate::exchange::{self, ExchangeError};
 use crate::hostkeys::SignError;
 use crate::open_session::{OpenError, Origin, SessionEnd, open_session};
 use crate::phase::{Authenticating, Exchange, Open, Phase, Running};
@@ -126,15 +126,15 @@ impl<M: ServiceManager> Conversation<M> {
         if let Exchange::Late(_, pause) = &permitted {
             sleep(*pause).await;
         }
-        let SignedExchange { hash, signature } = exchange::sign(&self.policy.offer, &values)
-            .map_err(|error| match error {
-                ExchangeError::Sign(error) => Broken::Sign(error),
-                ExchangeError::Kex(_) | ExchangeError::HostKey(_) => {
-                    Violation::new(error.to_string()).into()
-                }
-            })?;
+        let signed = exchange::sign(&self.policy.offer, &values).map_err(|error| match error {
+            ExchangeError::Sign(error) => Broken::Sign(error),
+            ExchangeError::Kex(_) | ExchangeError::HostKey(_) => {
+                Violation::new(error.to_string()).into()
+            }
+        })?;
+        let signature = signed.signature.clone();
         self.phase = match permitted {
-            Exchange::First => Phase::Authenticating(Authenticating::new(hash.fix())),
+            Exchange::First => Phase::Authenticating(Authenticating::new(signed.fix())),
             Exchange::Early(state) => Phase::Authenticating(state),
             Exchange::Late(state, _) => Phase::Open(state),
         };

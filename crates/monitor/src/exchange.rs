@@ -18,9 +18,17 @@ use crate::hostkeys::{HostKeys, SignError};
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExchangeHash(Vec<u8>);
 
-/// H of the first key exchange (RFC 4253 section 7.2). Made by [`ExchangeHash::fix`] only.
+/// H of the first key exchange (RFC 4253 section 7.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionId(Vec<u8>);
+
+/// What the first key exchange of a connection fixes for good. Made by [`SignedExchange::fix`] only.
+#[derive(Debug)]
+pub struct FirstExchange {
+    session: SessionId,
+    host_key: Vec<u8>,
+    algorithm: SignatureAlgorithm,
+}
 
 /// What this server offers to exchange keys with.
 pub struct Offer {
@@ -53,6 +61,9 @@ pub struct SignedExchange {
     pub hash: ExchangeHash,
     /// Signature blob of RFC 4253 section 6.6.
     pub signature: Vec<u8>,
+    /// K_S: a host key or its certificate.
+    host_key: Vec<u8>,
+    algorithm: SignatureAlgorithm,
 }
 
 /// Computes H and signs it with the host key that the values name.
@@ -69,7 +80,12 @@ pub fn sign(offer: &Offer, values: &ExchangeValues) -> Result<SignedExchange, Ex
         .ok_or(ExchangeError::HostKey(values.host_key))?;
     let hash = exchange_hash(values, offer.identification.as_bytes(), host_key.blob());
     let signature = host_key.sign(values.host_key, &hash.0)?;
-    Ok(SignedExchange { hash, signature })
+    Ok(SignedExchange {
+        hash,
+        signature,
+        host_key: host_key.blob().to_vec(),
+        algorithm: values.host_key,
+    })
 }
 
 fn exchange_hash(values: &ExchangeValues, identification: &[u8], host_key: &[u8]) -> ExchangeHash {
@@ -82,10 +98,40 @@ fn exchange_hash(values: &ExchangeValues, identification: &[u8], host_key: &[u8]
     ExchangeHash(digest::digest(algorithm, &input).as_ref().to_vec())
 }
 
-impl ExchangeHash {
-    /// Makes the hash of the first exchange the session identifier.
-    pub fn fix(self) -> SessionId {
-        SessionId(self.0)
+impl SignedExchange {
+    /// Makes this exchange the connection's first.
+    pub fn fix(self) -> FirstExchange {
+        FirstExchange {
+            session: SessionId(self.hash.0),
+            host_key: self.host_key,
+            algorithm: self.algorithm,
+        }
+    }
+}
+
+impl FirstExchange {
+    /// The session identifier.
+    pub fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// K_S, byte for byte as the client got it.
+    pub fn host_key(&self) -> &[u8] {
+        &self.host_key
+    }
+
+    /// The host key algorithm that was negotiated.
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(session: &[u8], host_key: &[u8]) -> Self {
+        Self {
+            session: SessionId(session.to_vec()),
+            host_key: host_key.to_vec(),
+            algorithm: SignatureAlgorithm::Ed25519,
+        }
     }
 }
 
@@ -93,11 +139,6 @@ impl SessionId {
     /// The bytes that signatures cover.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::audit::Stage;
 use crate::authenticate::Authentication;
-use crate::exchange::SessionId;
+use crate::exchange::FirstExchange;
 use crate::open_session::{Session, SessionEnd};
 use crate::token_bucket::TokenBucket;
 
@@ -172,10 +172,10 @@ impl Phase {
 }
 
 impl Authenticating {
-    /// Begins with the first exchange's hash.
-    pub fn new(session: SessionId) -> Self {
+    /// Begins with the first exchange.
+    pub fn new(first: FirstExchange) -> Self {
         Self {
-            authentication: Authentication::new(session),
+            authentication: Authentication::new(first),
             rekeys: EarlyRekeys(REKEYS_BEFORE_LOGIN),
         }
     }

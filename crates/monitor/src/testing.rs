@@ -271,10 +271,14 @@ impl Client {
         key: &[u8],
     ) -> Vec<u8> {
         let user = UserName::new(user).unwrap();
-        let data = signed_data(session, &user, SERVICE, algorithm, key);
+        self.sign_data(&signed_data(session, &user, SERVICE, algorithm, key, None))
+    }
+
+    /// A signature blob over anything.
+    pub(crate) fn sign_data(&self, data: &[u8]) -> Vec<u8> {
         let mut blob = Vec::new();
         blob.put_string(b"ssh-ed25519");
-        blob.put_string(self.0.sign(&data).as_ref());
+        blob.put_string(self.0.sign(data).as_ref());
         blob
     }
 }
@@ -294,6 +298,7 @@ pub(crate) fn publickey(user: &str, key: Vec<u8>, signature: Option<Vec<u8>>) ->
     let fields = PublicKeyRequest {
         algorithm,
         key,
+        host_key: None,
         signature,
     };
     request(user, AuthMethod::PublicKey(fields))

@@ -91,10 +91,12 @@ pub(crate) fn auth_to_proto(request: AuthRequest) -> pre::AuthenticateRequest {
         AuthMethod::PublicKey(PublicKeyRequest {
             algorithm,
             key,
+            host_key,
             signature,
         }) => Method::PublicKey(pre::PublicKey {
             algorithm,
             key,
+            host_key,
             signature,
         }),
         AuthMethod::Unsupported(name) => Method::Unsupported(name),
@@ -114,10 +116,14 @@ pub(crate) fn auth_from_proto(message: pre::AuthenticateRequest) -> Result<AuthR
         Some(Method::PublicKey(pre::PublicKey {
             algorithm,
             key,
+            host_key,
             signature,
         })) => AuthMethod::PublicKey(PublicKeyRequest {
             algorithm: bounded(algorithm, NAME_LIMIT, "algorithm")?,
             key: bounded(key, KEY_LIMIT, "key")?,
+            host_key: host_key
+                .map(|blob| bounded(blob, KEY_LIMIT, "host_key"))
+                .transpose()?,
             signature: signature
                 .map(|blob| bounded(blob, SIGNATURE_LIMIT, "signature"))
                 .transpose()?,

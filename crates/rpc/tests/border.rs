@@ -117,6 +117,7 @@ fn a_field_above_its_limit_is_a_violation() {
     let key = PublicKeyRequest {
         algorithm: "a".repeat(65),
         key: vec![0; 51],
+        host_key: None,
         signature: None,
     };
     let (answer, end) = border(async |mut worker: Monitor| {

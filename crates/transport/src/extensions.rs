@@ -12,6 +12,9 @@ const IN_AUTHENTICATION: &[u8] = b"ext-info-in-auth@openssh.com";
 /// Signature algorithms for `publickey` (RFC 8308 section 3.1).
 const SERVER_SIG_ALGS: &[u8] = b"server-sig-algs";
 
+/// publickey-hostbound-v00@openssh.com is understood (OpenSSH PROTOCOL section 3.1).
+const HOSTBOUND: &[u8] = b"publickey-hostbound@openssh.com";
+
 /// SSH2_MSG_PING is answered (OpenSSH PROTOCOL section 1.9).
 const PING: &[u8] = b"ping@openssh.com";
 
@@ -32,6 +35,7 @@ pub(crate) fn announcement(settings: &Settings) -> Vec<u8> {
     let algorithms = server_sig_algs(&settings.pubkey_algorithms);
     encode(vec![
         (SERVER_SIG_ALGS, algorithms.as_bytes()),
+        (HOSTBOUND, VERSION),
         (PING, VERSION),
     ])
 }

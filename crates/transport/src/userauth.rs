@@ -149,6 +149,7 @@ mod tests {
         AuthMethod::PublicKey(PublicKeyRequest {
             algorithm: "ssh-ed25519".to_owned(),
             key: b"key".to_vec(),
+            host_key: None,
             signature,
         })
     }

@@ -84,10 +84,14 @@ impl AuthRequest {
                 reader.finish()?;
                 AuthMethod::None
             }
-            "publickey" => {
+            PUBLICKEY | HOSTBOUND => {
                 let signed = reader.boolean()?;
                 let algorithm = reader.text(METHOD_NAME_LIMIT)?.to_owned();
                 let key = reader.string(BLOB_LIMIT)?.to_vec();
+                let host_key = match method {
+                    HOSTBOUND => Some(reader.string(BLOB_LIMIT)?.to_vec()),
+                    _ => None,
+                };
                 let signature = match signed {
                     true => Some(reader.string(BLOB_LIMIT)?.to_vec()),
                     false => None,
@@ -96,6 +100,7 @@ impl AuthRequest {
                 AuthMethod::PublicKey(PublicKeyRequest {
                     algorithm,
                     key,
+                    host_key,
                     signature,
                 })
             }
@@ -116,10 +121,14 @@ impl AuthRequest {
         match &self.method {
             AuthMethod::None => out.put_string(b"none"),
             AuthMethod::PublicKey(request) => {
-                out.put_string(b"publickey");
+                let host_key = request.host_key.as_deref();
+                out.put_string(method_name(host_key).as_bytes());
                 out.put_boolean(request.signature.is_some());
                 out.put_string(request.algorithm.as_bytes());
                 out.put_string(&request.key);
+                if let Some(host_key) = host_key {
+                    out.put_string(host_key);
+                }
                 if let Some(signature) = &request.signature {
                     out.put_string(signature);
                 }
@@ -145,7 +154,8 @@ pub enum AuthRequestError {
 pub enum AuthMethod {
     /// `none` (section 5.2)
     None,
-    /// `publickey` (section 7)
+    /// `publickey` (section 7), or publickey-hostbound-v00@openssh.com (OpenSSH PROTOCOL section
+    /// 3.1), which names the server's host key as well.
     PublicKey(PublicKeyRequest),
     /// Any other method; its name.
     Unsupported(String),
@@ -158,6 +168,9 @@ pub struct PublicKeyRequest {
     pub algorithm: String,
     /// "public key blob"
     pub key: Vec<u8>,
+    /// "server host key": K_S of the first key exchange, as the client knows it. `None`: the plain
+    /// method, which does not name it.
+    pub host_key: Option<Vec<u8>>,
     /// "signature"; `None` asks whether the key would do.
     pub signature: Option<Vec<u8>>,
 }
@@ -180,24 +193,42 @@ pub enum AuthOutcome {
     TooManyFailures,
 }
 
+/// `publickey` (RFC 4252 section 7)
+const PUBLICKEY: &str = "publickey";
+
+/// The same, bound to the server's host key (OpenSSH PROTOCOL section 3.1).
+const HOSTBOUND: &str = "publickey-hostbound-v00@openssh.com";
+
+/// The method that a request with or without a host key belongs to.
+fn method_name(host_key: Option<&[u8]>) -> &'static str {
+    match host_key {
+        None => PUBLICKEY,
+        Some(_) => HOSTBOUND,
+    }
+}
+
 /// The data that a publickey signature covers (RFC 4252 section 7), built from what the verifier
-/// knows itself.
+/// knows itself. With `host_key`, that of publickey-hostbound-v00@openssh.com.
 pub fn signed_data(
     session_identifier: &[u8],
     user: &UserName,
     service: &str,
     algorithm: &str,
     key: &[u8],
+    host_key: Option<&[u8]>,
 ) -> Vec<u8> {
     let mut out = Vec::new();
     out.put_string(session_identifier);
     out.put_byte(number::USERAUTH_REQUEST);
     out.put_string(user.as_str().as_bytes());
     out.put_string(service.as_bytes());
-    out.put_string(b"publickey");
+    out.put_string(method_name(host_key).as_bytes());
     out.put_boolean(true);
     out.put_string(algorithm.as_bytes());
     out.put_string(key);
+    if let Some(host_key) = host_key {
+        out.put_string(host_key);
+    }
     out
 }
 
@@ -212,15 +243,20 @@ mod tests {
         prop_oneof![
             Just(AuthMethod::None),
             "[a-z-]{1,20}-x".prop_map(AuthMethod::Unsupported),
-            ("[a-z0-9@.-]{1,40}", blob(), proptest::option::of(blob())).prop_map(
-                |(algorithm, key, signature)| {
+            (
+                "[a-z0-9@.-]{1,40}",
+                blob(),
+                proptest::option::of(blob()),
+                proptest::option::of(blob())
+            )
+                .prop_map(|(algorithm, key, host_key, signature)| {
                     AuthMethod::PublicKey(PublicKeyRequest {
                         algorithm,
                         key,
+                        host_key,
                         signature,
                     })
-                }
-            ),
+                }),
         ]
     }
 
@@ -284,19 +320,29 @@ mod tests {
     #[test]
     fn signed_data_is_session_identifier_and_request_without_signature() {
         let user = UserName::new("alice").unwrap();
-        let data = signed_data(b"id", &user, "ssh-connection", "ssh-ed25519", b"blob");
-        let mut request = Vec::new();
-        AuthRequest {
-            user,
-            service: "ssh-connection".to_owned(),
-            method: AuthMethod::PublicKey(PublicKeyRequest {
-                algorithm: "ssh-ed25519".to_owned(),
-                key: b"blob".to_vec(),
-                signature: Some(Vec::new()),
-            }),
+        for host_key in [None, Some(b"host".as_slice())] {
+            let data = signed_data(
+                b"id",
+                &user,
+                "ssh-connection",
+                "ssh-ed25519",
+                b"blob",
+                host_key,
+            );
+            let mut request = Vec::new();
+            AuthRequest {
+                user: user.clone(),
+                service: "ssh-connection".to_owned(),
+                method: AuthMethod::PublicKey(PublicKeyRequest {
+                    algorithm: "ssh-ed25519".to_owned(),
+                    key: b"blob".to_vec(),
+                    host_key: host_key.map(<[u8]>::to_vec),
+                    signature: Some(Vec::new()),
+                }),
+            }
+            .encode(&mut request);
+            request.truncate(request.len() - 4);
+            assert_eq!(data, [b"\0\0\0\x02id".as_slice(), &request].concat());
         }
-        .encode(&mut request);
-        request.truncate(request.len() - 4);
-        assert_eq!(data, [b"\0\0\0\x02id".as_slice(), &request].concat());
     }
 }

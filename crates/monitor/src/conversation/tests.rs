@@ -174,6 +174,7 @@ async fn another_algorithm_name_than_the_keys_is_refused() {
             let fields = PublicKeyRequest {
                 algorithm: algorithm.to_owned(),
                 key: client.blob(),
+                host_key: None,
                 signature,
             };
             bench
@@ -184,17 +185,50 @@ async fn another_algorithm_name_than_the_keys_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_bound_to_another_host_key_is_refused() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "MaxAuthTries 100");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = UserName::new(&machine.user).unwrap();
+    let ours = machine.policy.offer.host_keys.public().remove(0).public_key;
+    let bound = |claimed: &[u8], signed: &[u8]| {
+        let (name, blob) = ("ssh-ed25519", client.blob());
+        let data = signed_data(&session, &user, SERVICE, name, &blob, Some(signed));
+        let fields = |signature| PublicKeyRequest {
+            algorithm: name.to_owned(),
+            key: blob.clone(),
+            host_key: Some(claimed.to_vec()),
+            signature,
+        };
+        let signature = client.sign_data(&data);
+        [None, Some(signature)]
+            .map(|signature| request(user.as_str(), AuthMethod::PublicKey(fields(signature))))
+    };
+    let other = Client::new().blob();
+    let [asks, signs] = bound(&other, &other);
+    bench.refused(asks).await;
+    bench.refused(signs).await;
+    // Our key is named, another one signed: the question is in order, the answer is not.
+    let [asks, signs] = bound(&ours, &other);
+    assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::KeyAcceptable);
+    bench.refused(signs).await;
+    let [_, signs] = bound(&ours, &ours);
+    assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
+}
+
+#[tokio::test]
 async fn a_key_on_a_touched_security_key_logs_in() {
     for device in [SecurityKey::ed25519(), SecurityKey::ecdsa()] {
         let machine = Machine::with_lines(&device.line(), "");
         let (mut bench, session) = Bench::exchanged(&machine).await;
         let user = UserName::new(&machine.user).unwrap();
         let algorithm = device.algorithm().name();
-        let data = signed_data(&session, &user, SERVICE, algorithm, &device.blob());
+        let data = signed_data(&session, &user, SERVICE, algorithm, &device.blob(), None);
         let signs = |flags| {
             let fields = PublicKeyRequest {
                 algorithm: algorithm.to_owned(),
                 key: device.blob(),
+                host_key: None,
                 signature: Some(device.sign(&data, flags, 1)),
             };
             request(&machine.user, AuthMethod::PublicKey(fields))
@@ -227,6 +261,7 @@ async fn a_certificate_never_counts_as_the_key_inside() {
             let fields = PublicKeyRequest {
                 algorithm: algorithm.to_owned(),
                 key: key.clone(),
+                host_key: None,
                 signature,
             };
             bench

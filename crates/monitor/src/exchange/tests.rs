@@ -46,11 +46,14 @@ fn the_signature_is_the_host_keys_over_the_hash_computed_here() {
     let values = machine.exchange(1);
     let signed = sign(&machine.policy.offer, &values).unwrap();
     let hash = machine.hash(&values);
-    assert_eq!(signed.hash.fix().as_bytes(), hash);
+    let signature = signed.signature.clone();
+    let first = signed.fix();
+    assert_eq!(first.session().as_bytes(), hash);
     let host_key = machine.policy.offer.host_keys.public().remove(0);
+    assert_eq!(first.host_key(), host_key.public_key);
     PublicKey::parse(&host_key.public_key, RequiredRsaSize(2048))
         .unwrap()
-        .verify(SignatureAlgorithm::Ed25519, &hash, &signed.signature)
+        .verify(SignatureAlgorithm::Ed25519, &hash, &signature)
         .unwrap();
 }
 

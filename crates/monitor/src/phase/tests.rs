@@ -1,7 +1,7 @@
 use rpc::lane;
 
 use super::*;
-use crate::exchange::SessionId;
+use crate::exchange::FirstExchange;
 use crate::testing::origin;
 
 /// A phase of each kind.
@@ -14,11 +14,11 @@ const ALL: &[&str] = &[
 ];
 
 fn phase(name: &str) -> Phase {
-    let session = || SessionId::for_test(b"id");
+    let first = || FirstExchange::for_test(b"id", b"host key");
     match name {
         "awaiting exchange" => Phase::AwaitingExchange,
-        "authenticating" => Phase::Authenticating(Authenticating::new(session())),
-        "exhausted" => Phase::Exhausted(Authentication::new(session())),
+        "authenticating" => Phase::Authenticating(Authenticating::new(first())),
+        "exhausted" => Phase::Exhausted(Authentication::new(first())),
         "open" => Phase::Open(Open::new(
             Session::for_test("alice", lane::pair().unwrap().0),
             Instant::now(),

@@ -40,6 +40,7 @@ fn extensions_are_told_right_after_the_first_keys_to_those_who_ask() {
         ExtInfo::decode(&info).unwrap().extensions,
         [
             (&b"server-sig-algs"[..], &b"ssh-ed25519,rsa-sha2-512"[..]),
+            (b"publickey-hostbound@openssh.com", b"0"),
             (b"ping@openssh.com", b"0"),
         ]
     );

@@ -91,6 +91,7 @@ fn public_key(signature: Option<Vec<u8>>) -> AuthMethod {
     AuthMethod::PublicKey(PublicKeyRequest {
         algorithm: "ssh-ed25519".to_owned(),
         key: b"a key".to_vec(),
+        host_key: None,
         signature,
     })
 }
