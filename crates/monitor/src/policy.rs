@@ -128,9 +128,10 @@ impl Policy {
         }
     }
 
-    /// RequiredRSASize and CASignatureAlgorithms.
+    /// RequiredRSASize and CASignatureAlgorithms. Below 1024 bits nobody goes, whatever is configured; nor does OpenSSH.
     pub fn key_requirements(&self) -> Requirements<'_> {
-        let bits = usize::try_from(self.config.required_rsa_size).unwrap_or(usize::MAX);
+        let bits = self.config.required_rsa_size.max(1024);
+        let bits = usize::try_from(bits).unwrap_or(usize::MAX);
         Requirements {
             rsa: RequiredRsaSize(bits),
             authority: &self.authority_algorithms,

@@ -1,6 +1,8 @@
 //! Lists of algorithms: what OpenSSH knows, what this server offers, and the edits `+`, `-` and `^` of sshd_config(5).
 
+use super::lexer::Malformed;
 use super::report::{ErrorKind, WarningKind, closest};
+use super::setting::{Arguments, Kind};
 use crate::pattern::Pattern;
 
 /// The algorithms that this server has, by kind.
@@ -40,6 +42,11 @@ impl AlgorithmList {
         Self(range.default.to_vec())
     }
 
+    /// HostbasedAcceptedAlgorithms of OpenSSH.
+    pub(crate) fn hostbased() -> Self {
+        Self::default_of(OPENSSH_HOSTBASED)
+    }
+
     /// The names, best first.
     #[must_use]
     pub fn names(&self) -> &[&'static str] {
@@ -54,7 +61,7 @@ impl AlgorithmList {
 }
 
 /// Key exchange methods of OpenSSH 10.5 (`ssh -Q kex`).
-pub(crate) const KEX: &[&str] = &[
+const KEX: &[&str] = &[
     "mlkem768x25519-sha256",
     "mlkem768nistp256-sha256",
     "sntrup761x25519-sha512",
@@ -74,7 +81,7 @@ pub(crate) const KEX: &[&str] = &[
 ];
 
 /// Ciphers of OpenSSH 10.5 (`ssh -Q cipher`).
-pub(crate) const CIPHERS: &[&str] = &[
+const CIPHERS: &[&str] = &[
     "chacha20-poly1305@openssh.com",
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
@@ -89,7 +96,7 @@ pub(crate) const CIPHERS: &[&str] = &[
 ];
 
 /// Message authentication codes of OpenSSH 10.5 (`ssh -Q mac`).
-pub(crate) const MACS: &[&str] = &[
+const MACS: &[&str] = &[
     "umac-64-etm@openssh.com",
     "umac-128-etm@openssh.com",
     "hmac-sha2-256-etm@openssh.com",
@@ -109,7 +116,7 @@ pub(crate) const MACS: &[&str] = &[
 ];
 
 /// Signature algorithms of OpenSSH 10.5 (`ssh -Q key-sig`).
-pub(crate) const SIGNATURES: &[&str] = &[
+const SIGNATURES: &[&str] = &[
     "ssh-ed25519",
     "ssh-ed25519-cert-v01@openssh.com",
     "sk-ssh-ed25519@openssh.com",
@@ -136,6 +143,70 @@ pub(crate) const SIGNATURES: &[&str] = &[
     "ssh-dss-cert-v01@openssh.com",
 ];
 
+/// The algorithms of OpenSSH 10.5 for users and hosts by default.
+const OPENSSH_HOSTBASED: Range<'static> = Range {
+    supported: SIGNATURES,
+    default: &[
+        "ssh-ed25519-cert-v01@openssh.com",
+        "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+        "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+        "sk-ssh-ed25519-cert-v01@openssh.com",
+        "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        "rsa-sha2-512-cert-v01@openssh.com",
+        "rsa-sha2-256-cert-v01@openssh.com",
+        "ssh-ed25519",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+        "sk-ssh-ed25519@openssh.com",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+        "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+        "rsa-sha2-512",
+        "rsa-sha2-256",
+    ],
+};
+
+/// KexAlgorithms.
+pub(crate) const KEX_LIST: Kind<AlgorithmList> = list(|a| read(a, a.offered.kex, KEX));
+/// Ciphers.
+pub(crate) const CIPHER_LIST: Kind<AlgorithmList> = list(|a| read(a, a.offered.ciphers, CIPHERS));
+/// MACs.
+pub(crate) const MAC_LIST: Kind<AlgorithmList> = list(|a| read(a, a.offered.macs, MACS));
+/// HostKeyAlgorithms.
+pub(crate) const HOST_KEY_LIST: Kind<AlgorithmList> =
+    list(|a| read(a, a.offered.host_key, SIGNATURES));
+/// PubkeyAcceptedAlgorithms.
+pub(crate) const PUBKEY_LIST: Kind<AlgorithmList> = list(|a| read(a, a.offered.pubkey, SIGNATURES));
+/// HostbasedAcceptedAlgorithms.
+pub(crate) const HOSTBASED_LIST: Kind<AlgorithmList> =
+    list(|a| read(a, OPENSSH_HOSTBASED, SIGNATURES));
+/// CASignatureAlgorithms.
+pub(crate) const CA_LIST: Kind<AlgorithmList> = list(|a| read(a, a.offered.authority, SIGNATURES));
+
+const fn list(
+    read: fn(&mut Arguments<'_>) -> Result<AlgorithmList, Malformed>,
+) -> Kind<AlgorithmList> {
+    Kind::new(read, |list| vec![list.0.join(",")])
+}
+
+fn read(
+    arguments: &mut Arguments<'_>,
+    range: Range<'_>,
+    openssh: &'static [&'static str],
+) -> Result<AlgorithmList, Malformed> {
+    let word = arguments.word("a list of algorithms")?;
+    let (list, warnings) =
+        parse(arguments.keyword, &word.text, range, openssh).map_err(|kind| Malformed {
+            span: word.span,
+            kind,
+        })?;
+    let warnings = warnings.into_iter().map(|warning| (word.span, warning));
+    arguments.warnings.extend(warnings);
+    Ok(list)
+}
+
 /// How a list changes the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Edit {
@@ -149,7 +220,7 @@ enum Edit {
 ///
 /// A name that OpenSSH knows and this server does not offer is skipped with a warning: a configuration hardened for OpenSSH
 /// stays usable. A name nobody knows is an error, since a slip there would silently change what is negotiated.
-pub(crate) fn parse(
+fn parse(
     keyword: &'static str,
     text: &str,
     offered: Range<'_>,

@@ -20,7 +20,7 @@ pub struct IncludedFile {
     pub text: String,
 }
 
-/// Finds the files that an Include names.
+/// What a configuration takes from the system: the files that an Include names, and the names of services.
 pub trait Includes {
     /// The files for one word of an Include: a name, or a pattern of glob(7). In lexical order; no match is no error.
     ///
@@ -28,6 +28,9 @@ pub trait Includes {
     ///
     /// A file that matches and cannot be read.
     fn resolve(&self, pattern: &str) -> Result<Vec<IncludedFile>, ErrorKind>;
+
+    /// The TCP port of a service, services(5).
+    fn service(&self, name: &str) -> Option<u16>;
 }
 
 /// The files of this machine.
@@ -46,6 +49,20 @@ impl Includes for FileSystem {
             })
             .collect()
     }
+
+    fn service(&self, name: &str) -> Option<u16> {
+        // A line is `name port/protocol alias…`.
+        read(Path::new("/etc/services"))
+            .ok()?
+            .lines()
+            .find_map(|line| {
+                let line = line.split('#').next()?;
+                let mut words = line.split_ascii_whitespace();
+                let (first, port) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
+                let named = first == name || words.any(|alias| alias == name);
+                named.then(|| port.parse().ok()).flatten()
+            })
+    }
 }
 
 /// No files, for text that must not include anything.
@@ -55,6 +72,10 @@ pub struct NoFiles;
 impl Includes for NoFiles {
     fn resolve(&self, _: &str) -> Result<Vec<IncludedFile>, ErrorKind> {
         Ok(Vec::new())
+    }
+
+    fn service(&self, _: &str) -> Option<u16> {
+        None
     }
 }
 
@@ -206,6 +227,12 @@ mod tests {
         std::fs::remove_dir_all(&directory).unwrap();
         assert_eq!(found, [inner.join("a.conf"), inner.join("b.conf")]);
         assert!(missing.is_empty());
+    }
+
+    #[test]
+    fn services_have_ports() {
+        assert_eq!(FileSystem.service("ssh"), Some(22));
+        assert_eq!(FileSystem.service("no-such-service"), None);
     }
 
     #[test]

@@ -3,125 +3,146 @@
 //! One table: the 105 keywords of OpenSSH 10.5, its deprecated and renamed ones, those that Debian's patches add, and the
 //! server's own. The states say what happens when a keyword occurs:
 //!
-//! - [`State::Active`]: its value is read and obeyed.
+//! - [`State::Active`]: its value is obeyed.
 //! - [`State::NoEffect`]: something else of this server decides it. A warning.
 //! - [`State::NotYet`]: not obeyed by this version, and nothing is permitted by that. A warning.
 //! - [`State::Refused`]: not obeyed by this version, and to ignore it would permit what it forbids. An error.
 //!
-//! With a value that asks for what happens anyway (`X11Forwarding no` while there is none) there is no remark at all.
+//! Whatever the state, the values are read as OpenSSH reads them; what cannot be read is an error. With a value that asks for what happens anyway (`X11Forwarding no` while there is none) there is no remark at all.
 
+use super::algorithms;
 use super::report::closest;
-use super::settings::{self, Setter};
+use super::setting::{Field, Setting};
+use super::values::words::word;
+use super::values::{access, environment, limits, network, numbers, paths};
+use Scope::{Global, Match};
 
 /// What happens when a keyword occurs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum State {
-    /// Read and obeyed.
-    Active(Setter, Occurrence),
+    /// Obeyed.
+    Active,
+    /// Obeyed, but for these values (in lower case) and what happens instead.
+    ActiveExcept(&'static [(&'static str, &'static str)]),
     /// Decided elsewhere.
     NoEffect(&'static str),
     /// Harmless to ignore.
     NotYet(&'static str),
     /// Dangerous to ignore.
     Refused(&'static str),
-    /// Without effect in OpenSSH too.
+    /// Without effect in OpenSSH too, which says so.
     Deprecated,
+    /// Without effect in OpenSSH too, which does not say so.
+    Ignored,
     /// Another name for a keyword.
     OldNameOf(&'static str),
     /// Reads further files.
     Include,
-    /// Begins a block of conditions. Not obeyed by this version.
+    /// Begins a block of conditions. Read and evaluated, but not obeyed by this version.
     Match,
 }
 
-/// Which occurrence of a keyword counts.
+/// Where a keyword can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occurrence {
-    /// The first; later ones are checked and dropped, which is how a file in `sshd_config.d` overrides the main file.
-    First,
-    /// Each adds to the ones before.
-    Each,
+pub(crate) enum Scope {
+    /// Outside of Match only.
+    Global,
+    /// In Match blocks too.
+    Match,
 }
 
 /// One row of the table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Keyword {
     /// The proper name. Compared without regard to case.
     pub(crate) name: &'static str,
+    pub(crate) scope: Scope,
+    /// How its values are read and where they go, whatever the state; none if nobody reads them.
+    pub(crate) setting: Option<&'static dyn Setting>,
     pub(crate) state: State,
-    /// The values (in lower case, words separated by one blank) that ask for what happens anyway.
+    /// The values that ask for what happens anyway: as `-T` shows them, in lower case, `none` for nothing.
     pub(crate) neutral: &'static [&'static str],
 }
 
-const fn active(name: &'static str, set: Setter) -> Keyword {
-    Keyword {
-        name,
-        state: State::Active(set, Occurrence::First),
-        neutral: &[],
+impl Keyword {
+    const fn new(
+        name: &'static str,
+        scope: Scope,
+        setting: Option<&'static dyn Setting>,
+        state: State,
+    ) -> Self {
+        Self {
+            name,
+            scope,
+            setting,
+            state,
+            neutral: &[],
+        }
     }
 }
 
-const fn each(name: &'static str, set: Setter) -> Keyword {
-    Keyword {
-        name,
-        state: State::Active(set, Occurrence::Each),
-        neutral: &[],
-    }
+const fn active(
+    name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
+) -> Keyword {
+    Keyword::new(name, scope, setting, State::Active)
 }
 
 const fn no_effect(
     name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
     why: &'static str,
     neutral: &'static [&'static str],
 ) -> Keyword {
-    Keyword {
-        name,
-        state: State::NoEffect(why),
-        neutral,
-    }
+    let keyword = Keyword::new(name, scope, setting, State::NoEffect(why));
+    Keyword { neutral, ..keyword }
 }
 
 const fn not_yet(
     name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
     why: &'static str,
     neutral: &'static [&'static str],
 ) -> Keyword {
-    Keyword {
-        name,
-        state: State::NotYet(why),
-        neutral,
-    }
+    let keyword = Keyword::new(name, scope, setting, State::NotYet(why));
+    Keyword { neutral, ..keyword }
 }
 
 const fn refused(
     name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
     why: &'static str,
     neutral: &'static [&'static str],
 ) -> Keyword {
-    Keyword {
-        name,
-        state: State::Refused(why),
-        neutral,
-    }
+    let keyword = Keyword::new(name, scope, setting, State::Refused(why));
+    Keyword { neutral, ..keyword }
 }
 
-const fn deprecated(name: &'static str) -> Keyword {
-    Keyword {
-        name,
-        state: State::Deprecated,
-        neutral: &[],
-    }
+const fn deprecated(name: &'static str, scope: Scope) -> Keyword {
+    Keyword::new(name, scope, None, State::Deprecated)
 }
 
 const fn old(name: &'static str, new: &'static str) -> Keyword {
-    Keyword {
-        name,
-        state: State::OldNameOf(new),
-        neutral: &[],
-    }
+    Keyword::new(name, Global, None, State::OldNameOf(new))
+}
+
+/// The field of the configuration that a keyword sets, and the kind of its values.
+macro_rules! field {
+    ($($field:ident).+: $kind:expr) => {
+        Some(&Field {
+            get: |config| &config.$($field).+,
+            get_mut: |config| &mut config.$($field).+,
+            kind: $kind,
+        })
+    };
 }
 
 const SOCKET_UNIT: &str = "the listening addresses come from sshd-privsep.socket";
+const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
 const NO_CERTIFICATES: &str = "certificates of users are not accepted";
 const NO_COMMAND_FOR_KEYS: &str = "only AuthorizedKeysFile is asked for keys";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
@@ -133,186 +154,639 @@ const EVERY_ACCOUNT: &str = "accounts that it shuts out could log in";
 
 /// The keywords of OpenSSH 10.5 in the order of sshd_config(5), then the old ones, Debian's, and ours.
 pub(crate) const KEYWORDS: &[Keyword] = &[
-    each("AcceptEnv", settings::accept_env),
-    no_effect("AddressFamily", SOCKET_UNIT, &["any"]),
-    not_yet("AllowAgentForwarding", NO_FORWARDING, &["no"]),
-    refused("AllowGroups", EVERY_ACCOUNT, &[]),
-    not_yet("AllowStreamLocalForwarding", NO_FORWARDING, &["no"]),
-    not_yet("AllowTcpForwarding", NO_FORWARDING, &["no"]),
-    refused("AllowUsers", EVERY_ACCOUNT, &[]),
+    active("AcceptEnv", Match, field!(accept_env: environment::NAMES)),
+    no_effect(
+        "AddressFamily",
+        Global,
+        field!(address_family: word()),
+        SOCKET_UNIT,
+        &["any"],
+    ),
+    not_yet(
+        "AllowAgentForwarding",
+        Match,
+        field!(allow_agent_forwarding: word()),
+        NO_FORWARDING,
+        &["no"],
+    ),
+    refused(
+        "AllowGroups",
+        Match,
+        field!(allow_groups: access::GROUPS),
+        EVERY_ACCOUNT,
+        &[],
+    ),
+    not_yet(
+        "AllowStreamLocalForwarding",
+        Match,
+        field!(allow_stream_local_forwarding: word()),
+        NO_FORWARDING,
+        &["no"],
+    ),
+    not_yet(
+        "AllowTcpForwarding",
+        Match,
+        field!(allow_tcp_forwarding: word()),
+        NO_FORWARDING,
+        &["no"],
+    ),
+    refused(
+        "AllowUsers",
+        Match,
+        field!(allow_users: access::USERS),
+        EVERY_ACCOUNT,
+        &[],
+    ),
     refused(
         "AuthenticationMethods",
+        Match,
+        field!(authentication_methods: access::METHODS),
         "one method would be enough to log in",
         &["any", "publickey"],
     ),
-    not_yet("AuthorizedKeysCommand", NO_COMMAND_FOR_KEYS, &["none"]),
-    not_yet("AuthorizedKeysCommandUser", NO_COMMAND_FOR_KEYS, &["none"]),
-    active("AuthorizedKeysFile", settings::authorized_keys_file),
-    not_yet("AuthorizedPrincipalsCommand", NO_CERTIFICATES, &["none"]),
     not_yet(
-        "AuthorizedPrincipalsCommandUser",
+        "AuthorizedKeysCommand",
+        Match,
+        field!(authorized_keys_command: paths::KEYS_COMMAND),
+        NO_COMMAND_FOR_KEYS,
+        &["none"],
+    ),
+    not_yet(
+        "AuthorizedKeysCommandUser",
+        Match,
+        field!(authorized_keys_command_user: paths::NAME),
+        NO_COMMAND_FOR_KEYS,
+        &["none"],
+    ),
+    active(
+        "AuthorizedKeysFile",
+        Match,
+        field!(authorized_keys_files: paths::KEY_FILES),
+    ),
+    not_yet(
+        "AuthorizedPrincipalsCommand",
+        Match,
+        field!(authorized_principals_command: paths::PRINCIPALS_COMMAND),
         NO_CERTIFICATES,
         &["none"],
     ),
-    not_yet("AuthorizedPrincipalsFile", NO_CERTIFICATES, &["none"]),
-    not_yet("Banner", "no banner is sent", &["none"]),
-    active("CASignatureAlgorithms", settings::ca_signature_algorithms),
+    not_yet(
+        "AuthorizedPrincipalsCommandUser",
+        Match,
+        field!(authorized_principals_command_user: paths::NAME),
+        NO_CERTIFICATES,
+        &["none"],
+    ),
+    not_yet(
+        "AuthorizedPrincipalsFile",
+        Match,
+        field!(authorized_principals_file: paths::KEY_FILE),
+        NO_CERTIFICATES,
+        &["none"],
+    ),
+    not_yet(
+        "Banner",
+        Match,
+        field!(banner: paths::FILE),
+        "no banner is sent",
+        &["none"],
+    ),
+    active(
+        "CASignatureAlgorithms",
+        Match,
+        field!(ca_signature_algorithms: algorithms::CA_LIST),
+    ),
     refused(
         "ChannelTimeout",
+        Match,
+        field!(channel_timeouts: limits::CHANNEL_TIMEOUTS),
         "channels that should be closed would stay open",
         &["none"],
     ),
     refused(
         "ChrootDirectory",
+        Match,
+        field!(chroot_directory: paths::DIRECTORY),
         "users that it locks in would see the whole file system",
         &["none"],
     ),
-    active("Ciphers", settings::ciphers),
-    active("ClientAliveCountMax", settings::client_alive_count_max),
-    active("ClientAliveInterval", settings::client_alive_interval),
-    active("Compression", settings::compression),
-    refused("DenyGroups", EVERY_ACCOUNT, &[]),
-    refused("DenyUsers", EVERY_ACCOUNT, &[]),
-    not_yet("DisableForwarding", NO_FORWARDING, &["yes"]),
-    not_yet("ExposeAuthInfo", "SSH_USER_AUTH is not set", &["no"]),
-    active("FingerprintHash", settings::fingerprint_hash),
-    refused("ForceCommand", "users could run any command", &["none"]),
-    not_yet("GatewayPorts", NO_FORWARDING, &["no"]),
-    not_yet("GSSAPIAuthentication", NO_GSSAPI, &["no"]),
-    not_yet("GSSAPICleanupCredentials", NO_GSSAPI, &["yes", "no"]),
-    not_yet("GSSAPIDelegateCredentials", NO_GSSAPI, &["yes", "no"]),
-    not_yet("GSSAPIStrictAcceptorCheck", NO_GSSAPI, &["yes", "no"]),
-    not_yet("HostbasedAcceptedAlgorithms", NO_HOSTBASED, &[]),
-    not_yet("HostbasedAuthentication", NO_HOSTBASED, &["no"]),
+    active("Ciphers", Global, field!(ciphers: algorithms::CIPHER_LIST)),
+    active(
+        "ClientAliveCountMax",
+        Match,
+        field!(client_alive_count_max: numbers::INTEGER),
+    ),
+    active(
+        "ClientAliveInterval",
+        Match,
+        field!(client_alive_interval: numbers::TIME),
+    ),
+    active("Compression", Global, field!(compression: word())),
+    refused(
+        "DenyGroups",
+        Match,
+        field!(deny_groups: access::GROUPS),
+        EVERY_ACCOUNT,
+        &[],
+    ),
+    refused(
+        "DenyUsers",
+        Match,
+        field!(deny_users: access::USERS),
+        EVERY_ACCOUNT,
+        &[],
+    ),
+    not_yet(
+        "DisableForwarding",
+        Match,
+        field!(disable_forwarding: word()),
+        NO_FORWARDING,
+        &["yes"],
+    ),
+    not_yet(
+        "ExposeAuthInfo",
+        Match,
+        field!(expose_auth_info: word()),
+        "SSH_USER_AUTH is not set",
+        &["no"],
+    ),
+    Keyword::new(
+        "FingerprintHash",
+        Global,
+        field!(fingerprint_hash: word().last()),
+        State::ActiveExcept(&[
+            ("md5", ONE_FINGERPRINT),
+            ("sha1", ONE_FINGERPRINT),
+            ("sha384", ONE_FINGERPRINT),
+            ("sha512", ONE_FINGERPRINT),
+        ]),
+    ),
+    refused(
+        "ForceCommand",
+        Match,
+        field!(force_command: paths::LINE),
+        "users could run any command",
+        &["none"],
+    ),
+    not_yet(
+        "GatewayPorts",
+        Match,
+        field!(gateway_ports: word()),
+        NO_FORWARDING,
+        &["no"],
+    ),
+    not_yet(
+        "GSSAPIAuthentication",
+        Match,
+        field!(gssapi_authentication: word()),
+        NO_GSSAPI,
+        &["no"],
+    ),
+    not_yet(
+        "GSSAPICleanupCredentials",
+        Global,
+        field!(gssapi_cleanup_credentials: word()),
+        NO_GSSAPI,
+        &["yes", "no"],
+    ),
+    not_yet(
+        "GSSAPIDelegateCredentials",
+        Global,
+        field!(gssapi_delegate_credentials: word()),
+        NO_GSSAPI,
+        &["yes", "no"],
+    ),
+    not_yet(
+        "GSSAPIStrictAcceptorCheck",
+        Global,
+        field!(gssapi_strict_acceptor_check: word()),
+        NO_GSSAPI,
+        &["yes", "no"],
+    ),
+    not_yet(
+        "HostbasedAcceptedAlgorithms",
+        Match,
+        field!(hostbased_accepted_algorithms: algorithms::HOSTBASED_LIST),
+        NO_HOSTBASED,
+        &[],
+    ),
+    not_yet(
+        "HostbasedAuthentication",
+        Match,
+        field!(hostbased_authentication: word()),
+        NO_HOSTBASED,
+        &["no"],
+    ),
     not_yet(
         "HostbasedUsesNameFromPacketOnly",
+        Match,
+        field!(hostbased_uses_name_from_packet_only: word()),
         NO_HOSTBASED,
         &["yes", "no"],
     ),
-    each("HostCertificate", settings::host_certificate),
-    each("HostKey", settings::host_key),
-    not_yet("HostKeyAgent", "host keys are read from files", &["none"]),
-    active("HostKeyAlgorithms", settings::host_key_algorithms),
-    not_yet("IgnoreRhosts", NO_HOSTBASED, &["yes", "no", "shosts-only"]),
-    not_yet("IgnoreUserKnownHosts", NO_HOSTBASED, &["yes", "no"]),
-    Keyword {
-        name: "Include",
-        state: State::Include,
-        neutral: &[],
-    },
-    not_yet("IPQoS", "packets are not marked", &["none"]),
-    not_yet("KbdInteractiveAuthentication", NO_PASSWORD, &["no"]),
-    not_yet("KerberosAuthentication", NO_GSSAPI, &["no"]),
-    not_yet("KerberosGetAFSToken", NO_GSSAPI, &["yes", "no"]),
-    not_yet("KerberosOrLocalPasswd", NO_GSSAPI, &["yes", "no"]),
-    not_yet("KerberosTicketCleanup", NO_GSSAPI, &["yes", "no"]),
-    active("KexAlgorithms", settings::kex_algorithms),
-    no_effect("ListenAddress", SOCKET_UNIT, &[]),
-    active("LoginGraceTime", settings::login_grace_time),
-    active("LogLevel", settings::log_level),
+    active(
+        "HostCertificate",
+        Global,
+        field!(host_certificates: paths::CERTIFICATES),
+    ),
+    active("HostKey", Global, field!(host_keys: paths::FILES)),
+    not_yet(
+        "HostKeyAgent",
+        Global,
+        field!(host_key_agent: paths::FILE_OR_WORD),
+        "host keys are read from files",
+        &["none"],
+    ),
+    active(
+        "HostKeyAlgorithms",
+        Global,
+        field!(host_key_algorithms: algorithms::HOST_KEY_LIST),
+    ),
+    not_yet(
+        "IgnoreRhosts",
+        Match,
+        field!(ignore_rhosts: word()),
+        NO_HOSTBASED,
+        &["yes", "no", "shosts-only"],
+    ),
+    not_yet(
+        "IgnoreUserKnownHosts",
+        Global,
+        field!(ignore_user_known_hosts: word()),
+        NO_HOSTBASED,
+        &["yes", "no"],
+    ),
+    Keyword::new("Include", Match, None, State::Include),
+    not_yet(
+        "IPQoS",
+        Match,
+        field!(ip_qos: network::IP_QOS),
+        "packets are not marked",
+        &["none none"],
+    ),
+    not_yet(
+        "KbdInteractiveAuthentication",
+        Match,
+        field!(kbd_interactive_authentication: word()),
+        NO_PASSWORD,
+        &["no"],
+    ),
+    not_yet(
+        "KerberosAuthentication",
+        Match,
+        field!(kerberos_authentication: word()),
+        NO_GSSAPI,
+        &["no"],
+    ),
+    not_yet(
+        "KerberosGetAFSToken",
+        Global,
+        field!(kerberos_get_afs_token: word()),
+        NO_GSSAPI,
+        &["yes", "no"],
+    ),
+    not_yet(
+        "KerberosOrLocalPasswd",
+        Global,
+        field!(kerberos_or_local_passwd: word()),
+        NO_GSSAPI,
+        &["yes", "no"],
+    ),
+    not_yet(
+        "KerberosTicketCleanup",
+        Global,
+        field!(kerberos_ticket_cleanup: word()),
+        NO_GSSAPI,
+        &["yes", "no"],
+    ),
+    active(
+        "KexAlgorithms",
+        Global,
+        field!(kex_algorithms: algorithms::KEX_LIST),
+    ),
+    no_effect(
+        "ListenAddress",
+        Global,
+        field!(listen_addresses: network::LISTEN),
+        SOCKET_UNIT,
+        &[],
+    ),
+    active(
+        "LoginGraceTime",
+        Global,
+        field!(login_grace_time: numbers::TIME),
+    ),
+    active("LogLevel", Match, field!(log_level: word())),
     not_yet(
         "LogVerbose",
+        Match,
+        field!(log_verbose: environment::LOG_VERBOSE),
         "LogLevel holds for every part alike",
         &["none"],
     ),
-    active("MACs", settings::macs),
-    Keyword {
-        name: "Match",
-        state: State::Match,
-        neutral: &[],
-    },
-    active("MaxAuthTries", settings::max_auth_tries),
-    active("MaxSessions", settings::max_sessions),
-    active("MaxStartups", settings::max_startups),
+    active("MACs", Global, field!(macs: algorithms::MAC_LIST)),
+    Keyword::new("Match", Match, None, State::Match),
+    active(
+        "MaxAuthTries",
+        Match,
+        field!(max_auth_tries: numbers::INTEGER),
+    ),
+    active("MaxSessions", Match, field!(max_sessions: numbers::INTEGER)),
+    active(
+        "MaxStartups",
+        Global,
+        field!(max_startups: limits::MAX_STARTUPS),
+    ),
     no_effect(
         "ModuliFile",
+        Global,
+        field!(moduli_file: paths::FILE),
         "Diffie-Hellman group exchange is not offered",
         &[],
     ),
     refused(
         "PAMServiceName",
+        Global,
+        field!(pam_service_name: paths::SERVICE),
         "another PAM service would decide; set PAMName= in sshd-privsep-session-.service.d",
         &[],
     ),
-    not_yet("PasswordAuthentication", NO_PASSWORD, &["no"]),
-    not_yet("PermitEmptyPasswords", NO_PASSWORD, &["no"]),
-    not_yet("PermitListen", NO_FORWARDING, &["any", "none"]),
-    not_yet("PermitOpen", NO_FORWARDING, &["any", "none"]),
-    active("PermitRootLogin", settings::permit_root_login),
-    active("PermitTTY", settings::permit_tty),
-    not_yet("PermitTunnel", NO_FORWARDING, &["no"]),
+    not_yet(
+        "PasswordAuthentication",
+        Match,
+        field!(password_authentication: word()),
+        NO_PASSWORD,
+        &["no"],
+    ),
+    not_yet(
+        "PermitEmptyPasswords",
+        Match,
+        field!(permit_empty_passwords: word()),
+        NO_PASSWORD,
+        &["no"],
+    ),
+    not_yet(
+        "PermitListen",
+        Match,
+        field!(permit_listen: network::PERMIT_LISTEN),
+        NO_FORWARDING,
+        &["any", "none"],
+    ),
+    not_yet(
+        "PermitOpen",
+        Match,
+        field!(permit_open: network::PERMIT_OPEN),
+        NO_FORWARDING,
+        &["any", "none"],
+    ),
+    active("PermitRootLogin", Match, field!(permit_root_login: word())),
+    active("PermitTTY", Match, field!(permit_tty: word())),
+    not_yet(
+        "PermitTunnel",
+        Match,
+        field!(permit_tunnel: word()),
+        NO_FORWARDING,
+        &["no"],
+    ),
     not_yet(
         "PermitUserEnvironment",
+        Global,
+        field!(permit_user_environment: environment::USER_ENVIRONMENT),
         "users cannot set variables by files or keys",
         &["no"],
     ),
-    not_yet("PermitUserRC", "~/.ssh/rc is not run", &["no"]),
-    not_yet("PerSourceMaxStartups", NO_PENALTIES, &["none"]),
-    not_yet("PerSourceNetBlockSize", NO_PENALTIES, &[]),
-    not_yet("PerSourcePenalties", NO_PENALTIES, &["no"]),
-    not_yet("PerSourcePenaltyExemptList", NO_PENALTIES, &["none"]),
-    no_effect("PidFile", "systemd knows the server's processes", &["none"]),
-    no_effect("Port", SOCKET_UNIT, &[]),
-    no_effect("PrintLastLog", "PAM does it (pam_lastlog)", &[]),
-    no_effect("PrintMotd", "PAM does it (pam_motd)", &["no"]),
+    not_yet(
+        "PermitUserRC",
+        Match,
+        field!(permit_user_rc: word()),
+        "~/.ssh/rc is not run",
+        &["no"],
+    ),
+    not_yet(
+        "PerSourceMaxStartups",
+        Global,
+        field!(per_source_max_startups: numbers::INTEGER_OR_NONE),
+        NO_PENALTIES,
+        &["none"],
+    ),
+    not_yet(
+        "PerSourceNetBlockSize",
+        Global,
+        field!(per_source_net_block_size: limits::NET_BLOCK),
+        NO_PENALTIES,
+        &[],
+    ),
+    not_yet(
+        "PerSourcePenalties",
+        Global,
+        field!(per_source_penalties: limits::PENALTIES),
+        NO_PENALTIES,
+        &["no"],
+    ),
+    not_yet(
+        "PerSourcePenaltyExemptList",
+        Global,
+        field!(per_source_penalty_exempt: limits::EXEMPT),
+        NO_PENALTIES,
+        &["none"],
+    ),
+    no_effect(
+        "PidFile",
+        Global,
+        field!(pid_file: paths::FILE),
+        "systemd knows the server's processes",
+        &["none"],
+    ),
+    no_effect(
+        "Port",
+        Global,
+        field!(ports: network::PORTS),
+        SOCKET_UNIT,
+        &[],
+    ),
+    no_effect(
+        "PrintLastLog",
+        Global,
+        field!(print_last_log: word()),
+        "PAM does it (pam_lastlog)",
+        &[],
+    ),
+    no_effect(
+        "PrintMotd",
+        Global,
+        field!(print_motd: word()),
+        "PAM does it (pam_motd)",
+        &["no"],
+    ),
     active(
         "PubkeyAcceptedAlgorithms",
-        settings::pubkey_accepted_algorithms,
+        Match,
+        field!(pubkey_accepted_algorithms: algorithms::PUBKEY_LIST),
     ),
-    active("PubkeyAuthentication", settings::pubkey_authentication),
+    active(
+        "PubkeyAuthentication",
+        Match,
+        field!(pubkey_authentication: word()),
+    ),
     refused(
         "PubkeyAuthOptions",
+        Match,
+        field!(pubkey_auth_options: access::PUBKEY_OPTIONS),
         "security keys would be accepted without touch or PIN",
         &["none"],
     ),
     refused(
         "RDomain",
+        Match,
+        field!(rdomain: paths::ROUTING_DOMAIN),
         "sessions would run outside of their routing domain",
         &["none"],
     ),
     refused(
         "RefuseConnection",
+        Match,
+        field!(refuse_connection: word()),
         "connections that it refuses would be served",
         &["no"],
     ),
-    active("RekeyLimit", settings::rekey_limit),
-    active("RequiredRSASize", settings::required_rsa_size),
-    refused("RevokedKeys", "revoked keys would be accepted", &["none"]),
+    active("RekeyLimit", Match, field!(rekey_limit: limits::REKEY)),
+    active(
+        "RequiredRSASize",
+        Match,
+        field!(required_rsa_size: numbers::INTEGER),
+    ),
+    refused(
+        "RevokedKeys",
+        Match,
+        field!(revoked_keys: paths::FILE_LIST),
+        "revoked keys would be accepted",
+        &["none"],
+    ),
     not_yet(
         "SecurityKeyProvider",
+        Global,
+        field!(security_key_provider: paths::FILE_OR_WORD),
         "host keys on security keys are not used",
         &["internal", "none"],
     ),
-    not_yet("SetEnv", "no variable is set by the server", &[]),
-    no_effect("SshdAuthPath", "the processes are systemd units", &[]),
-    no_effect("SshdSessionPath", "the processes are systemd units", &[]),
-    not_yet("StreamLocalBindMask", NO_FORWARDING, &[]),
-    not_yet("StreamLocalBindUnlink", NO_FORWARDING, &["yes", "no"]),
-    active("StrictModes", settings::strict_modes),
-    each("Subsystem", settings::subsystem),
+    not_yet(
+        "SetEnv",
+        Match,
+        field!(set_env: environment::VARIABLES),
+        "no variable is set by the server",
+        &[],
+    ),
+    no_effect(
+        "SshdAuthPath",
+        Global,
+        field!(sshd_auth_path: paths::FOREIGN_FILE),
+        "the processes are systemd units",
+        &[],
+    ),
+    no_effect(
+        "SshdSessionPath",
+        Global,
+        field!(sshd_session_path: paths::FOREIGN_FILE),
+        "the processes are systemd units",
+        &[],
+    ),
+    not_yet(
+        "StreamLocalBindMask",
+        Match,
+        field!(stream_local_bind_mask: numbers::MODE),
+        NO_FORWARDING,
+        &[],
+    ),
+    not_yet(
+        "StreamLocalBindUnlink",
+        Match,
+        field!(stream_local_bind_unlink: word()),
+        NO_FORWARDING,
+        &["yes", "no"],
+    ),
+    active("StrictModes", Global, field!(strict_modes: word())),
+    active(
+        "Subsystem",
+        Match,
+        field!(subsystems: environment::SUBSYSTEMS),
+    ),
     not_yet(
         "SyslogFacility",
+        Global,
+        field!(syslog_facility: word()),
         "entries have the facility AUTH",
         &["auth"],
     ),
     not_yet(
         "TCPKeepAlive",
+        Global,
+        field!(tcp_keep_alive: word()),
         "keep-alive packets are not sent; ClientAliveInterval finds dead clients",
         &["no"],
     ),
-    not_yet("TrustedUserCAKeys", NO_CERTIFICATES, &["none"]),
+    not_yet(
+        "TrustedUserCAKeys",
+        Match,
+        field!(trusted_user_ca_keys: paths::FILE),
+        NO_CERTIFICATES,
+        &["none"],
+    ),
     refused(
         "UnusedConnectionTimeout",
+        Match,
+        field!(unused_connection_timeout: numbers::TIME_OR_NONE),
         "connections that should be closed would stay open",
         &["none"],
     ),
-    not_yet("UseDNS", "names of clients are not looked up", &["no"]),
-    active("UsePAM", settings::use_pam),
-    active("VersionAddendum", settings::version_addendum),
-    not_yet("X11DisplayOffset", NO_FORWARDING, &[]),
-    not_yet("X11Forwarding", NO_FORWARDING, &["no"]),
-    not_yet("X11UseLocalhost", NO_FORWARDING, &["yes", "no"]),
-    not_yet("XAuthLocation", NO_FORWARDING, &[]),
+    not_yet(
+        "UseDNS",
+        Global,
+        field!(use_dns: word()),
+        "names of clients are not looked up",
+        &["no"],
+    ),
+    Keyword::new(
+        "UsePAM",
+        Global,
+        field!(use_pam: word()),
+        State::ActiveExcept(&[(
+            "no",
+            "sessions are always opened through PAM; \"no\" only has locked accounts refused by their password field",
+        )]),
+    ),
+    active(
+        "VersionAddendum",
+        Global,
+        field!(version_addendum: paths::ADDENDUM),
+    ),
+    not_yet(
+        "X11DisplayOffset",
+        Match,
+        field!(x11_display_offset: numbers::INTEGER),
+        NO_FORWARDING,
+        &[],
+    ),
+    not_yet(
+        "X11Forwarding",
+        Match,
+        field!(x11_forwarding: word()),
+        NO_FORWARDING,
+        &["no"],
+    ),
+    not_yet(
+        "X11UseLocalhost",
+        Match,
+        field!(x11_use_localhost: word()),
+        NO_FORWARDING,
+        &["yes", "no"],
+    ),
+    not_yet(
+        "XAuthLocation",
+        Global,
+        field!(xauth_location: paths::FILE),
+        NO_FORWARDING,
+        &[],
+    ),
     // Names that keywords had before.
     old(
         "ChallengeResponseAuthentication",
@@ -325,35 +799,55 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     old("PubkeyAcceptedKeyTypes", "PubkeyAcceptedAlgorithms"),
     old("SKeyAuthentication", "KbdInteractiveAuthentication"),
     // What OpenSSH accepts and does not obey.
-    deprecated("AFSTokenPassing"),
-    deprecated("AuthorizedKeysFile2"),
-    deprecated("CheckMail"),
-    deprecated("KerberosTgtPassing"),
-    deprecated("KeyRegenerationInterval"),
-    deprecated("Protocol"),
-    deprecated("ReverseMappingCheck"),
-    deprecated("RhostsAuthentication"),
-    deprecated("RhostsRSAAuthentication"),
-    deprecated("RSAAuthentication"),
-    deprecated("ServerKeyBits"),
-    deprecated("UseLogin"),
-    deprecated("UsePrivilegeSeparation"),
-    deprecated("VerifyReverseMapping"),
+    deprecated("AFSTokenPassing", Global),
+    deprecated("AuthorizedKeysFile2", Match),
+    deprecated("CheckMail", Global),
+    deprecated("KerberosTgtPassing", Global),
+    deprecated("KeyRegenerationInterval", Global),
+    Keyword::new("Protocol", Global, None, State::Ignored),
+    deprecated("ReverseMappingCheck", Global),
+    deprecated("RhostsAuthentication", Global),
+    deprecated("RhostsRSAAuthentication", Match),
+    deprecated("RSAAuthentication", Match),
+    deprecated("ServerKeyBits", Global),
+    deprecated("UseLogin", Global),
+    deprecated("UsePrivilegeSeparation", Global),
+    deprecated("VerifyReverseMapping", Global),
     // What Debian's patches add.
     no_effect(
         "DebianBanner",
+        Global,
+        None,
         "the identification string names no distribution",
         &["no"],
     ),
-    not_yet("GSSAPIKexAlgorithms", NO_GSSAPI, &[]),
-    not_yet("GSSAPIKeyExchange", NO_GSSAPI, &["no"]),
-    not_yet("GSSAPIStoreCredentialsOnRekey", NO_GSSAPI, &["no"]),
-    deprecated("GSSAPIUseSessionCredCache"),
-    deprecated("GSSUseSessionCCache"),
+    not_yet("GSSAPIKexAlgorithms", Global, None, NO_GSSAPI, &[]),
+    not_yet("GSSAPIKeyExchange", Global, None, NO_GSSAPI, &["no"]),
+    not_yet(
+        "GSSAPIStoreCredentialsOnRekey",
+        Global,
+        None,
+        NO_GSSAPI,
+        &["no"],
+    ),
+    deprecated("GSSAPIUseSessionCredCache", Global),
+    deprecated("GSSUseSessionCCache", Global),
     // Ours: see OWN_KEYWORDS.
-    active("WorkerPoolIdle", settings::worker_pool_idle),
-    active("WorkerPoolMax", settings::worker_pool_max),
-    active("WorkerStartRate", settings::worker_start_rate),
+    active(
+        "WorkerPoolIdle",
+        Global,
+        field!(worker_pool.idle: numbers::POOL_IDLE),
+    ),
+    active(
+        "WorkerPoolMax",
+        Global,
+        field!(worker_pool.max: numbers::POOL_MAX),
+    ),
+    active(
+        "WorkerStartRate",
+        Global,
+        field!(worker_pool.start_rate: numbers::START_RATE),
+    ),
 ];
 
 /// A keyword that OpenSSH does not have.
@@ -424,10 +918,12 @@ mod tests {
                 .count()
         };
         assert_eq!(count(|state| matches!(state, State::OldNameOf(_))), 7);
-        // 13 deprecated ones, Protocol, and 2 of Debian's.
-        assert_eq!(count(|state| matches!(state, State::Deprecated)), 16);
+        // 13 of OpenSSH and 2 of Debian's.
+        assert_eq!(count(|state| matches!(state, State::Deprecated)), 15);
+        // Protocol.
+        assert_eq!(count(|state| matches!(state, State::Ignored)), 1);
         // The 105 of OpenSSH 10.5, 4 of Debian's and 3 of ours.
-        assert_eq!(KEYWORDS.len(), 105 + 7 + 16 + 4 + 3);
+        assert_eq!(KEYWORDS.len(), 105 + 7 + 15 + 1 + 4 + 3);
     }
 
     #[test]
@@ -455,7 +951,7 @@ mod tests {
             assert!(
                 matches!(
                     find(own.name).map(|keyword| keyword.state),
-                    Some(State::Active(..))
+                    Some(State::Active)
                 ),
                 "{}",
                 own.name

@@ -80,15 +80,7 @@ pub(crate) fn split(line: &str) -> Result<Option<Statement>, Malformed> {
     if matches!(cursor.peek(), None | Some('#')) {
         return Ok(None);
     }
-    while cursor.peek().is_some_and(|c| !is_blank(c) && c != '=') {
-        cursor.at += 1;
-    }
-    let keyword = cursor.word(start);
-    cursor.skip_blanks();
-    if cursor.peek() == Some('=') {
-        cursor.at += 1;
-        cursor.skip_blanks();
-    }
+    let keyword = cursor.keyword(start)?;
     let tail = Word {
         text: chars.iter().skip(cursor.at).collect(),
         span: Span {
@@ -120,6 +112,35 @@ pub(crate) fn split(line: &str) -> Result<Option<Statement>, Malformed> {
     }))
 }
 
+/// A word as it must be written to be read as this word: as it stands if possible.
+pub(crate) fn quoted(word: &str) -> String {
+    let reads_back = split(&format!("k {word}"))
+        .ok()
+        .flatten()
+        .is_some_and(|statement| matches!(&*statement.arguments, [only] if only.text == word));
+    match reads_back {
+        true => word.to_owned(),
+        false => assembled(word),
+    }
+}
+
+/// A word with everything escaped that can be, and in quotes if it has blanks: as OpenSSH passes commands to shells.
+pub(crate) fn assembled(word: &str) -> String {
+    let mut escaped = String::new();
+    for c in word.chars() {
+        if matches!(c, '\\' | '\'' | '"') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    let bare = !word.is_empty() && !word.starts_with(['#', '=']) && !word.contains(is_blank);
+    if bare {
+        escaped
+    } else {
+        format!("\"{escaped}\"")
+    }
+}
+
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r')
 }
@@ -140,14 +161,40 @@ impl Cursor<'_> {
         }
     }
 
-    fn word(&self, start: usize) -> Word {
-        Word {
-            text: self.chars.iter().take(self.at).skip(start).collect(),
-            span: Span {
-                start,
-                end: self.at,
-            },
+    /// The keyword and what separates it from its values: blanks, or one `=`. It may be in double quotes.
+    fn keyword(&mut self, start: usize) -> Result<Word, Malformed> {
+        let quoted = self.peek() == Some('"');
+        let begin = if quoted { start + 1 } else { start };
+        self.at = begin;
+        while self.peek().is_some_and(|c| match quoted {
+            true => c != '"',
+            false => !is_blank(c) && c != '=',
+        }) {
+            self.at += 1;
         }
+        let text = self.chars.iter().take(self.at).skip(begin).collect();
+        if quoted {
+            if self.peek().is_none() {
+                return Err(Malformed {
+                    span: Span {
+                        start,
+                        end: self.at,
+                    },
+                    kind: ErrorKind::UnterminatedQuote,
+                });
+            }
+            self.at += 1;
+        }
+        let span = Span {
+            start,
+            end: self.at,
+        };
+        self.skip_blanks();
+        if !quoted && self.peek() == Some('=') {
+            self.at += 1;
+            self.skip_blanks();
+        }
+        Ok(Word { text, span })
     }
 
     fn argument(&mut self) -> Result<Word, Malformed> {
@@ -248,7 +295,24 @@ mod tests {
         assert_eq!(malformed.span, Span { start: 9, end: 13 });
     }
 
+    #[test]
+    fn a_keyword_may_be_in_quotes() {
+        assert_eq!(words("\"Port\" 22"), ["Port", "22"]);
+        assert_eq!(words("\"Port\"=22"), ["Port", "=22"]);
+        assert_eq!(
+            split("\"Port 22").unwrap_err().kind,
+            ErrorKind::UnterminatedQuote
+        );
+    }
+
     proptest! {
+        #[test]
+        fn a_quoted_word_reads_as_the_word(word in "[ -~\t]{0,20}|[#\"'\\\\ a]{0,12}") {
+            for written in [quoted(&word), assembled(&word)] {
+                prop_assert_eq!(words(&format!("k {written}")), ["k", &word]);
+            }
+        }
+
         #[test]
         fn any_line_is_split_or_refused_with_spans_inside_it(line in "\\PC{0,60}|[ \\t=#'\"\\\\a]{0,30}") {
             let length = line.chars().count();

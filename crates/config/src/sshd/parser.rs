@@ -1,13 +1,19 @@
 //! From lines to a configuration.
 
+use super::Loaded;
 use super::algorithms::Offered;
-use super::include::{FileSystem, IncludedFile, Includes, read};
-use super::keywords::{self, Keyword, Occurrence, State};
+use super::config::SshdConfig;
+use super::configuration::{Conditions, Configuration, Directive};
+use super::include::{FileSystem, IncludedFile, Includes, read as read_file};
+use super::keywords::{self, Keyword, Scope, State};
 use super::lexer::{self, Line, Malformed, Span, Statement};
+use super::matching::Condition;
 use super::report::{Error, ErrorKind, Errors, Warning, WarningKind};
-use super::settings::{Arguments, Setter};
-use super::{Loaded, SshdConfig};
+use super::setting::{Arguments, Turn};
+use super::values::words::Word;
+use super::values::{AddressFamily, network};
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,22 +23,20 @@ const DEPTH_LIMIT: usize = 16;
 /// How many files may be included altogether: nested patterns multiply.
 const COUNT_LIMIT: usize = 256;
 
-/// Reads a configuration file and what it includes.
+/// The name of the command line in messages, as in OpenSSH.
+const COMMAND_LINE: &str = "command-line";
+
+/// Reads a configuration file and what it includes, for a server that obeys it.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, in the order of the text. The caller keeps the configuration it has.
+/// Everything that is wrong, and everything that this version would have to enforce and does not, in the order of the
+/// text. The caller keeps the configuration it has.
 pub fn load(path: &Path, offered: &Offered<'_>) -> Result<Loaded, Errors> {
-    let text = read(path).map_err(|kind| {
-        Errors(vec![Error {
-            location: None,
-            kind,
-        }])
-    })?;
-    parse(&text, &path.display().to_string(), &FileSystem, offered)
+    served(parse_file(path, &[], offered)?)
 }
 
-/// Reads a configuration from text. `file` is its name in messages.
+/// As [`load`], from text. `file` is its name in messages.
 ///
 /// # Errors
 ///
@@ -43,51 +47,211 @@ pub fn parse(
     includes: &dyn Includes,
     offered: &Offered<'_>,
 ) -> Result<Loaded, Errors> {
-    let mut parser = Parser {
-        offered,
-        includes,
-        config: SshdConfig::blank(offered),
-        seen: BTreeSet::new(),
-        included: 0,
-        errors: Vec::new(),
-        warnings: Vec::new(),
-        pool: None,
+    served(Parsed::new(text, file, &[], includes, offered))
+}
+
+/// Reads a configuration file and what it includes, to show what it says (`-T`, `-G`, `explain`). It may say what this
+/// version does not enforce: see [`Configuration::refused`]. `options` are those of `-o`, which count before the file.
+///
+/// # Errors
+///
+/// Everything that cannot be read, in the order of the text.
+pub fn read(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Configuration, Errors> {
+    parse_file(path, options, offered)?.shown()
+}
+
+/// As [`read`], from text. `file` is its name in messages.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_text(
+    text: &str,
+    file: &str,
+    options: &[&str],
+    includes: &dyn Includes,
+    offered: &Offered<'_>,
+) -> Result<Configuration, Errors> {
+    Parsed::new(text, file, options, includes, offered).shown()
+}
+
+fn parse_file(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Parsed, Errors> {
+    let unreadable = |kind| {
+        let location = None;
+        Errors(vec![Error { location, kind }])
     };
-    parser.file(text, file, 0);
-    parser.check_together();
-    if !parser.errors.is_empty() {
-        return Err(Errors(parser.errors));
+    let text = read_file(path).map_err(unreadable)?;
+    let file = path.display().to_string();
+    Ok(Parsed::new(&text, &file, options, &FileSystem, offered))
+}
+
+fn served(parsed: Parsed) -> Result<Loaded, Errors> {
+    if !parsed.problems.is_empty() {
+        let errors = parsed.problems.into_iter().map(|problem| problem.error);
+        return Err(Errors(errors.collect()));
     }
-    parser.config.fill_in();
     Ok(Loaded {
-        config: parser.config,
-        warnings: parser.warnings,
+        config: parsed.configuration.global().config,
+        warnings: parsed.configuration.warnings,
     })
+}
+
+/// A configuration and what speaks against it.
+struct Parsed {
+    configuration: Configuration,
+    problems: Vec<Problem>,
+}
+
+struct Problem {
+    error: Error,
+    weight: Weight,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// It cannot be read.
+    Wrong,
+    /// It can, but this version does not enforce it.
+    Unenforced,
+}
+
+impl Parsed {
+    fn new(
+        text: &str,
+        file: &str,
+        options: &[&str],
+        includes: &dyn Includes,
+        offered: &Offered<'_>,
+    ) -> Self {
+        let mut parser = Parser {
+            offered,
+            includes,
+            directives: Vec::new(),
+            seen: BTreeSet::new(),
+            included: 0,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let outside: Conditions = Arc::new([]);
+        for option in options {
+            parser.text(option, COMMAND_LINE, 0, &outside);
+        }
+        parser.text(text, file, 0, &outside);
+        let Parser {
+            directives,
+            problems,
+            warnings,
+            ..
+        } = parser;
+        let mut configuration = Configuration::new(SshdConfig::blank(offered), directives);
+        configuration.warnings = warnings;
+        let mut parsed = Self {
+            configuration,
+            problems,
+        };
+        parsed.check_together();
+        parsed
+    }
+
+    fn shown(self) -> Result<Configuration, Errors> {
+        let mut configuration = self.configuration;
+        let (wrong, refused): (Vec<_>, Vec<_>) = self
+            .problems
+            .into_iter()
+            .partition(|problem| problem.weight == Weight::Wrong);
+        let errors = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.error);
+        if !wrong.is_empty() {
+            return Err(Errors(errors(wrong).collect()));
+        }
+        configuration.refused = errors(refused).collect();
+        Ok(configuration)
+    }
+
+    /// Checks what no line alone can show, as sshd does when it starts: outside of Match.
+    fn check_together(&mut self) {
+        let global = self.configuration.global();
+        let config = &global.config;
+        let mut wrong = |keyword: &'static str, kind: ErrorKind| {
+            let line = global.set_by.get(keyword).and_then(|lines| lines.last());
+            let error = Error {
+                location: line.map(|line| (**line).clone()),
+                kind,
+            };
+            self.problems.push(Problem {
+                error,
+                weight: Weight::Wrong,
+            });
+        };
+        let needs = |keyword, other| (keyword, ErrorKind::Needs { keyword, other });
+        if config.authorized_keys_command.is_some() && config.authorized_keys_command_user.is_none()
+        {
+            let (keyword, kind) = needs("AuthorizedKeysCommand", "AuthorizedKeysCommandUser");
+            wrong(keyword, kind);
+        }
+        if config.authorized_principals_command.is_some()
+            && config.authorized_principals_command_user.is_none()
+        {
+            let (keyword, kind) = needs(
+                "AuthorizedPrincipalsCommand",
+                "AuthorizedPrincipalsCommandUser",
+            );
+            wrong(keyword, kind);
+        }
+        if !config.can_authenticate() {
+            wrong("AuthenticationMethods", ErrorKind::Unsatisfiable);
+        }
+        if config.ports.len() > network::PORTS_LIMIT {
+            wrong("Port", ErrorKind::TooManyPorts(network::PORTS_LIMIT));
+        }
+        for address in &config.listen_addresses {
+            let excluded = match config.address_family {
+                AddressFamily::Any => false,
+                AddressFamily::Inet => network::is_v6(&address.host),
+                AddressFamily::Inet6 => address.host.parse::<Ipv4Addr>().is_ok(),
+            };
+            if excluded {
+                let host = address.host.clone();
+                let family = config.address_family.as_word();
+                wrong("ListenAddress", ErrorKind::WrongFamily { host, family });
+            }
+        }
+        let pool = config.worker_pool;
+        if pool.idle > pool.max {
+            let (idle, max) = (pool.idle, pool.max);
+            let blamed = ["WorkerPoolMax", "WorkerPoolIdle"]
+                .into_iter()
+                .find(|keyword| global.set_by.contains_key(keyword));
+            wrong(
+                blamed.unwrap_or_default(),
+                ErrorKind::PoolSizes { idle, max },
+            );
+        }
+    }
 }
 
 struct Parser<'a> {
     offered: &'a Offered<'a>,
     includes: &'a dyn Includes,
-    config: SshdConfig,
+    directives: Vec<Directive>,
+    /// What occurred outside of Match.
     seen: BTreeSet<&'static str>,
     included: usize,
-    errors: Vec<Error>,
+    problems: Vec<Problem>,
     warnings: Vec<Warning>,
-    /// Where the size of the pool was last set, to blame it if the sizes do not fit together.
-    pool: Option<(Line, Span)>,
 }
 
-/// Whether lines count, or stand below a Match that this version cannot evaluate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Global,
-    Match,
+/// Where a line stands.
+struct Place<'a> {
+    line: &'a Line,
+    depth: usize,
+    /// The Match around the Include that led to this file.
+    around: &'a Conditions,
 }
 
 impl Parser<'_> {
-    fn file(&mut self, text: &str, file: &str, depth: usize) {
+    fn text(&mut self, text: &str, file: &str, depth: usize, around: &Conditions) {
         let file: Arc<str> = file.into();
-        let mut section = Section::Global;
+        let mut conditions = Arc::clone(around);
         for (at, text) in text.split('\n').enumerate() {
             let text = text.strip_suffix('\r').unwrap_or(text).to_owned();
             let line = Line {
@@ -95,122 +259,179 @@ impl Parser<'_> {
                 number: at.saturating_add(1),
                 text,
             };
-            match lexer::split(&line.text) {
-                Ok(None) => {}
-                Ok(Some(statement)) => {
-                    if let Err(malformed) = self.statement(&line, &statement, &mut section, depth) {
-                        self.errors.push(line.error(malformed.span, malformed.kind));
-                    }
-                }
-                Err(malformed) => self.errors.push(line.error(malformed.span, malformed.kind)),
+            let place = Place {
+                line: &line,
+                depth,
+                around,
+            };
+            let outcome = match lexer::split(&line.text) {
+                Ok(None) => Ok(()),
+                Ok(Some(statement)) => self.statement(&place, &statement, &mut conditions),
+                Err(malformed) => Err(malformed),
+            };
+            if let Err(Malformed { span, kind }) = outcome {
+                self.problem(&line, span, kind, Weight::Wrong);
             }
         }
+    }
+
+    fn problem(&mut self, line: &Line, span: Span, kind: ErrorKind, weight: Weight) {
+        let error = line.error(span, kind);
+        self.problems.push(Problem { error, weight });
     }
 
     fn statement(
         &mut self,
-        line: &Line,
+        place: &Place<'_>,
         statement: &Statement,
-        section: &mut Section,
-        depth: usize,
+        conditions: &mut Conditions,
     ) -> Result<(), Malformed> {
-        let at = statement.keyword.span;
+        let span = statement.keyword.span;
+        let wrong = |kind| Err(Malformed { span, kind });
         let Some(row) = keywords::find(&statement.keyword.text) else {
             let keyword = statement.keyword.text.clone();
             let suggestion = keywords::suggestion(&keyword);
-            return Err(Malformed {
-                span: at,
-                kind: ErrorKind::UnknownKeyword {
-                    keyword,
-                    suggestion,
-                },
+            return wrong(ErrorKind::UnknownKeyword {
+                keyword,
+                suggestion,
             });
         };
         let keyword = row.name;
         // Every keyword has a value, also those that are not obeyed.
-        if statement.arguments.is_empty() {
-            return Err(Malformed {
-                span: at,
-                kind: ErrorKind::MissingArgument {
-                    keyword,
-                    expected: "see sshd_config(5)",
-                },
+        if statement.arguments.is_empty() && statement.tail.text.is_empty() {
+            return wrong(ErrorKind::MissingArgument {
+                keyword,
+                expected: "see sshd_config(5)".to_owned(),
             });
         }
-        let remark = match row.state {
-            State::Active(set, occurrence) => {
-                return self.set(line, statement, row, set, occurrence, *section);
+        let inside = !conditions.iter().all(|condition| condition.always());
+        if inside && row.scope == Scope::Global {
+            return wrong(ErrorKind::NotInMatch { keyword });
+        }
+        let on_command_line = &*place.line.file == COMMAND_LINE;
+        match row.state {
+            State::Include | State::Match if on_command_line => {
+                return wrong(ErrorKind::NotAnOption { keyword });
             }
-            State::Include => return self.include(statement, depth),
+            State::Include => return self.include(place, statement, conditions),
             State::Match => {
-                *section = Section::Match;
                 let why = "its block would hold for nobody, or for everybody";
-                return Err(Malformed {
-                    span: at,
-                    kind: ErrorKind::Refused { keyword, why },
-                });
+                let kind = ErrorKind::Refused { keyword, why };
+                self.problem(place.line, span, kind, Weight::Unenforced);
+                let condition = match statement.arguments.is_empty() {
+                    true => {
+                        let expected = "criteria, or all".to_owned();
+                        let kind = ErrorKind::MissingArgument { keyword, expected };
+                        Err(Malformed { span, kind })
+                    }
+                    false => Condition::parse(statement, |name| self.includes.service(name)),
+                };
+                // After a Match that cannot be read, lines are still lines of a block.
+                let (condition, outcome) = match condition {
+                    Ok(condition) => (condition, Ok(())),
+                    Err(malformed) => (Condition::never(), Err(malformed)),
+                };
+                let around = place.around.iter().cloned();
+                *conditions = around.chain([Arc::new(condition)]).collect();
+                return outcome;
             }
+            _ => {}
+        }
+        let value = self.value(place, statement, row, conditions)?;
+        self.remark(place, span, row, &value);
+        Ok(())
+    }
+
+    /// Reads the values of a line. What it gives is how they are shown, in lower case.
+    fn value(
+        &mut self,
+        place: &Place<'_>,
+        statement: &Statement,
+        row: &'static Keyword,
+        conditions: &Conditions,
+    ) -> Result<String, Malformed> {
+        let Some(setting) = row.setting else {
+            let words = statement.arguments.iter().map(|word| &*word.text);
+            return Ok(words.collect::<Vec<_>>().join(" ").to_ascii_lowercase());
+        };
+        let mut arguments = Arguments::new(row.name, statement, self.offered, self.includes);
+        let put = setting.read(&mut arguments)?;
+        arguments.finish()?;
+        if self.may_count(row, conditions) {
+            for (span, kind) in std::mem::take(&mut arguments.warnings) {
+                self.warn(place.line, span, kind);
+            }
+        }
+        if conditions.is_empty() {
+            self.seen.insert(row.name);
+        }
+        // Not the words, but what they were read as: `ForceCommand none # x` is a command.
+        let mut alone = SshdConfig::blank(self.offered);
+        put(&mut alone, Turn::First);
+        let shown = match setting.show(&alone) {
+            shown if shown.is_empty() => "none".to_owned(),
+            shown => shown.join(" ").to_ascii_lowercase(),
+        };
+        self.directives.push(Directive {
+            keyword: row,
+            put,
+            conditions: Arc::clone(conditions),
+            location: Arc::new(place.line.at(statement.keyword.span)),
+        });
+        Ok(shown)
+    }
+
+    /// Whether a line is worth a remark on its value: an earlier one may override it for everybody.
+    fn may_count(&self, row: &Keyword, conditions: &Conditions) -> bool {
+        !conditions.is_empty() || !self.seen.contains(row.name)
+    }
+
+    fn warn(&mut self, line: &Line, span: Span, kind: WarningKind) {
+        let location = line.at(span);
+        self.warnings.push(Warning { location, kind });
+    }
+
+    /// Says what becomes of the value.
+    fn remark(&mut self, place: &Place<'_>, span: Span, row: &'static Keyword, value: &str) {
+        let keyword = row.name;
+        if row.neutral.contains(&value) {
             // What it says happens anyway.
-            _ if is_neutral(row, statement) => return Ok(()),
+            return;
+        }
+        let kind = match row.state {
             State::Refused(why) => {
-                return Err(Malformed {
-                    span: at,
-                    kind: ErrorKind::Refused { keyword, why },
-                });
+                let kind = ErrorKind::Refused { keyword, why };
+                return self.problem(place.line, span, kind, Weight::Unenforced);
+            }
+            State::ActiveExcept(values) => {
+                let Some((value, why)) = values.iter().find(|(except, _)| *except == value) else {
+                    return;
+                };
+                WarningKind::ValueNotYet {
+                    keyword,
+                    value,
+                    why,
+                }
             }
             State::NoEffect(why) => WarningKind::NoEffect { keyword, why },
             State::NotYet(why) => WarningKind::NotYet { keyword, why },
+            State::Deprecated => WarningKind::Deprecated { keyword },
             // `find` resolves old names.
-            State::Deprecated | State::OldNameOf(_) => WarningKind::Deprecated { keyword },
+            State::Active
+            | State::Ignored
+            | State::Include
+            | State::Match
+            | State::OldNameOf(_) => return,
         };
-        self.warnings.push(Warning {
-            location: line.at(at),
-            kind: remark,
-        });
-        Ok(())
+        self.warn(place.line, span, kind);
     }
 
-    fn set(
+    fn include(
         &mut self,
-        line: &Line,
+        place: &Place<'_>,
         statement: &Statement,
-        row: &'static Keyword,
-        set: Setter,
-        occurrence: Occurrence,
-        section: Section,
+        conditions: &Conditions,
     ) -> Result<(), Malformed> {
-        let span = statement.keyword.span;
-        let mut arguments = Arguments::new(
-            row.name,
-            span,
-            &statement.arguments,
-            &statement.tail,
-            self.offered,
-        );
-        let counts = section == Section::Global
-            && (occurrence == Occurrence::Each || self.seen.insert(row.name));
-        if counts {
-            set(&mut self.config, &mut arguments)?;
-        } else {
-            // A value that does not count must be right all the same.
-            set(&mut SshdConfig::blank(self.offered), &mut arguments)?;
-        }
-        arguments.finish()?;
-        if counts {
-            let warnings = std::mem::take(&mut arguments.warnings);
-            self.warnings
-                .extend(warnings.into_iter().map(|(span, kind)| Warning {
-                    location: line.at(span),
-                    kind,
-                }));
-            if row.name.starts_with("WorkerPool") {
-                self.pool = Some((line.clone(), span));
-            }
-        }
-        Ok(())
-    }
-
-    fn include(&mut self, statement: &Statement, depth: usize) -> Result<(), Malformed> {
         for word in &statement.arguments {
             let refuse = |kind| {
                 Err(Malformed {
@@ -218,7 +439,13 @@ impl Parser<'_> {
                     kind,
                 })
             };
-            if depth >= DEPTH_LIMIT {
+            if word.text.is_empty() {
+                return refuse(ErrorKind::MissingArgument {
+                    keyword: "Include",
+                    expected: "names of files".to_owned(),
+                });
+            }
+            if place.depth >= DEPTH_LIMIT {
                 return refuse(ErrorKind::IncludeDepth(DEPTH_LIMIT));
             }
             let files = match self.includes.resolve(&word.text) {
@@ -230,34 +457,11 @@ impl Parser<'_> {
                 if self.included > COUNT_LIMIT {
                     return refuse(ErrorKind::IncludeCount(COUNT_LIMIT));
                 }
-                self.file(&text, &name, depth.saturating_add(1));
+                self.text(&text, &name, place.depth.saturating_add(1), conditions);
             }
         }
         Ok(())
     }
-
-    /// Checks what no line alone can show.
-    fn check_together(&mut self) {
-        let pool = self.config.worker_pool;
-        if pool.idle > pool.max
-            && let Some((line, span)) = &self.pool
-        {
-            let kind = ErrorKind::PoolSizes {
-                idle: pool.idle,
-                max: pool.max,
-            };
-            self.errors.push(line.error(*span, kind));
-        }
-    }
-}
-
-fn is_neutral(row: &Keyword, statement: &Statement) -> bool {
-    let words: Vec<String> = statement
-        .arguments
-        .iter()
-        .map(|word| word.text.to_ascii_lowercase())
-        .collect();
-    row.neutral.contains(&words.join(" ").as_str())
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub enum ErrorKind {
         /// Its proper name.
         keyword: &'static str,
         /// What is expected.
-        expected: &'static str,
+        expected: String,
     },
     /// More values than the keyword takes.
     #[error("{keyword} takes no further value")]
@@ -152,12 +152,43 @@ pub enum ErrorKind {
         /// What there is.
         offered: String,
     },
-    /// A subsystem that is there already.
-    #[error("Subsystem {name:?} is defined twice")]
-    DuplicateSubsystem {
-        /// Its name.
-        name: String,
+    /// A keyword that holds for the whole server.
+    #[error("{keyword} cannot stand in a Match block")]
+    NotInMatch {
+        /// Its proper name.
+        keyword: &'static str,
     },
+    /// A Match that cannot be read.
+    #[error(transparent)]
+    Match(super::matching::MatchError),
+    /// A keyword that cannot be given on the command line.
+    #[error("{keyword} cannot stand on the command line")]
+    NotAnOption {
+        /// Its proper name.
+        keyword: &'static str,
+    },
+    /// Two values of which one needs the other.
+    #[error("{keyword} needs {other}")]
+    Needs {
+        /// Its proper name.
+        keyword: &'static str,
+        /// The proper name of the other.
+        other: &'static str,
+    },
+    /// AuthenticationMethods without a list that can be fulfilled.
+    #[error("AuthenticationMethods: every list has a method that is not enabled")]
+    Unsatisfiable,
+    /// An address of a family that AddressFamily excludes.
+    #[error("ListenAddress {host} is not of the AddressFamily {family}")]
+    WrongFamily {
+        /// The address.
+        host: String,
+        /// The family.
+        family: &'static str,
+    },
+    /// More ports than OpenSSH takes.
+    #[error("more than {0} ports")]
+    TooManyPorts(usize),
     /// A quotation without end.
     #[error("quotation mark without a second one")]
     UnterminatedQuote,
@@ -180,7 +211,7 @@ pub enum ErrorKind {
     },
 }
 
-fn did_you_mean(suggestion: Option<&str>) -> String {
+pub(crate) fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }
 
@@ -234,6 +265,16 @@ pub enum WarningKind {
     NotYet {
         /// Its proper name.
         keyword: &'static str,
+        /// What happens instead.
+        why: &'static str,
+    },
+    /// One value of the keyword is not obeyed by this version; that permits nothing.
+    #[error("{keyword} {value} has no effect in this version: {why}")]
+    ValueNotYet {
+        /// Its proper name.
+        keyword: &'static str,
+        /// The value.
+        value: &'static str,
         /// What happens instead.
         why: &'static str,
     },
