@@ -212,13 +212,20 @@ impl Client {
         self.exchange = Exchange::Requested { kexinit };
     }
 
+    /// Whether the client is not between its KEXINIT and its NEWKEYS.
+    pub(crate) fn may_send(&self) -> bool {
+        self.exchanges > 0
+            && matches!(
+                self.exchange,
+                Exchange::Idle | Exchange::AwaitingNewKeys { .. }
+            )
+    }
+
     /// Sends a payload, after the key exchange if there is one.
     pub(crate) fn send(&mut self, payload: &[u8]) {
-        match self.exchange {
-            Exchange::Idle | Exchange::AwaitingNewKeys { .. } if self.exchanges > 0 => {
-                self.send_now(payload);
-            }
-            _ => self.held.push_back(payload.to_vec()),
+        match self.may_send() {
+            true => self.send_now(payload),
+            false => self.held.push_back(payload.to_vec()),
         }
     }
 

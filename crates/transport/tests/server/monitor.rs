@@ -87,10 +87,10 @@ pub(crate) fn request(user: &str, method: AuthMethod) -> Vec<u8> {
     out
 }
 
-fn public_key(signature: Option<Vec<u8>>) -> AuthMethod {
+fn public_key(key: Vec<u8>, signature: Option<Vec<u8>>) -> AuthMethod {
     AuthMethod::PublicKey(PublicKeyRequest {
         algorithm: "ssh-ed25519".to_owned(),
-        key: b"a key".to_vec(),
+        key,
         host_key: None,
         signature,
     })
@@ -98,12 +98,17 @@ fn public_key(signature: Option<Vec<u8>>) -> AuthMethod {
 
 /// A request with a signature, which the pair's monitor believes.
 pub(crate) fn signed() -> AuthMethod {
-    public_key(Some(b"a signature".to_vec()))
+    public_key(b"a key".to_vec(), Some(b"a signature".to_vec()))
 }
 
 /// A request that asks whether the key would do.
 pub(crate) fn asking() -> AuthMethod {
-    public_key(None)
+    asking_for(b"a key".to_vec())
+}
+
+/// A request that asks whether this key would do.
+pub(crate) fn asking_for(key: Vec<u8>) -> AuthMethod {
+    public_key(key, None)
 }
 
 pub(crate) fn refused() -> AuthOutcome {
