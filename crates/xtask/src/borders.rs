@@ -20,6 +20,7 @@ fn trespassers(library: &str, wrappers: &[&str]) -> Result<Vec<String>> {
     let tree = output(&mut cargo(&[
         "tree",
         "--workspace",
+        "--exclude=fuzz",
         "--edges=normal",
         "--invert",
         library,

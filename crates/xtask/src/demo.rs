@@ -12,7 +12,7 @@ use support::progress::{self, Step};
 use support::{Machine, Network, UserKey, host};
 
 use crate::deb::{self, Profile};
-use crate::workspace;
+use crate::{fuzz, workspace};
 
 const HELP: &str = "\
 cargo xtask run [--once] [--dev] [--port N]
@@ -182,6 +182,7 @@ fn free_port() -> Result<u16> {
 pub(crate) fn install_needs() -> Result<()> {
     host::ensure_packages(host::MACHINE_PACKAGES)?;
     host::ensure_packages(deb::BUILD_PACKAGES)?;
+    host::ensure_packages(fuzz::PACKAGES)?;
     progress::line(format_args!(
         "{} can be built and tested here",
         workspace::root()?.display()

@@ -13,6 +13,7 @@ mod bench;
 mod borders;
 mod deb;
 mod demo;
+mod fuzz;
 mod machine;
 mod suites;
 mod workspace;
@@ -30,6 +31,7 @@ cargo xtask COMMAND
   bench                               login and transfer beside OpenSSH, see `cargo xtask bench --help`
   run [--once] [--port N]             builds, installs on a throwaway machine, logs in, stays up until Ctrl-C
   test [--only SUITE] [FILTER]        unit, e2e, security and compat tests
+  fuzz [--target NAME] [--seconds N]  coverage-guided fuzzing, see `cargo xtask fuzz --help`
   deb [--dev]                         builds target/debian/sshd-privsep_VERSION_ARCH.deb
   units                               systemd-analyze on the units, with thresholds
   machine up|exec|down|list           test machines by hand
@@ -53,6 +55,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["bench", rest @ ..] => bench::run(rest),
         ["run", rest @ ..] => demo::run(rest),
         ["test", rest @ ..] => suites::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["units"] => suites::units(),
         ["needs"] => demo::install_needs(),
         ["deb"] => show_deb(Profile::Release),
