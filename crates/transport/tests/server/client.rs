@@ -101,10 +101,24 @@ enum Exchange {
         server_kexinit: Vec<u8>,
         ephemeral: Box<Ephemeral>,
     },
+    /// The server's reply is here. Its NEWKEYS is, too, if there is no opening key.
+    Agreed {
+        sealing: Box<Key>,
+        opening: Option<Box<Key>>,
+    },
     /// Our NEWKEYS is out.
     AwaitingNewKeys {
         opening: Box<Key>,
     },
+}
+
+/// Who sends the client's messages of a key exchange.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// The client does, as soon as each is due.
+    Prompt,
+    /// The test does, by `request_exchange`, `send_share` and `send_new_keys`.
+    Stepwise,
 }
 
 pub(crate) struct Client {
@@ -113,7 +127,10 @@ pub(crate) struct Client {
     pub(crate) output: Vec<u8>,
     input: Vec<u8>,
     server_identification: Option<Vec<u8>>,
+    pub(crate) pace: Pace,
     exchange: Exchange,
+    /// The server's KEXINIT, before our share.
+    server_kexinit: Option<Vec<u8>>,
     sealing: Key,
     opening: Key,
     /// Streams of zlib@openssh.com, from the login on.
@@ -141,7 +158,9 @@ impl Client {
             output: format!("{IDENTIFICATION}\r\n").into_bytes(),
             input: Vec::new(),
             server_identification: None,
+            pace: Pace::Prompt,
             exchange: Exchange::Idle,
+            server_kexinit: None,
             sealing: Key::Clear,
             opening: Key::Clear,
             deflating: None,
@@ -199,10 +218,10 @@ impl Client {
         out
     }
 
-    /// Sends a KEXINIT unless an exchange is under way.
-    pub(crate) fn request_exchange(&mut self) {
+    /// Sends a KEXINIT unless an exchange is under way; whether it was sent.
+    pub(crate) fn request_exchange(&mut self) -> bool {
         if !matches!(self.exchange, Exchange::Idle) {
-            return;
+            return false;
         }
         let kexinit = self.kexinit();
         self.send_now(&kexinit);
@@ -210,6 +229,7 @@ impl Client {
             self.send_now(&guess);
         }
         self.exchange = Exchange::Requested { kexinit };
+        true
     }
 
     /// Whether the client is not between its KEXINIT and its NEWKEYS.
@@ -292,41 +312,11 @@ impl Client {
     fn handle(&mut self, payload: Vec<u8>) {
         match payload[0] {
             number::KEXINIT => {
-                self.request_exchange();
-                let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
-                let Exchange::Requested { kexinit } = exchange else {
-                    panic!("second KEXINIT")
-                };
-                let ephemeral = Box::new(Ephemeral::generate(self.offer.kex));
-                let mut init = Vec::new();
-                KexEcdhInit {
-                    client_share: &ephemeral.share,
-                }
-                .encode(&mut init);
-                // A right guess would have been this message already; tests send wrong ones only.
-                self.send_now(&init);
-                self.exchange = Exchange::Shared {
-                    kexinit,
-                    server_kexinit: payload,
-                    ephemeral,
-                };
+                let second = self.server_kexinit.replace(payload);
+                assert_eq!(second, None, "second KEXINIT");
             }
             number::KEX_ECDH_REPLY => self.handle_reply(&payload),
-            number::NEWKEYS => {
-                let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
-                let Exchange::AwaitingNewKeys { opening } = exchange else {
-                    panic!("unexpected NEWKEYS")
-                };
-                self.opening = *opening;
-                self.inflating = self.inflating.take().map(|_| Inflating::new());
-                if self.offer.is_strict() {
-                    self.sequence_in = 0;
-                }
-                self.exchanges += 1;
-                while let Some(held) = self.held.pop_front() {
-                    self.send_now(&held);
-                }
-            }
+            number::NEWKEYS => self.handle_new_keys(),
             number::USERAUTH_SUCCESS => {
                 if self.offer.compression.starts_with("zlib@openssh.com") {
                     self.deflating = Some(Deflating::new());
@@ -336,6 +326,38 @@ impl Client {
             }
             _ => self.received.push_back(payload),
         }
+        if self.pace == Pace::Prompt {
+            if self.server_kexinit.is_some() {
+                self.request_exchange();
+            }
+            self.send_share();
+            self.send_new_keys();
+        }
+    }
+
+    /// Sends our share if it is due; whether it was.
+    pub(crate) fn send_share(&mut self) -> bool {
+        let Exchange::Requested { kexinit } = &mut self.exchange else {
+            return false;
+        };
+        let Some(server_kexinit) = self.server_kexinit.take() else {
+            return false;
+        };
+        let kexinit = std::mem::take(kexinit);
+        let ephemeral = Box::new(Ephemeral::generate(self.offer.kex));
+        let mut init = Vec::new();
+        KexEcdhInit {
+            client_share: &ephemeral.share,
+        }
+        .encode(&mut init);
+        // A right guess would have been this message already; tests send wrong ones only.
+        self.send_now(&init);
+        self.exchange = Exchange::Shared {
+            kexinit,
+            server_kexinit,
+            ephemeral,
+        };
+        true
     }
 
     fn handle_reply(&mut self, payload: &[u8]) {
@@ -376,15 +398,66 @@ impl Client {
         };
         let new_key = |letters| Key::new(self.offer.cipher, self.offer.mac, letters, &keys);
         let (sealing, opening) = (new_key(*b"ACE"), new_key(*b"BDF"));
-        self.send_now(&[number::NEWKEYS]);
-        self.sealing = sealing;
-        self.deflating = self.deflating.take().map(|_| Deflating::new());
-        if self.offer.is_strict() {
-            self.sequence_out = 0;
-        }
-        self.exchange = Exchange::AwaitingNewKeys {
-            opening: Box::new(opening),
+        self.exchange = Exchange::Agreed {
+            sealing: Box::new(sealing),
+            opening: Some(Box::new(opening)),
         };
+    }
+
+    /// Sends our NEWKEYS if it is due; whether it was.
+    pub(crate) fn send_new_keys(&mut self) -> bool {
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Agreed { sealing, opening } => {
+                self.send_now(&[number::NEWKEYS]);
+                self.sealing = *sealing;
+                self.deflating = self.deflating.take().map(|_| Deflating::new());
+                if self.offer.is_strict() {
+                    self.sequence_out = 0;
+                }
+                match opening {
+                    Some(opening) => self.exchange = Exchange::AwaitingNewKeys { opening },
+                    None => self.end_exchange(),
+                }
+                true
+            }
+            exchange => {
+                self.exchange = exchange;
+                false
+            }
+        }
+    }
+
+    fn handle_new_keys(&mut self) {
+        let (opening, exchange) = match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::AwaitingNewKeys { opening } => (opening, Exchange::Idle),
+            Exchange::Agreed {
+                sealing,
+                opening: Some(opening),
+            } => {
+                let opened = Exchange::Agreed {
+                    sealing,
+                    opening: None,
+                };
+                (opening, opened)
+            }
+            _ => panic!("unexpected NEWKEYS"),
+        };
+        self.opening = *opening;
+        self.inflating = self.inflating.take().map(|_| Inflating::new());
+        if self.offer.is_strict() {
+            self.sequence_in = 0;
+        }
+        self.exchange = exchange;
+        if matches!(self.exchange, Exchange::Idle) {
+            self.end_exchange();
+        }
+    }
+
+    fn end_exchange(&mut self) {
+        self.exchanges += 1;
+        while let Some(held) = self.held.pop_front() {
+            self.send_now(&held);
+        }
     }
 }
 

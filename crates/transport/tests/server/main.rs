@@ -14,6 +14,7 @@ mod extensions;
 mod handshake;
 mod hostile;
 mod monitor;
+mod order;
 mod pair;
 mod rekey;
 mod sealing;
