@@ -13,6 +13,7 @@
 //! goals too.
 
 mod load;
+mod packets;
 mod report;
 mod samples;
 
@@ -33,11 +34,13 @@ use crate::deb::{self, Profile};
 
 const HELP: &str = "\
 cargo xtask bench [--quick] [--only login|bulk] [--control] [--json FILE]
+cargo xtask bench --packets
 
   --quick        fewer rounds, smaller transfers: two minutes, and more noise
   --only WHAT    logins or transfers alone
   --control      OpenSSH against itself: how far from 1.00 its ratios are is the noise of this host
   --json FILE    writes the table's numbers and every single measurement there
+  --packets      instead: every cipher, MAC and key exchange alone, their time and their instructions
 
 SSHD_PRIVSEP_DEB names the package to measure; without it the package is built.
 ";
@@ -107,6 +110,9 @@ enum Candidate {
 
 /// Runs `bench` with the words after it.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
+    if words == ["--packets"] {
+        return packets::run();
+    }
     let mut plan = Plan::FULL;
     let mut only = None;
     let mut candidate = Candidate::Product;
