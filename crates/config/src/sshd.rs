@@ -30,7 +30,7 @@ pub use algorithms::{AlgorithmList, Offered, Range};
 pub use config::{DEFAULT_HOST_KEYS, FALLBACK_HOST_KEY, HostKeys, SshdConfig, WorkerPool};
 pub use configuration::{Configuration, Effective};
 pub use include::{FileSystem, IncludedFile, Includes, NoFiles};
-pub use keywords::{OWN_KEYWORDS, OwnKeyword};
+pub use keywords::{KeywordSupport, OWN_KEYWORDS, OwnKeyword, Support, support};
 pub use matching::{Account, COMPATIBLE_RELEASE, Criteria, CriteriaError, MatchError};
 pub use parser::{load, parse, read, read_text};
 pub use print::Explained;

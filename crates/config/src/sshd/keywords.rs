@@ -883,6 +883,68 @@ pub const OWN_KEYWORDS: &[OwnKeyword] = &[
     },
 ];
 
+/// What this server does with a keyword of sshd_config(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeywordSupport {
+    /// The keyword.
+    pub name: &'static str,
+    /// Whether it can stand in Match blocks.
+    pub in_match: bool,
+    /// What becomes of it.
+    pub support: Support,
+    /// Why it is not obeyed, or which values are not.
+    pub why: String,
+}
+
+/// What becomes of a keyword.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// It is obeyed.
+    Active,
+    /// It has no effect, and a remark says why.
+    NoEffect,
+    /// It is planned; until then a remark says that it has no effect, which permits nothing.
+    Planned,
+    /// It is planned; until then it is refused, for to ignore it would permit something.
+    Refused,
+    /// OpenSSH ignores it too.
+    Obsolete,
+    /// It is another name of a keyword.
+    OldName,
+}
+
+/// Every keyword and what this server does with it: the source of the manual page's table.
+#[must_use]
+pub fn support() -> Vec<KeywordSupport> {
+    let row = |keyword: &Keyword| {
+        let (support, why) = match keyword.state {
+            State::Active | State::Include => (Support::Active, String::new()),
+            State::ActiveExcept(values) => {
+                let but = values
+                    .iter()
+                    .map(|(value, why)| format!("not \"{value}\": {why}"));
+                (Support::Active, but.collect::<Vec<_>>().join("; "))
+            }
+            State::NoEffect(why) => (Support::NoEffect, why.to_owned()),
+            State::NotYet(why) => (Support::Planned, why.to_owned()),
+            State::Refused(why) => (Support::Refused, why.to_owned()),
+            State::Match => (Support::Refused, BLOCKS.to_owned()),
+            State::Deprecated | State::Ignored => (Support::Obsolete, String::new()),
+            State::OldNameOf(new) => (Support::OldName, new.to_owned()),
+        };
+        KeywordSupport {
+            name: keyword.name,
+            in_match: keyword.scope == Match,
+            support,
+            why,
+        }
+    };
+    KEYWORDS.iter().map(row).collect()
+}
+
+/// Why Match is refused.
+pub(crate) const BLOCKS: &str = "its block would hold for nobody, or for everybody";
+
 /// The row of a word in a file; an old name leads to the row of the new one.
 pub(crate) fn find(word: &str) -> Option<&'static Keyword> {
     let row = KEYWORDS

@@ -315,7 +315,7 @@ impl Parser<'_> {
             }
             State::Include => return self.include(place, statement, conditions),
             State::Match => {
-                let why = "its block would hold for nobody, or for everybody";
+                let why = keywords::BLOCKS;
                 let kind = ErrorKind::Refused { keyword, why };
                 self.problem(place.line, span, kind, Weight::Unenforced);
                 let condition = match statement.arguments.is_empty() {
