@@ -429,6 +429,7 @@ impl SshdConfig {
         if self.ports.is_empty() {
             self.ports = vec![22];
         }
+        self.per_source_penalties = self.per_source_penalties.filled_in();
         // A time of zero says `never`; until now it had to be told from no time.
         self.rekey_limit.time = self.rekey_limit.time.and_then(numbers::some_if_not_zero);
     }

@@ -135,3 +135,6 @@ impl Effective {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,6 +246,19 @@ impl PerSourcePenalties {
         [v4, v6.unwrap_or(v4)]
     }
 
+    /// With the defaults for what is not configured.
+    pub(crate) fn filled_in(&self) -> Self {
+        let offences = Offence::TABLE.iter().map(|(_, offence, _)| *offence);
+        Self {
+            enabled: Some(self.enabled()),
+            times: offences
+                .map(|offence| (offence, self.time(offence)))
+                .collect(),
+            sources: self.max_sources().map(Some),
+            overflow: self.overflow().map(Some),
+        }
+    }
+
     /// Adds what a later line says.
     fn complete(&mut self, later: Self) {
         let says_more = later

@@ -328,7 +328,9 @@ fn listen_address(arguments: &mut Arguments<'_>) -> Result<ListenAddress, Malfor
     if host.is_empty() || !host.chars().all(plausible) || (bare_v6 && !is_v6(host)) {
         return Err(bad());
     }
-    let host = host.to_owned();
+    // One notation for one address, as OpenSSH has it.
+    let address = host.parse::<IpAddr>();
+    let host = address.map_or_else(|_| host.to_owned(), |address| address.to_string());
     let port = after
         .map(|after| port(arguments, word, after))
         .transpose()?;
