@@ -13,7 +13,7 @@ use crate::workspace::{cargo, run as run_command};
 const HELP: &str = "\
 cargo xtask test [--only unit|e2e|security|compat] [FILTER]
 
-  unit       unit and property tests of all crates; need nothing but cargo
+  unit       unit and property tests of all crates, sshd_config compared with OpenSSH's sshd; need cargo and apt-get
   e2e        stock clients against the installed package on test machines; need root
   security   what each caged process must not be able to do, attempted; need root
   compat     every combination of algorithms, with clients of many authors and ages; need root
@@ -23,6 +23,9 @@ FILTER is passed to cargo test: only tests whose name contains it run.
 
 /// Names the worker that tries its own cage, for the security suite.
 const PROBE_VARIABLE: &str = "SSHD_PRIVSEP_CAGE_PROBE";
+
+/// What Debian's sshd is linked with. It is taken out of its package for the comparison of configurations, not installed.
+const SSHD_LIBRARIES: &[&str] = &["libwrap0", "libgssapi-krb5-2"];
 
 /// The packages whose tests need a machine, and with it the package under test.
 const ON_MACHINES: &[&str] = &["e2e", "security", "compat"];
@@ -51,6 +54,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     host::ensure_packages(deb::BUILD_PACKAGES)?;
     if chosen("unit") {
+        host::ensure_packages(SSHD_LIBRARIES)?;
         unit(filter)?;
     }
     if !on_machines.is_empty() {
