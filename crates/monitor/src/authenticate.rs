@@ -56,8 +56,8 @@ struct Claim {
 pub enum Decision {
     /// Not yet.
     Continue(Authentication, AuthOutcome),
-    /// A login.
-    Accepted(AuthenticatedUser),
+    /// A login, and the first exchange, which is needed further on.
+    Accepted(Box<AuthenticatedUser>, FirstExchange),
     /// MaxAuthTries failures; whose, for the journal.
     TooManyFailures(Authentication),
 }
@@ -129,7 +129,7 @@ impl Authentication {
                 Some(Standing::Permitted(account)) => {
                     let user = AuthenticatedUser::new(*method, account).map_err(internal)?;
                     audit::accepted(&user, terms.endpoints);
-                    return Ok(Decision::Accepted(user));
+                    return Ok(Decision::Accepted(Box::new(user), self.first));
                 }
                 // Cannot be: no key is listed for somebody who has no account.
                 Some(Standing::Refused(_)) | None => return Err(internal(Mismatch)),

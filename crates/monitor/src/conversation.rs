@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rpc::Violation;
 use rpc::lane::Lane;
-use rpc::preauth::{ConnectionEnd, MonitorFace};
+use rpc::preauth::{ConnectionEnd, KeyProofs, MonitorFace};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -22,7 +22,7 @@ use crate::delay::FailureDelay;
 use crate::exchange::{self, ExchangeError};
 use crate::hostkeys::SignError;
 use crate::open_session::{OpenError, Origin, SessionEnd, open_session};
-use crate::phase::{Authenticating, Exchange, Open, Phase, Running};
+use crate::phase::{Authenticating, Exchange, Open, Phase, ProofBudget, Running};
 use crate::policy::Policy;
 use crate::systemd::ServiceManager;
 
@@ -115,6 +115,9 @@ impl<M: ServiceManager> Conversation<M> {
             Question::Authenticate(request, reply) => {
                 drop(reply.send(self.authenticate(request).await?));
             }
+            Question::ProveHostKeys(host_keys, reply) => {
+                drop(reply.send(self.prove_host_keys(&host_keys)?));
+            }
             Question::Report(end, reply) => drop(reply.send(self.report(&end)?)),
         }
         Ok(())
@@ -164,24 +167,35 @@ impl<M: ServiceManager> Conversation<M> {
                 self.phase = Phase::Exhausted(authentication);
                 Ok(AuthOutcome::TooManyFailures)
             }
-            Decision::Accepted(user) => {
+            Decision::Accepted(user, first) => {
                 let name = user.account().name.clone();
                 let opened = open_session(
                     &*self.services,
                     &self.worker,
                     &self.policy,
                     self.origin,
-                    user,
+                    *user,
                 );
                 let session = opened
                     .await
                     .map_err(|error| Broken::Open { user: name, error })?;
                 audit::session_started(&session.user, &session.unit);
                 self.login.notify_one();
-                self.phase = Phase::Open(Open::new(session, Instant::now()));
+                self.phase = Phase::Open(Open::new(session, first, Instant::now()));
                 Ok(AuthOutcome::Accepted)
             }
         }
+    }
+
+    /// `ProveHostKeys` of `preauth.proto`.
+    fn prove_host_keys(&mut self, wanted: &[Vec<u8>]) -> Result<KeyProofs, Broken> {
+        let (open, budget) = self.take_phase().prove_host_keys()?;
+        let proofs = match budget {
+            ProofBudget::Left => self.policy.offer.host_keys.prove(&open.first, wanted)?,
+            ProofBudget::UsedUp => None,
+        };
+        self.phase = Phase::Open(open);
+        Ok(proofs.map_or(KeyProofs::Refused, KeyProofs::Proved))
     }
 
     /// `Report` of `preauth.proto`.
@@ -217,6 +231,7 @@ impl<M: ServiceManager> Conversation<M> {
 enum Question {
     SignExchange(ExchangeValues, oneshot::Sender<Vec<u8>>),
     Authenticate(AuthRequest, oneshot::Sender<AuthOutcome>),
+    ProveHostKeys(Vec<Vec<u8>>, oneshot::Sender<KeyProofs>),
     Report(ConnectionEnd, oneshot::Sender<()>),
 }
 
@@ -258,6 +273,12 @@ impl MonitorFace for Face {
     async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
         let (reply, answer) = oneshot::channel();
         self.ask(Question::Authenticate(request, reply), answer)
+            .await
+    }
+
+    async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::ProveHostKeys(host_keys, reply), answer)
             .await
     }
 

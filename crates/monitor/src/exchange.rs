@@ -133,6 +133,11 @@ impl FirstExchange {
             algorithm: SignatureAlgorithm::Ed25519,
         }
     }
+
+    #[cfg(test)]
+    pub(crate) fn with_algorithm(self, algorithm: SignatureAlgorithm) -> Self {
+        Self { algorithm, ..self }
+    }
 }
 
 impl SessionId {

@@ -1,4 +1,4 @@
-//! Host keys: loaded once, used by [`HostKeys::for_algorithm`] and [`HostKey::sign`], shown nowhere.
+//! Host keys: loaded once, used by [`HostKeys::for_algorithm`] and [`HostKeys::prove`], shown nowhere.
 //!
 //! Private material is in zeroized buffers on its way from the file and in the cryptographic
 //! library's memory afterwards, which that library clears when it frees it. No type here that holds
@@ -7,6 +7,7 @@
 mod certificate;
 mod file_format;
 mod load;
+mod prove;
 mod rsa;
 
 use std::sync::Arc;

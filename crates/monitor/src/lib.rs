@@ -31,7 +31,7 @@
 //! - [`options`], [`sockets`], [`stored`], [`signals`], [`policy`]: what it starts with.
 //! - [`server`], [`notify`]: the loop, reloads, and the service manager.
 //!
-//! The worker is assumed to be corrupted. It can ask two things; each is legal in named phases, is
+//! The worker is assumed to be corrupted. It can ask few things; each is legal in named phases, is
 //! answered from the monitor's own knowledge, and costs the worker its connection otherwise.
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,12 @@
 //! How far a connection has come, and what its worker may ask there.
 //!
-//! | phase | `SignExchange` | `Authenticate` | `Report` |
-//! |---|---|---|---|
-//! | awaiting exchange | the first: its hash becomes the session identifier | violation | last |
-//! | authenticating | rekey, 3 times at most | decided | last |
-//! | exhausted | violation | violation | last |
-//! | open | rekey, at a bounded pace | violation | last |
-//! | over | violation | violation | violation |
+//! | phase | `SignExchange` | `Authenticate` | `ProveHostKeys` | `Report` |
+//! |---|---|---|---|---|
+//! | awaiting exchange | the first: its hash becomes the session identifier | violation | violation | last |
+//! | authenticating | rekey, 3 times at most | decided | violation | last |
+//! | exhausted | violation | violation | violation | last |
+//! | open | rekey, at a bounded pace | violation | signed, 4 times at most | last |
+//! | over | violation | violation | violation | violation |
 //!
 //! Each column is one method here, each cell one arm. A method takes the phase by value and yields
 //! what the call may work with: code that handles a call cannot reach the state of another phase. A
@@ -30,6 +30,10 @@ const REKEYS_BEFORE_LOGIN: u32 = 3;
 /// dozens per second; more of them are answered later, not refused.
 const REKEY_BURST: u32 = 256;
 const REKEYS_PER_SECOND: u32 = 50;
+
+/// Requests of proofs of host keys that are answered with signatures. A client has a reason for one;
+/// later ones are refused, which is no fault of the worker that passes them on.
+const PROOFS: u32 = 4;
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -66,7 +70,19 @@ pub struct Open {
     pub session: Session,
     /// Whether it still runs.
     pub running: Running,
+    /// The first key exchange, which host keys are proved for.
+    pub first: FirstExchange,
     rekeys: TokenBucket,
+    proofs: u32,
+}
+
+/// Whether signatures are left for proofs of host keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofBudget {
+    /// Sign.
+    Left,
+    /// Refuse.
+    UsedUp,
 }
 
 /// Whether a session still runs.
@@ -124,6 +140,27 @@ impl Phase {
             Self::Exhausted(_) => Err(Violation::new("Authenticate after too many failures")),
             Self::Open(_) => Err(Violation::new("Authenticate after login")),
             Self::Over => Err(Violation::new("Authenticate after the end")),
+        }
+    }
+
+    /// Column `ProveHostKeys`.
+    ///
+    /// # Errors
+    /// Not permitted here.
+    pub fn prove_host_keys(self) -> Result<(Open, ProofBudget), Violation> {
+        match self {
+            Self::Open(mut state) => {
+                let budget = match state.proofs {
+                    0 => ProofBudget::UsedUp,
+                    _ => ProofBudget::Left,
+                };
+                state.proofs = state.proofs.saturating_sub(1);
+                Ok((state, budget))
+            }
+            Self::AwaitingExchange | Self::Authenticating(_) | Self::Exhausted(_) => {
+                Err(Violation::new("ProveHostKeys before login"))
+            }
+            Self::Over => Err(Violation::new("ProveHostKeys after the end")),
         }
     }
 
@@ -191,11 +228,13 @@ impl EarlyRekeys {
 
 impl Open {
     /// Begins with a session that was just opened.
-    pub fn new(session: Session, now: Instant) -> Self {
+    pub fn new(session: Session, first: FirstExchange, now: Instant) -> Self {
         Self {
             session,
             running: Running::Yes,
+            first,
             rekeys: TokenBucket::new(REKEY_BURST, REKEYS_PER_SECOND, now),
+            proofs: PROOFS,
         }
     }
 }

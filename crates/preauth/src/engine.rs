@@ -23,6 +23,7 @@ mod mux;
 mod program;
 mod pump;
 mod reader;
+mod replies;
 mod requests;
 mod writer;
 
@@ -58,6 +59,7 @@ const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Serves a logged-in connection until it ends.
 pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> EngineEnd {
     let LoggedIn {
+        host_keys,
         transport,
         input,
         grant,
@@ -69,7 +71,7 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         Err(end) => return end,
     };
     let session_gone = session.gone();
-    let mux = Mux::new(transport);
+    let mux = Mux::new(transport, host_keys);
     let config = Arc::new(engine_config(&grant));
     let requests = Requests::new(Arc::clone(&mux), session, lane, grant.max_sessions);
 

@@ -8,7 +8,7 @@ use rpc::CallError;
 use rpc::lane::{Lane, LaneError, SessionGrant, ToWorker};
 use rpc::preauth::Monitor;
 use thiserror::Error;
-use transport::{Event, Settings, Transport};
+use transport::{Event, HostKey, Settings, Transport};
 use wire::userauth::AuthOutcome;
 
 use crate::client::ClientSocket;
@@ -20,6 +20,8 @@ const INPUT_LIMIT: usize = 64 * 1024;
 
 /// A connection whose user is logged in.
 pub struct LoggedIn {
+    /// All public host keys of this server, without certificates.
+    pub host_keys: Vec<Vec<u8>>,
     /// Keys and counters of the connection.
     pub transport: Transport,
     /// Bytes that were read and not parsed yet.
@@ -73,6 +75,7 @@ pub async fn run(
     monitor: &mut Monitor,
     lane: &Lane,
 ) -> Result<LoggedIn, HandshakeEnd> {
+    let host_keys = plain_host_keys(&settings);
     let transport = Transport::new(settings, Box::new(SystemRandom::default()))?;
     let mut handshake = Handshake {
         client,
@@ -85,6 +88,7 @@ pub async fn run(
                 transport, input, ..
             } = handshake;
             Ok(LoggedIn {
+                host_keys,
                 transport,
                 input,
                 grant,
@@ -98,6 +102,14 @@ pub async fn run(
             Err(end)
         }
     }
+}
+
+/// Those that are told after login. Certificates come with their authority's word; there is nothing
+/// to learn about them.
+fn plain_host_keys(settings: &Settings) -> Vec<Vec<u8>> {
+    let is_plain = |key: &&HostKey| key.algorithms.iter().all(|a| !a.is_certificate());
+    let keys = settings.host_keys.iter().filter(is_plain);
+    keys.map(|key| key.public_key.clone()).collect()
 }
 
 struct Handshake<'a> {

@@ -13,17 +13,18 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64ct::{Base64, Encoding};
 use preauth::client::ClientSocket;
 use preauth::engine::EngineEnd;
 use preauth::{engine, handshake};
 use rpc::Violation;
 use rpc::lane::{FromSession, Lane, ProgramDescriptors, SessionGrant, ToWorker};
-use rpc::preauth::{ConnectionEnd, Monitor, MonitorFace};
+use rpc::preauth::{ConnectionEnd, KeyProofs, Monitor, MonitorFace};
 use rpc::session::{
     Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
 };
@@ -31,6 +32,7 @@ use tokio::sync::Notify;
 use transport::{HostKey, RekeyLimit, Settings};
 use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
+use wire::hostkeys::proof_data;
 use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, HashAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
@@ -41,6 +43,10 @@ const VERSION: &str = "test_1.0";
 
 struct TestMonitor {
     key: Ed25519KeyPair,
+    /// A host key that is not offered yet.
+    next_key: Ed25519KeyPair,
+    /// H of the first exchange.
+    session: OnceLock<Vec<u8>>,
     lane: Lane,
 }
 
@@ -48,6 +54,17 @@ fn public_key(key: &Ed25519KeyPair) -> Vec<u8> {
     let mut blob = Vec::new();
     blob.put_string(b"ssh-ed25519");
     blob.put_string(key.public_key().as_ref());
+    blob
+}
+
+fn host_key(seed: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
+}
+
+fn signature(key: &Ed25519KeyPair, data: &[u8]) -> Vec<u8> {
+    let mut blob = Vec::new();
+    blob.put_string(b"ssh-ed25519");
+    blob.put_string(key.sign(data).as_ref());
     blob
 }
 
@@ -61,10 +78,8 @@ impl MonitorFace for TestMonitor {
             HashAlgorithm::Sha512 => &digest::SHA512,
         };
         let hash = digest::digest(algorithm, &input);
-        let mut blob = Vec::new();
-        blob.put_string(b"ssh-ed25519");
-        blob.put_string(self.key.sign(hash.as_ref()).as_ref());
-        Ok(blob)
+        self.session.get_or_init(|| hash.as_ref().to_vec());
+        Ok(signature(&self.key, hash.as_ref()))
     }
 
     async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
@@ -105,6 +120,18 @@ impl MonitorFace for TestMonitor {
         };
         self.lane.send_to_worker(&message).await.unwrap();
         Ok(AuthOutcome::Accepted)
+    }
+
+    async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {
+        let session = self.session.get().unwrap();
+        let prove = |blob: &Vec<u8>| {
+            let key = match *blob == public_key(&self.next_key) {
+                true => &self.next_key,
+                false => &self.key,
+            };
+            signature(key, &proof_data(session, blob))
+        };
+        Ok(KeyProofs::Proved(host_keys.iter().map(prove).collect()))
     }
 
     async fn report(&self, _: ConnectionEnd) -> Result<(), Violation> {
@@ -196,13 +223,23 @@ impl SessionFace for TestSession {
     }
 }
 
-fn settings(key: &Ed25519KeyPair, rekey_bytes: Option<u64>) -> Arc<Settings> {
+fn settings(
+    key: &Ed25519KeyPair,
+    next_key: &Ed25519KeyPair,
+    rekey_bytes: Option<u64>,
+) -> Arc<Settings> {
     Arc::new(Settings {
         software_version: VERSION.to_owned(),
-        host_keys: vec![HostKey {
-            public_key: public_key(key),
-            algorithms: vec![SignatureAlgorithm::Ed25519],
-        }],
+        host_keys: vec![
+            HostKey {
+                public_key: public_key(key),
+                algorithms: vec![SignatureAlgorithm::Ed25519],
+            },
+            HostKey {
+                public_key: public_key(next_key),
+                algorithms: Vec::new(),
+            },
+        ],
         kex: KexAlgorithm::ALL.to_vec(),
         ciphers: CipherAlgorithm::ALL.to_vec(),
         macs: MacAlgorithm::ALL.to_vec(),
@@ -226,12 +263,14 @@ fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
             .unwrap();
         let (tcp, _) = listener.accept().unwrap();
         runtime.block_on(async {
-            let key = Ed25519KeyPair::from_seed_unchecked(&[3; 32]).unwrap();
-            let settings = settings(&key, rekey_bytes);
+            let (key, next_key) = (host_key(3), host_key(4));
+            let settings = settings(&key, &next_key, rekey_bytes);
             let (worker_stream, monitor_stream) = rpc::lane::stream_pair().unwrap();
             let (worker_lane, monitor_lane) = rpc::lane::pair().unwrap();
             let face = TestMonitor {
                 key,
+                next_key,
+                session: OnceLock::new(),
                 lane: Lane::new(monitor_lane).unwrap(),
             };
             tokio::spawn(rpc::preauth::serve(
@@ -276,7 +315,9 @@ impl Ssh {
 
     fn command(&self, port: u16, remote: &str) -> Command {
         let mut command = Command::new("ssh");
+        // Of options that occur twice the first counts.
         command
+            .args(&self.options)
             .args([
                 "-F",
                 "none",
@@ -289,7 +330,6 @@ impl Ssh {
                 "-oLogLevel=ERROR",
                 "-oBatchMode=yes",
             ])
-            .args(&self.options)
             .arg("-i")
             .arg(self.directory.join("key"))
             .args(["-p", &port.to_string(), "alice@127.0.0.1", remote]);
@@ -470,4 +510,36 @@ fn the_exit_status_arrives_after_a_client_that_has_closed_the_channel() {
     let output = ssh.run("echo out; exec >&- 2>&-; sleep 0.8; exit 5", None);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "out\n");
     assert_eq!(output.status.code(), Some(5));
+}
+
+#[test]
+fn the_client_learns_a_host_key_that_is_not_offered_yet() {
+    let ssh = Ssh::new("hostkeys", &[]);
+    let known_hosts = ssh.directory.join("known_hosts");
+    let line = |port, seed| {
+        let blob = Base64::encode_string(&public_key(&host_key(seed)));
+        format!("[127.0.0.1]:{port} ssh-ed25519 {blob}")
+    };
+    let (port, worker) = serve_one(None);
+    std::fs::write(&known_hosts, line(port, 3) + "\n").unwrap();
+    let ssh = Ssh::new(
+        "hostkeys",
+        &[
+            "UpdateHostKeys=yes",
+            "HashKnownHosts=no",
+            "StrictHostKeyChecking=yes",
+            &format!("UserKnownHostsFile={}", known_hosts.display()),
+        ],
+    );
+    // The client goes as soon as the command has ended, whatever it has yet to learn.
+    let output = ssh
+        .command(port, "sleep 1; echo done")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n");
+    worker.join().unwrap();
+    let known = std::fs::read_to_string(known_hosts).unwrap();
+    assert!(known.contains(&line(port, 3)), "{known}");
+    assert!(known.contains(&line(port, 4)), "{known}");
 }

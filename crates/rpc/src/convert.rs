@@ -1,12 +1,13 @@
 //! Protobuf types to domain types and back, with the limits of each field.
 
 use wire::exchange::ExchangeValues;
+use wire::hostkeys::PROOF_LIMIT;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
 use zeroize::Zeroizing;
 
 use crate::grpc::Violation;
-use crate::preauth::ConnectionEnd;
+use crate::preauth::{ConnectionEnd, KeyProofs};
 use crate::proto::preauth::v1 as pre;
 use crate::proto::session::v1 as ses;
 use crate::session::{
@@ -172,6 +173,36 @@ pub(crate) fn outcome_from_proto(message: pre::AuthenticateReply) -> Option<Auth
             partial_success,
         },
         Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
+    })
+}
+
+pub(crate) fn host_keys_from_proto(
+    message: pre::ProveHostKeysRequest,
+) -> Result<Vec<Vec<u8>>, Violation> {
+    if message.host_keys.len() > PROOF_LIMIT {
+        return Err(Violation::new("host_keys: too many"));
+    }
+    let keys = message.host_keys.into_iter();
+    keys.map(|key| bounded(key, KEY_LIMIT, "host_keys"))
+        .collect()
+}
+
+pub(crate) fn proofs_to_proto(proofs: KeyProofs) -> pre::ProveHostKeysReply {
+    use pre::prove_host_keys_reply::Outcome;
+    let outcome = match proofs {
+        KeyProofs::Proved(signatures) => Outcome::Proofs(pre::Proofs { signatures }),
+        KeyProofs::Refused => Outcome::NoProofs(pre::NoProofs {}),
+    };
+    pre::ProveHostKeysReply {
+        outcome: Some(outcome),
+    }
+}
+
+pub(crate) fn proofs_from_proto(message: pre::ProveHostKeysReply) -> Option<KeyProofs> {
+    use pre::prove_host_keys_reply::Outcome;
+    Some(match message.outcome? {
+        Outcome::Proofs(pre::Proofs { signatures }) => KeyProofs::Proved(signatures),
+        Outcome::NoProofs(pre::NoProofs {}) => KeyProofs::Refused,
     })
 }
 

@@ -37,8 +37,23 @@ pub trait MonitorFace: Send + Sync + 'static {
         request: AuthRequest,
     ) -> impl Future<Output = Result<AuthOutcome, Violation>> + Send;
 
+    /// Proves that these host keys are this server's.
+    fn prove_host_keys(
+        &self,
+        host_keys: Vec<Vec<u8>>,
+    ) -> impl Future<Output = Result<KeyProofs, Violation>> + Send;
+
     /// Takes down how the connection ended.
     fn report(&self, end: ConnectionEnd) -> impl Future<Output = Result<(), Violation>> + Send;
+}
+
+/// The answer to hostkeys-prove-00@openssh.com.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyProofs {
+    /// Signature blobs in the order of the keys.
+    Proved(Vec<Vec<u8>>),
+    /// One of the keys is not this server's or occurs twice, or it was asked too often.
+    Refused,
 }
 
 /// How a connection ended, in the worker's words: text of the client is not escaped yet.
@@ -120,6 +135,19 @@ impl Monitor {
         convert::outcome_from_proto(reply).ok_or(CallError::Malformed("outcome is missing"))
     }
 
+    /// Asks for proofs of host keys, at most [`PROOF_LIMIT`](wire::hostkeys::PROOF_LIMIT) of them.
+    ///
+    /// # Errors
+    /// The monitor is gone, refuses to go on, or is too slow.
+    pub async fn prove_host_keys(
+        &mut self,
+        host_keys: Vec<Vec<u8>>,
+    ) -> Result<KeyProofs, CallError> {
+        let request = pb::ProveHostKeysRequest { host_keys };
+        let reply = grpc::within(CALL_DEADLINE, self.0.prove_host_keys(request)).await?;
+        convert::proofs_from_proto(reply).ok_or(CallError::Malformed("outcome is missing"))
+    }
+
     /// Says how the connection ended.
     ///
     /// # Errors
@@ -162,6 +190,20 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
         };
         match self.face.authenticate(request).await {
             Ok(outcome) => Ok(tonic::Response::new(convert::outcome_to_proto(outcome))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn prove_host_keys(
+        &self,
+        request: tonic::Request<pb::ProveHostKeysRequest>,
+    ) -> Result<tonic::Response<pb::ProveHostKeysReply>, tonic::Status> {
+        let host_keys = match convert::host_keys_from_proto(request.into_inner()) {
+            Ok(host_keys) => host_keys,
+            Err(violation) => return self.wire.trip(violation).await,
+        };
+        match self.face.prove_host_keys(host_keys).await {
+            Ok(proofs) => Ok(tonic::Response::new(convert::proofs_to_proto(proofs))),
             Err(violation) => self.wire.trip(violation).await,
         }
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rpc::preauth::{ConnectionEnd, Monitor, MonitorFace, serve};
+use rpc::preauth::{ConnectionEnd, KeyProofs, Monitor, MonitorFace, serve};
 use rpc::{CallError, ServeEnd, Violation};
 use wire::exchange::ExchangeValues;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
@@ -26,6 +26,13 @@ impl MonitorFace for Face {
                 methods: vec![user.to_owned(), request.service],
                 partial_success: true,
             }),
+        }
+    }
+
+    async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {
+        match host_keys.is_empty() {
+            true => Ok(KeyProofs::Refused),
+            false => Ok(KeyProofs::Proved(host_keys)),
         }
     }
 
@@ -126,6 +133,28 @@ fn a_field_above_its_limit_is_a_violation() {
             .await
     });
     assert!(matches!(answer, Err(CallError::Ended(_))), "{answer:?}");
+    assert!(matches!(end, ServeEnd::Violation(_)), "{end:?}");
+}
+
+#[test]
+fn proofs_of_host_keys_arrive_and_too_many_are_a_violation() {
+    let keys = |count| vec![vec![7; 51]; count];
+    let (answers, end) = border(async |mut worker: Monitor| {
+        let mut answers = Vec::new();
+        for count in [0, 2, 64, 65] {
+            answers.push(worker.prove_host_keys(keys(count)).await.ok());
+        }
+        answers
+    });
+    assert_eq!(
+        answers,
+        [
+            Some(KeyProofs::Refused),
+            Some(KeyProofs::Proved(keys(2))),
+            Some(KeyProofs::Proved(keys(64))),
+            None,
+        ]
+    );
     assert!(matches!(end, ServeEnd::Violation(_)), "{end:?}");
 }
 

@@ -32,7 +32,7 @@ pub struct Settings {
 pub struct HostKey {
     /// K_S: the public key blob.
     pub public_key: Vec<u8>,
-    /// In order of preference.
+    /// In order of preference. None: it is not offered (yet), and clients are told of it.
     pub algorithms: Vec<SignatureAlgorithm>,
 }
 

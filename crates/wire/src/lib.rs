@@ -6,6 +6,7 @@
 //!            exchange: what an exchange hash is made of (RFC 4253 section 8)
 //!            groups: integers modulo a prime, to exchange keys in (RFC 3526)
 //!            userauth: what a client asks and what it signs (RFC 4252)
+//!            hostkeys: how clients learn a server's other keys
 //!            certificate: the fields of OpenSSH's certificates
 //! ```
 //!
@@ -17,6 +18,7 @@ pub mod certificate;
 pub mod codec;
 pub mod exchange;
 pub mod groups;
+pub mod hostkeys;
 pub mod message;
 pub mod names;
 pub mod userauth;

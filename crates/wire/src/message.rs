@@ -49,6 +49,12 @@ pub mod number {
     pub const USERAUTH_LAST: u8 = 79;
     /// First of the numbers of the connection protocol (RFC 4254).
     pub const CONNECTION_FIRST: u8 = 80;
+    /// RFC 4254 section 4
+    pub const GLOBAL_REQUEST: u8 = 80;
+    /// RFC 4254 section 4
+    pub const REQUEST_SUCCESS: u8 = 81;
+    /// RFC 4254 section 4
+    pub const REQUEST_FAILURE: u8 = 82;
     /// RFC 4254 section 5.1
     pub const CHANNEL_OPEN: u8 = 90;
     /// RFC 4254 section 5.1

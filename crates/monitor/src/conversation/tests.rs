@@ -1,10 +1,12 @@
 //! The worker is taken to be corrupted: it says here what an honest one never would.
 
 use rpc::lane::{self, ToSession, ToWorker};
+use wire::codec::Write;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, PublicKeyRequest, UserName, signed_data};
 
 use super::*;
+use crate::public_key::{PublicKey, RequiredRsaSize};
 use crate::testing::{
     Client, Directory, Machine, SecurityKey, Services, origin, publickey, read_public, request,
 };
@@ -430,6 +432,51 @@ async fn the_last_try_is_the_last_whatever_it_is() {
     assert_eq!(bench.conversation.phase.name(), "exhausted");
     let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
     bench.violation(signs, &machine).await;
+}
+
+#[tokio::test]
+async fn host_keys_are_proved_after_login_each_once_per_request() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.as_str();
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
+
+    let ours = machine.policy.offer.host_keys.public().remove(0).public_key;
+    let mut ask = |keys: &[&[u8]]| {
+        let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
+        bench.conversation.prove_host_keys(&keys).unwrap()
+    };
+    let KeyProofs::Proved(proofs) = ask(&[&ours]) else {
+        panic!("refused");
+    };
+    let key = PublicKey::parse(&ours, RequiredRsaSize(2048)).unwrap();
+    let mut data = Vec::new();
+    for part in [b"hostkeys-prove-00@openssh.com".as_slice(), &session, &ours] {
+        data.put_string(part);
+    }
+    assert_eq!(proofs.len(), 1);
+    assert_eq!(
+        key.verify(SignatureAlgorithm::Ed25519, &data, &proofs[0]),
+        Ok(None)
+    );
+
+    assert_eq!(ask(&[&ours, &ours]), KeyProofs::Refused);
+    assert_eq!(ask(&[&client.blob()]), KeyProofs::Refused);
+    assert_eq!(ask(&[&ours, &client.blob()]), KeyProofs::Refused);
+    // Refused ones count as well.
+    assert_eq!(ask(&[&ours]), KeyProofs::Refused);
+}
+
+#[tokio::test]
+async fn host_keys_are_not_proved_before_login() {
+    let machine = Machine::new(&[], "");
+    let ours = machine.policy.offer.host_keys.public().remove(0).public_key;
+    let (mut bench, _) = Bench::exchanged(&machine).await;
+    let broken = bench.conversation.prove_host_keys(&[ours]).unwrap_err();
+    assert!(matches!(broken, Broken::Violation(_)), "{broken}");
+    assert_eq!(bench.conversation.phase.name(), "over");
 }
 
 #[tokio::test]

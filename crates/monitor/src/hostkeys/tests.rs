@@ -5,6 +5,7 @@ use base64ct::{Base64, Encoding};
 use wire::names::KeyType;
 
 use super::*;
+use crate::exchange::FirstExchange;
 use crate::public_key::{PublicKey, RequiredRsaSize};
 use crate::testing::{Directory, published, read_public};
 
@@ -201,6 +202,43 @@ fn certificates_are_offered_before_plain_keys_and_sign_as_those_do() {
         let public =
             PublicKey::parse(&published(&directory.path(kind)), RequiredRsaSize(2048)).unwrap();
         assert_eq!(public.verify(algorithm.plain(), b"x", &signature), Ok(None));
+    }
+}
+
+#[test]
+fn every_key_is_proved_in_the_order_of_the_request_and_no_certificate_is() {
+    let directory = Directory::new();
+    let named =
+        |(at, (options, _)): (usize, &(&[&str], _))| load(&directory, &format!("key{at}"), options);
+    let mut keys: Vec<HostKey> = KINDS.iter().enumerate().map(named).collect();
+    let path = certificate(&directory, "key0", &["-h", "-n", "host"]);
+    HostKey::certify(&mut keys, &path).unwrap_or_else(|e| panic!("{e}"));
+    let blobs: Vec<Vec<u8>> = keys.iter().rev().map(|key| key.blob.clone()).collect();
+    // Keys that are not offered are proved as well: a client learns them before they are.
+    let offered = [SignatureAlgorithm::Ed25519, SignatureAlgorithm::Ed25519Cert];
+    let host_keys = HostKeys::new(keys, &offered).unwrap_or_else(|e| panic!("{e}"));
+    for negotiated in [
+        SignatureAlgorithm::Ed25519Cert,
+        SignatureAlgorithm::RsaSha2_256,
+        SignatureAlgorithm::RsaSha2_512Cert,
+    ] {
+        let first = FirstExchange::for_test(b"session", b"host key").with_algorithm(negotiated);
+        let proofs = host_keys.prove(&first, &blobs).unwrap().unwrap();
+        for (blob, proof) in blobs.iter().zip(&proofs) {
+            let key = PublicKey::parse(blob, RequiredRsaSize(2048)).unwrap();
+            let made = crate::public_key::signature_algorithm(proof).unwrap();
+            if key.key_type() == KeyType::Rsa {
+                let expected = match negotiated.key_type().plain() {
+                    KeyType::Rsa => negotiated.plain(),
+                    _ => SignatureAlgorithm::RsaSha2_512,
+                };
+                assert_eq!(made, expected);
+            }
+            let data = wire::hostkeys::proof_data(b"session", blob);
+            assert_eq!(key.verify(made, &data, proof), Ok(None));
+        }
+        let certificate = vec![read_public(&path)];
+        assert!(host_keys.prove(&first, &certificate).unwrap().is_none());
     }
 }
 

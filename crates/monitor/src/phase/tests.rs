@@ -21,6 +21,7 @@ fn phase(name: &str) -> Phase {
         "exhausted" => Phase::Exhausted(Authentication::new(first())),
         "open" => Phase::Open(Open::new(
             Session::for_test("alice", lane::pair().unwrap().0),
+            first(),
             Instant::now(),
         )),
         "over" => Phase::Over,
@@ -41,6 +42,8 @@ async fn each_cell_of_the_table_is_as_documented() {
         }
         let decided = phase(name).authenticate().is_ok();
         assert_eq!(decided, *name == "authenticating", "{name}");
+        let proved = phase(name).prove_host_keys().is_ok();
+        assert_eq!(proved, *name == "open", "{name}");
         let phase = phase(name);
         match (*name, phase.report(origin().endpoints)) {
             ("open", Ok(Stage::LoggedIn(user))) => assert_eq!(user, "alice"),
@@ -60,6 +63,16 @@ fn three_rekeys_before_login_and_not_a_fourth() {
         };
     }
     assert!(current.sign_exchange(Instant::now()).is_err());
+}
+
+#[tokio::test]
+async fn host_keys_are_proved_a_few_times_and_then_refused() {
+    let mut current = phase("open");
+    for count in 0..10 {
+        let (state, budget) = current.prove_host_keys().unwrap();
+        assert_eq!(budget == ProofBudget::Left, count < PROOFS);
+        current = Phase::Open(state);
+    }
 }
 
 #[tokio::test]

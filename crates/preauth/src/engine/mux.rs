@@ -8,19 +8,23 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
+use rpc::preauth::KeyProofs;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use transport::link::Link;
 use transport::{DisconnectReason, Transport};
 use wire::codec::{DecodeError, Reader, Write as _};
+use wire::exchange::ExchangeValues;
+use wire::hostkeys::{self, GlobalRequest, GlobalRequestKind, Reply};
 use wire::message::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION,
-    CHANNEL_OPEN_FAILURE, CHANNEL_WINDOW_ADJUST,
+    CHANNEL_OPEN_FAILURE, CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS,
 };
 
 use super::channel::{Channel, Feed};
 use super::end::EngineEnd;
+use super::replies::Replies;
 
 /// Sealed bytes that may wait for the client's socket before data is held back.
 const OUTPUT_HIGH: usize = 512 * 1024;
@@ -81,6 +85,10 @@ struct State {
     channels: HashMap<Number, Channel>,
     /// Channels that the client wants to open, by its number: window and packet size.
     opening: HashMap<u32, (u32, u32)>,
+    /// What the client waits for.
+    replies: Replies,
+    /// Our host keys, which the client may have proved.
+    host_keys: Vec<Vec<u8>>,
     engine_reads: Option<Waker>,
     engine_writes: Option<Waker>,
     held_back: bool,
@@ -88,12 +96,16 @@ struct State {
 }
 
 impl Mux {
-    pub(super) fn new(transport: Transport) -> Arc<Self> {
+    /// Begins with telling the client all `host_keys` (hostkeys-00@openssh.com).
+    pub(super) fn new(transport: Transport, host_keys: Vec<Vec<u8>>) -> Arc<Self> {
+        let announcement = hostkeys::announcement(host_keys.iter().map(Vec::as_slice));
         let state = State {
             transport,
             link: Link::new(),
             channels: HashMap::new(),
             opening: HashMap::new(),
+            replies: Replies::beginning_with(announcement),
+            host_keys,
             engine_reads: None,
             engine_writes: None,
             held_back: false,
@@ -169,7 +181,8 @@ impl Mux {
     /// read the answers that it causes (the transport stops at the same mark).
     pub(super) fn input_allowed(&self) -> Option<()> {
         let state = self.lock();
-        let answers_fit = state.transport.output_pending() < 2 * OUTPUT_HIGH;
+        let answers_fit =
+            state.transport.output_pending() < 2 * OUTPUT_HIGH && state.replies.have_room();
         (answers_fit && state.link.unread() < LINK_HIGH).then_some(())
     }
 
@@ -184,6 +197,8 @@ impl Mux {
             link,
             channels,
             opening,
+            replies,
+            host_keys,
             ..
         } = &mut *state;
         let protocol = |error: transport::Error| EngineEnd::Protocol(error.to_string());
@@ -194,11 +209,13 @@ impl Mux {
         let question = match step.event {
             None => None,
             Some(transport::Event::Packet(payload)) => {
-                dispatch(payload, link, channels, opening)
-                    .map_err(|error| EngineEnd::Protocol(error.0.to_owned()))?;
-                None
+                let asked = match payload.first() {
+                    Some(&GLOBAL_REQUEST) => global_request(payload, link, replies, host_keys),
+                    _ => dispatch(payload, link, channels, opening).map(|()| None),
+                };
+                asked.map_err(|error| EngineEnd::Protocol(error.0.to_owned()))?
             }
-            Some(transport::Event::SignExchange(values)) => Some(values),
+            Some(transport::Event::SignExchange(values)) => Some(Question::SignExchange(values)),
             Some(transport::Event::Disconnected {
                 reason,
                 description,
@@ -214,6 +231,16 @@ impl Mux {
         };
         self.settle(&mut state);
         Ok(Input { consumed, question })
+    }
+
+    /// The monitor's answer to [`Question::ProveHostKeys`].
+    pub(super) fn answer_proofs(&self, proofs: &KeyProofs) {
+        let mut state = self.lock();
+        state.replies.push(match proofs {
+            KeyProofs::Proved(signatures) => hostkeys::proofs(signatures),
+            KeyProofs::Refused => hostkeys::no_proofs(),
+        });
+        self.settle(&mut state);
     }
 
     // ---- russh's side of the link ----
@@ -362,8 +389,16 @@ pub(super) enum Flow {
 pub(super) struct Input {
     /// Bytes taken off the front; 0: more is needed.
     pub(super) consumed: usize,
-    /// A rekey that the monitor has to sign.
-    pub(super) question: Option<wire::exchange::ExchangeValues>,
+    /// What the monitor has to answer before the next step.
+    pub(super) question: Option<Question>,
+}
+
+/// A question to the monitor.
+pub(super) enum Question {
+    /// A rekey.
+    SignExchange(ExchangeValues),
+    /// The client wants these host keys of ours proved; answered with [`Mux::answer_proofs`].
+    ProveHostKeys(Vec<Vec<u8>>),
 }
 
 impl State {
@@ -417,13 +452,22 @@ impl State {
         Copied::Some
     }
 
-    /// Sends what russh has queued, as far as a key exchange lets it.
+    /// Sends what russh has queued, and our replies between its own, as far as a key exchange lets it.
     fn flush_link(&mut self) -> Result<(), EngineEnd> {
         while self.transport.can_send() {
+            if let Some(reply) = self.replies.next() {
+                self.transport
+                    .send_packet(&reply)
+                    .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+                continue;
+            }
             let engine = |error: transport::link::LinkError| EngineEnd::Engine(error.to_string());
             let Some(payload) = self.link.next_packet().map_err(engine)? else {
                 break;
             };
+            if let Some(&(REQUEST_SUCCESS | REQUEST_FAILURE)) = payload.first() {
+                self.replies.engine_answered();
+            }
             track(payload, &mut self.channels, &mut self.opening);
             self.transport
                 .send_packet(payload)
@@ -466,7 +510,7 @@ struct Misbehaviour(&'static str);
 
 impl From<DecodeError> for Misbehaviour {
     fn from(_: DecodeError) -> Self {
-        Self("malformed channel message")
+        Self("malformed message of the connection protocol")
     }
 }
 
@@ -528,6 +572,37 @@ fn dispatch(
         _ => {
             link.push(payload);
             Ok(())
+        }
+    }
+}
+
+/// SSH_MSG_GLOBAL_REQUEST: russh's, except for proofs of host keys, which it knows nothing of.
+///
+/// A request for keys that are not ours is refused here already; that each is asked for once only is
+/// the monitor's to see to, whose signatures they cost.
+fn global_request(
+    payload: &[u8],
+    link: &mut Link,
+    replies: &mut Replies,
+    ours: &[Vec<u8>],
+) -> Result<Option<Question>, Misbehaviour> {
+    let GlobalRequest { reply, kind } = GlobalRequest::decode(payload)?;
+    match (kind, reply) {
+        (GlobalRequestKind::Other, reply) => {
+            if reply == Reply::Wanted {
+                replies.expect_engine();
+            }
+            link.push(payload);
+            Ok(None)
+        }
+        // Nobody would see the proofs.
+        (GlobalRequestKind::ProveHostKeys(_), Reply::Unwanted) => Ok(None),
+        (GlobalRequestKind::ProveHostKeys(wanted), Reply::Wanted) => {
+            let wanted = wanted.filter(|keys| keys.iter().all(|key| ours.contains(key)));
+            if wanted.is_none() {
+                replies.push(hostkeys::no_proofs());
+            }
+            Ok(wanted.map(Question::ProveHostKeys))
         }
     }
 }

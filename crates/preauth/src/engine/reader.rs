@@ -1,9 +1,10 @@
 //! From the client's socket into the mux.
 
+use rpc::CallError;
 use rpc::preauth::Monitor;
 
 use super::end::EngineEnd;
-use super::mux::Mux;
+use super::mux::{Mux, Question};
 use crate::client::ClientSocket;
 
 /// Bytes that one read may bring: many packets per system call, and room for the largest packet
@@ -32,16 +33,10 @@ pub(super) async fn run(
                 Err(end) => return end,
             };
             start += input.consumed;
-            if let Some(values) = input.question {
+            if let Some(question) = input.question {
                 // Nothing is taken from the client until the answer is there; output goes on.
-                let answer = match monitor.sign_exchange(values).await {
-                    Ok(signature) => {
-                        mux.with_transport(|transport| transport.handle_signature(signature))
-                    }
-                    Err(error) => return EngineEnd::Monitor(error.to_string()),
-                };
-                if let Err(error) = answer {
-                    return EngineEnd::Protocol(error.to_string());
+                if let Err(end) = ask(mux, &mut monitor, question).await {
+                    return end;
                 }
             } else if input.consumed == 0 {
                 break;
@@ -54,6 +49,22 @@ pub(super) async fn run(
             Ok(0) => return EngineEnd::Closed,
             Ok(count) => filled += count,
             Err(error) => return EngineEnd::Socket(error.to_string()),
+        }
+    }
+}
+
+async fn ask(mux: &Mux, monitor: &mut Monitor, question: Question) -> Result<(), EngineEnd> {
+    let gone = |error: CallError| EngineEnd::Monitor(error.to_string());
+    match question {
+        Question::SignExchange(values) => {
+            let signature = monitor.sign_exchange(values).await.map_err(gone)?;
+            mux.with_transport(|transport| transport.handle_signature(signature))
+                .map_err(|error| EngineEnd::Protocol(error.to_string()))
+        }
+        Question::ProveHostKeys(host_keys) => {
+            let proofs = monitor.prove_host_keys(host_keys).await.map_err(gone)?;
+            mux.answer_proofs(&proofs);
+            Ok(())
         }
     }
 }

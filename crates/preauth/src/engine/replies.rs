@@ -1,0 +1,97 @@
+//! Replies to the client's global requests, in the order of the requests (RFC 4254 section 4).
+//!
+//! russh answers most of them and knows nothing of ours. What is to be said by us waits here until
+//! russh has answered what came before; what it answers later goes out later by itself.
+
+use std::collections::VecDeque;
+
+/// Requests that may wait for their replies before the client is not read any more.
+const LIMIT: usize = 64;
+
+/// Who answers, in order.
+#[derive(Debug, Default)]
+pub(super) struct Replies(VecDeque<Answer>);
+
+#[derive(Debug)]
+enum Answer {
+    /// russh will.
+    Engine,
+    /// This payload.
+    Ours(Vec<u8>),
+}
+
+impl Replies {
+    /// Begins with a payload of ours that answers nothing.
+    pub(super) fn beginning_with(payload: Vec<u8>) -> Self {
+        Self(VecDeque::from([Answer::Ours(payload)]))
+    }
+
+    /// May another request be taken?
+    pub(super) fn have_room(&self) -> bool {
+        self.0.len() < LIMIT
+    }
+
+    /// A request has gone to russh.
+    pub(super) fn expect_engine(&mut self) {
+        self.0.push_back(Answer::Engine);
+    }
+
+    /// A request has been answered here.
+    pub(super) fn push(&mut self, payload: Vec<u8>) {
+        self.0.push_back(Answer::Ours(payload));
+    }
+
+    /// The next payload of ours whose turn it is.
+    pub(super) fn next(&mut self) -> Option<Vec<u8>> {
+        match self.0.pop_front()? {
+            Answer::Ours(payload) => Some(payload),
+            Answer::Engine => {
+                self.0.push_front(Answer::Engine);
+                None
+            }
+        }
+    }
+
+    /// russh has answered: it is the first that waits, since russh answers in order.
+    pub(super) fn engine_answered(&mut self) {
+        if let Some(Answer::Engine) = self.0.front() {
+            self.0.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_wait_for_what_the_engine_has_to_answer_before() {
+        let mut replies = Replies::beginning_with(b"first".to_vec());
+        replies.expect_engine();
+        replies.push(b"second".to_vec());
+        replies.push(b"third".to_vec());
+        replies.expect_engine();
+        replies.push(b"fourth".to_vec());
+        assert_eq!(replies.next(), Some(b"first".to_vec()));
+        assert_eq!(replies.next(), None);
+        replies.engine_answered();
+        assert_eq!(replies.next(), Some(b"second".to_vec()));
+        assert_eq!(replies.next(), Some(b"third".to_vec()));
+        assert_eq!(replies.next(), None);
+        replies.engine_answered();
+        assert_eq!(replies.next(), Some(b"fourth".to_vec()));
+        assert_eq!(replies.next(), None);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut replies = Replies::default();
+        for _ in 0..LIMIT {
+            assert!(replies.have_room());
+            replies.expect_engine();
+        }
+        assert!(!replies.have_room());
+        replies.engine_answered();
+        assert!(replies.have_room());
+    }
+}
