@@ -101,9 +101,8 @@ enum Criterion {
     Version(String),
 }
 
-const NAMES: &[&str] = &[
-    "All",
-    "Invalid-User",
+/// The criteria that have an argument.
+const WITH_ARGUMENT: &[&str] = &[
     "User",
     "Group",
     "Host",
@@ -141,9 +140,13 @@ impl Condition {
                 Some((name, argument)) => (name, Some((argument, word))),
                 None => (&*word.text, None),
             };
-            if !NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-                let suggestion = closest(name, NAMES.iter().copied());
-                let name = name.to_owned();
+            if !WITH_ARGUMENT
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+            {
+                let known = ["All", "Invalid-User"].iter().chain(WITH_ARGUMENT);
+                let suggestion = closest(name, known.copied());
+                let name = word.text.clone();
                 return refuse(word.span, MatchError::Unknown { name, suggestion });
             }
             let argument = argument.or_else(|| words.next().map(|word| (&*word.text, word)));
@@ -361,6 +364,10 @@ mod tests {
             (
                 "Match Usr a",
                 "Match knows no criterion \"Usr\" (did you mean User?)",
+            ),
+            (
+                "Match all=x",
+                "Match knows no criterion \"all=x\" (did you mean All?)",
             ),
             ("Match User", "Match User needs an argument"),
             ("Match User=", "Match User needs an argument"),

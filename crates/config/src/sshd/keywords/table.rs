@@ -1,0 +1,257 @@
+//! The table itself.
+
+use super::Scope::{Global, Match};
+use super::{Keyword, Scope, State};
+use crate::sshd::algorithms;
+use crate::sshd::setting::{Field, Setting};
+use crate::sshd::values::words::word;
+use crate::sshd::values::{access, environment, limits, network, numbers, paths};
+
+/// The field of the configuration that a keyword sets, and the kind of its values.
+macro_rules! field {
+    ($($field:ident).+: $kind:expr) => {
+        Some(&Field {
+            get: |config| &config.$($field).+,
+            get_mut: |config| &mut config.$($field).+,
+            kind: $kind,
+        })
+    };
+}
+
+/// The keywords of OpenSSH 10.5 in the order of sshd_config(5), then the old ones, Debian's, and ours. One row each, which
+/// rustfmt would not make of them.
+#[rustfmt::skip]
+pub(crate) const KEYWORDS: &[Keyword] = &[
+    active("AcceptEnv", Match, field!(accept_env: environment::NAMES)),
+    no_effect("AddressFamily", Global, field!(address_family: word()), SOCKET_UNIT, &["any"]),
+    not_yet("AllowAgentForwarding", Match, field!(allow_agent_forwarding: word()), NO_FORWARDING, &["no"]),
+    refused("AllowGroups", Match, field!(allow_groups: access::GROUPS), EVERY_ACCOUNT, &[]),
+    not_yet("AllowStreamLocalForwarding", Match, field!(allow_stream_local_forwarding: word()), NO_FORWARDING, &["no"]),
+    not_yet("AllowTcpForwarding", Match, field!(allow_tcp_forwarding: word()), NO_FORWARDING, &["no"]),
+    refused("AllowUsers", Match, field!(allow_users: access::USERS), EVERY_ACCOUNT, &[]),
+    refused("AuthenticationMethods", Match, field!(authentication_methods: access::METHODS),
+        "one method would be enough to log in", &["any", "publickey"]),
+    not_yet("AuthorizedKeysCommand", Match, field!(authorized_keys_command: paths::KEYS_COMMAND),
+        NO_COMMAND_FOR_KEYS, &["none"]),
+    not_yet("AuthorizedKeysCommandUser", Match, field!(authorized_keys_command_user: paths::NAME),
+        NO_COMMAND_FOR_KEYS, &["none"]),
+    active("AuthorizedKeysFile", Match, field!(authorized_keys_files: paths::KEY_FILES)),
+    not_yet("AuthorizedPrincipalsCommand", Match, field!(authorized_principals_command: paths::PRINCIPALS_COMMAND),
+        NO_CERTIFICATES, &["none"]),
+    not_yet("AuthorizedPrincipalsCommandUser", Match, field!(authorized_principals_command_user: paths::NAME),
+        NO_CERTIFICATES, &["none"]),
+    not_yet("AuthorizedPrincipalsFile", Match, field!(authorized_principals_file: paths::KEY_FILE),
+        NO_CERTIFICATES, &["none"]),
+    not_yet("Banner", Match, field!(banner: paths::FILE), "no banner is sent", &["none"]),
+    active("CASignatureAlgorithms", Match, field!(ca_signature_algorithms: algorithms::CA_LIST)),
+    refused("ChannelTimeout", Match, field!(channel_timeouts: limits::CHANNEL_TIMEOUTS),
+        "channels that should be closed would stay open", &["none"]),
+    refused("ChrootDirectory", Match, field!(chroot_directory: paths::DIRECTORY),
+        "users that it locks in would see the whole file system", &["none"]),
+    active("Ciphers", Global, field!(ciphers: algorithms::CIPHER_LIST)),
+    active("ClientAliveCountMax", Match, field!(client_alive_count_max: numbers::INTEGER)),
+    active("ClientAliveInterval", Match, field!(client_alive_interval: numbers::TIME)),
+    active("Compression", Global, field!(compression: word())),
+    refused("DenyGroups", Match, field!(deny_groups: access::GROUPS), EVERY_ACCOUNT, &[]),
+    refused("DenyUsers", Match, field!(deny_users: access::USERS), EVERY_ACCOUNT, &[]),
+    not_yet("DisableForwarding", Match, field!(disable_forwarding: word()), NO_FORWARDING, &["yes"]),
+    not_yet("ExposeAuthInfo", Match, field!(expose_auth_info: word()), "SSH_USER_AUTH is not set", &["no"]),
+    Keyword::new("FingerprintHash", Global, field!(fingerprint_hash: word().last()),
+        State::ActiveExcept(&[
+            ("md5", ONE_FINGERPRINT), ("sha1", ONE_FINGERPRINT), ("sha384", ONE_FINGERPRINT), ("sha512", ONE_FINGERPRINT),
+        ])),
+    refused("ForceCommand", Match, field!(force_command: paths::LINE), "users could run any command", &["none"]),
+    not_yet("GatewayPorts", Match, field!(gateway_ports: word()), NO_FORWARDING, &["no"]),
+    not_yet("GSSAPIAuthentication", Match, field!(gssapi_authentication: word()), NO_GSSAPI, &["no"]),
+    not_yet("GSSAPICleanupCredentials", Global, field!(gssapi_cleanup_credentials: word()), NO_GSSAPI, &["yes", "no"]),
+    not_yet("GSSAPIDelegateCredentials", Global, field!(gssapi_delegate_credentials: word()),
+        NO_GSSAPI, &["yes", "no"]),
+    not_yet("GSSAPIStrictAcceptorCheck", Global, field!(gssapi_strict_acceptor_check: word()),
+        NO_GSSAPI, &["yes", "no"]),
+    not_yet("HostbasedAcceptedAlgorithms", Match, field!(hostbased_accepted_algorithms: algorithms::HOSTBASED_LIST),
+        NO_HOSTBASED, &[]),
+    not_yet("HostbasedAuthentication", Match, field!(hostbased_authentication: word()), NO_HOSTBASED, &["no"]),
+    not_yet("HostbasedUsesNameFromPacketOnly", Match, field!(hostbased_uses_name_from_packet_only: word()),
+        NO_HOSTBASED, &["yes", "no"]),
+    active("HostCertificate", Global, field!(host_certificates: paths::CERTIFICATES)),
+    active("HostKey", Global, field!(host_keys: paths::FILES)),
+    not_yet("HostKeyAgent", Global, field!(host_key_agent: paths::FILE_OR_WORD),
+        "host keys are read from files", &["none"]),
+    active("HostKeyAlgorithms", Global, field!(host_key_algorithms: algorithms::HOST_KEY_LIST)),
+    not_yet("IgnoreRhosts", Match, field!(ignore_rhosts: word()), NO_HOSTBASED, &["yes", "no", "shosts-only"]),
+    not_yet("IgnoreUserKnownHosts", Global, field!(ignore_user_known_hosts: word()), NO_HOSTBASED, &["yes", "no"]),
+    Keyword::new("Include", Match, None, State::Include),
+    not_yet("IPQoS", Match, field!(ip_qos: network::IP_QOS), "packets are not marked", &["none none"]),
+    not_yet("KbdInteractiveAuthentication", Match, field!(kbd_interactive_authentication: word()),
+        NO_PASSWORD, &["no"]),
+    not_yet("KerberosAuthentication", Match, field!(kerberos_authentication: word()), NO_GSSAPI, &["no"]),
+    not_yet("KerberosGetAFSToken", Global, field!(kerberos_get_afs_token: word()), NO_GSSAPI, &["yes", "no"]),
+    not_yet("KerberosOrLocalPasswd", Global, field!(kerberos_or_local_passwd: word()), NO_GSSAPI, &["yes", "no"]),
+    not_yet("KerberosTicketCleanup", Global, field!(kerberos_ticket_cleanup: word()), NO_GSSAPI, &["yes", "no"]),
+    active("KexAlgorithms", Global, field!(kex_algorithms: algorithms::KEX_LIST)),
+    no_effect("ListenAddress", Global, field!(listen_addresses: network::LISTEN), SOCKET_UNIT, &[]),
+    active("LoginGraceTime", Global, field!(login_grace_time: numbers::TIME)),
+    active("LogLevel", Match, field!(log_level: word())),
+    not_yet("LogVerbose", Match, field!(log_verbose: environment::LOG_VERBOSE),
+        "LogLevel holds for every part alike", &["none"]),
+    active("MACs", Global, field!(macs: algorithms::MAC_LIST)),
+    Keyword::new("Match", Match, None, State::Match),
+    active("MaxAuthTries", Match, field!(max_auth_tries: numbers::INTEGER)),
+    active("MaxSessions", Match, field!(max_sessions: numbers::INTEGER)),
+    active("MaxStartups", Global, field!(max_startups: limits::MAX_STARTUPS)),
+    no_effect("ModuliFile", Global, field!(moduli_file: paths::FILE),
+        "Diffie-Hellman group exchange is not offered", &[]),
+    refused("PAMServiceName", Global, field!(pam_service_name: paths::SERVICE),
+        "another PAM service would decide; set PAMName= in sshd-privsep-session-.service.d", &[]),
+    not_yet("PasswordAuthentication", Match, field!(password_authentication: word()), NO_PASSWORD, &["no"]),
+    not_yet("PermitEmptyPasswords", Match, field!(permit_empty_passwords: word()), NO_PASSWORD, &["no"]),
+    not_yet("PermitListen", Match, field!(permit_listen: network::PERMIT_LISTEN), NO_FORWARDING, &["any", "none"]),
+    not_yet("PermitOpen", Match, field!(permit_open: network::PERMIT_OPEN), NO_FORWARDING, &["any", "none"]),
+    active("PermitRootLogin", Match, field!(permit_root_login: word())),
+    active("PermitTTY", Match, field!(permit_tty: word())),
+    not_yet("PermitTunnel", Match, field!(permit_tunnel: word()), NO_FORWARDING, &["no"]),
+    not_yet("PermitUserEnvironment", Global, field!(permit_user_environment: environment::USER_ENVIRONMENT),
+        "users cannot set variables by files or keys", &["no"]),
+    not_yet("PermitUserRC", Match, field!(permit_user_rc: word()), "~/.ssh/rc is not run", &["no"]),
+    not_yet("PerSourceMaxStartups", Global, field!(per_source_max_startups: numbers::INTEGER_OR_NONE),
+        NO_PENALTIES, &["none"]),
+    not_yet("PerSourceNetBlockSize", Global, field!(per_source_net_block_size: limits::NET_BLOCK), NO_PENALTIES, &[]),
+    not_yet("PerSourcePenalties", Global, field!(per_source_penalties: limits::PENALTIES), NO_PENALTIES, &["no"]),
+    not_yet("PerSourcePenaltyExemptList", Global, field!(per_source_penalty_exempt: limits::EXEMPT),
+        NO_PENALTIES, &["none"]),
+    no_effect("PidFile", Global, field!(pid_file: paths::FILE), "systemd knows the server's processes", &["none"]),
+    no_effect("Port", Global, field!(ports: network::PORTS), SOCKET_UNIT, &[]),
+    no_effect("PrintLastLog", Global, field!(print_last_log: word()), "PAM does it (pam_lastlog)", &[]),
+    no_effect("PrintMotd", Global, field!(print_motd: word()), "PAM does it (pam_motd)", &["no"]),
+    active("PubkeyAcceptedAlgorithms", Match, field!(pubkey_accepted_algorithms: algorithms::PUBKEY_LIST)),
+    active("PubkeyAuthentication", Match, field!(pubkey_authentication: word())),
+    refused("PubkeyAuthOptions", Match, field!(pubkey_auth_options: access::PUBKEY_OPTIONS),
+        "security keys would be accepted without touch or PIN", &["none"]),
+    refused("RDomain", Match, field!(rdomain: paths::ROUTING_DOMAIN),
+        "sessions would run outside of their routing domain", &["none"]),
+    refused("RefuseConnection", Match, field!(refuse_connection: word()),
+        "connections that it refuses would be served", &["no"]),
+    active("RekeyLimit", Match, field!(rekey_limit: limits::REKEY)),
+    active("RequiredRSASize", Match, field!(required_rsa_size: numbers::INTEGER)),
+    refused("RevokedKeys", Match, field!(revoked_keys: paths::FILE_LIST), "revoked keys would be accepted", &["none"]),
+    not_yet("SecurityKeyProvider", Global, field!(security_key_provider: paths::FILE_OR_WORD),
+        "host keys on security keys are not used", &["internal", "none"]),
+    not_yet("SetEnv", Match, field!(set_env: environment::VARIABLES), "no variable is set by the server", &[]),
+    no_effect("SshdAuthPath", Global, field!(sshd_auth_path: paths::FOREIGN_FILE),
+        "the processes are systemd units", &[]),
+    no_effect("SshdSessionPath", Global, field!(sshd_session_path: paths::FOREIGN_FILE),
+        "the processes are systemd units", &[]),
+    not_yet("StreamLocalBindMask", Match, field!(stream_local_bind_mask: numbers::MODE), NO_FORWARDING, &[]),
+    not_yet("StreamLocalBindUnlink", Match, field!(stream_local_bind_unlink: word()), NO_FORWARDING, &["yes", "no"]),
+    active("StrictModes", Global, field!(strict_modes: word())),
+    active("Subsystem", Match, field!(subsystems: environment::SUBSYSTEMS)),
+    not_yet("SyslogFacility", Global, field!(syslog_facility: word()), "entries have the facility AUTH", &["auth"]),
+    not_yet("TCPKeepAlive", Global, field!(tcp_keep_alive: word()),
+        "keep-alive packets are not sent; ClientAliveInterval finds dead clients", &["no"]),
+    not_yet("TrustedUserCAKeys", Match, field!(trusted_user_ca_keys: paths::FILE), NO_CERTIFICATES, &["none"]),
+    refused("UnusedConnectionTimeout", Match, field!(unused_connection_timeout: numbers::TIME_OR_NONE),
+        "connections that should be closed would stay open", &["none"]),
+    not_yet("UseDNS", Global, field!(use_dns: word()), "names of clients are not looked up", &["no"]),
+    Keyword::new("UsePAM", Global, field!(use_pam: word()),
+        State::ActiveExcept(&[("no", PAM_ALWAYS)])),
+    active("VersionAddendum", Global, field!(version_addendum: paths::ADDENDUM)),
+    not_yet("X11DisplayOffset", Match, field!(x11_display_offset: numbers::INTEGER), NO_FORWARDING, &[]),
+    not_yet("X11Forwarding", Match, field!(x11_forwarding: word()), NO_FORWARDING, &["no"]),
+    not_yet("X11UseLocalhost", Match, field!(x11_use_localhost: word()), NO_FORWARDING, &["yes", "no"]),
+    not_yet("XAuthLocation", Global, field!(xauth_location: paths::FILE), NO_FORWARDING, &[]),
+    // Names that keywords had before.
+    old("ChallengeResponseAuthentication", "KbdInteractiveAuthentication"),
+    old("DSAAuthentication", "PubkeyAuthentication"),
+    old("HostbasedAcceptedKeyTypes", "HostbasedAcceptedAlgorithms"),
+    old("HostDSAKey", "HostKey"),
+    old("KeepAlive", "TCPKeepAlive"),
+    old("PubkeyAcceptedKeyTypes", "PubkeyAcceptedAlgorithms"),
+    old("SKeyAuthentication", "KbdInteractiveAuthentication"),
+    // What OpenSSH accepts and does not obey.
+    deprecated("AFSTokenPassing", Global),
+    deprecated("AuthorizedKeysFile2", Match),
+    deprecated("CheckMail", Global),
+    deprecated("KerberosTgtPassing", Global),
+    deprecated("KeyRegenerationInterval", Global),
+    Keyword::new("Protocol", Global, None, State::Ignored),
+    deprecated("ReverseMappingCheck", Global),
+    deprecated("RhostsAuthentication", Global),
+    deprecated("RhostsRSAAuthentication", Match),
+    deprecated("RSAAuthentication", Match),
+    deprecated("ServerKeyBits", Global),
+    deprecated("UseLogin", Global),
+    deprecated("UsePrivilegeSeparation", Global),
+    deprecated("VerifyReverseMapping", Global),
+    // What Debian's patches add.
+    no_effect("DebianBanner", Global, None, "the identification string names no distribution", &["no"]),
+    not_yet("GSSAPIKexAlgorithms", Global, None, NO_GSSAPI, &[]),
+    not_yet("GSSAPIKeyExchange", Global, None, NO_GSSAPI, &["no"]),
+    not_yet("GSSAPIStoreCredentialsOnRekey", Global, None, NO_GSSAPI, &["no"]),
+    deprecated("GSSAPIUseSessionCredCache", Global),
+    deprecated("GSSUseSessionCCache", Global),
+    // Ours: see OWN_KEYWORDS.
+    active("WorkerPoolIdle", Global, field!(worker_pool.idle: numbers::POOL_IDLE)),
+    active("WorkerPoolMax", Global, field!(worker_pool.max: numbers::POOL_MAX)),
+    active("WorkerStartRate", Global, field!(worker_pool.start_rate: numbers::START_RATE)),
+];
+
+const fn active(
+    name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
+) -> Keyword {
+    Keyword::new(name, scope, setting, State::Active)
+}
+
+const fn no_effect(
+    name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
+    why: &'static str,
+    neutral: &'static [&'static str],
+) -> Keyword {
+    let keyword = Keyword::new(name, scope, setting, State::NoEffect(why));
+    Keyword { neutral, ..keyword }
+}
+
+const fn not_yet(
+    name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
+    why: &'static str,
+    neutral: &'static [&'static str],
+) -> Keyword {
+    let keyword = Keyword::new(name, scope, setting, State::NotYet(why));
+    Keyword { neutral, ..keyword }
+}
+
+const fn refused(
+    name: &'static str,
+    scope: Scope,
+    setting: Option<&'static dyn Setting>,
+    why: &'static str,
+    neutral: &'static [&'static str],
+) -> Keyword {
+    let keyword = Keyword::new(name, scope, setting, State::Refused(why));
+    Keyword { neutral, ..keyword }
+}
+
+const fn deprecated(name: &'static str, scope: Scope) -> Keyword {
+    Keyword::new(name, scope, None, State::Deprecated)
+}
+
+const fn old(name: &'static str, new: &'static str) -> Keyword {
+    Keyword::new(name, Global, None, State::OldNameOf(new))
+}
+
+const SOCKET_UNIT: &str = "the listening addresses come from sshd-privsep.socket";
+const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
+const NO_CERTIFICATES: &str = "certificates of users are not accepted";
+const NO_COMMAND_FOR_KEYS: &str = "only AuthorizedKeysFile is asked for keys";
+const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
+const NO_HOSTBASED: &str = "host-based authentication is not offered";
+const NO_PASSWORD: &str = "only public keys are accepted";
+const NO_FORWARDING: &str = "no forwarding is offered";
+const NO_PENALTIES: &str = "MaxStartups alone limits connections that have not authenticated";
+const EVERY_ACCOUNT: &str = "accounts that it shuts out could log in";
+const PAM_ALWAYS: &str = "sessions are always opened through PAM; \"no\" only has locked accounts refused by their password field";
