@@ -339,7 +339,6 @@ impl MacAlgorithm {
         Self::HmacSha2_256Etm,
         Self::HmacSha2_512Etm,
         Self::HmacSha2_256,
-        Self::HmacSha2_512,
     ];
 }
 
