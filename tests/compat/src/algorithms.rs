@@ -10,8 +10,16 @@ use e2e::{Peer, Server};
 /// Key exchange methods.
 const KEX: &[&str] = &[
     "mlkem768x25519-sha256",
+    "sntrup761x25519-sha512",
+    "sntrup761x25519-sha512@openssh.com",
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group14-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
 ];
 
 /// Signature algorithms of host keys.
@@ -22,6 +30,12 @@ const HOST_KEYS: &[&str] = &[
     "ecdsa-sha2-nistp521",
     "rsa-sha2-256",
     "rsa-sha2-512",
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
 ];
 
 /// Ciphers.
@@ -29,11 +43,23 @@ const CIPHERS: &[&str] = &[
     "chacha20-poly1305@openssh.com",
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
     "aes256-ctr",
 ];
 
 /// Message authentication codes.
-const MACS: &[&str] = &["hmac-sha2-256-etm@openssh.com"];
+const MACS: &[&str] = &[
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "umac-128-etm@openssh.com",
+    "umac-64-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+    "umac-128@openssh.com",
+    "umac-64@openssh.com",
+    "hmac-sha1-etm@openssh.com",
+];
 
 /// What two sides agree on in one key exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,9 +111,16 @@ impl Offer {
         if server.peer() == Peer::Ours {
             return Ok(ours);
         }
-        let ask =
-            |kind| -> Result<Vec<String>> { lines(&server.shell(&format!("ssh -Q {kind}"))?) };
-        ours.common(
+        ours.known_to_debians_openssh(server)
+    }
+
+    /// The part of it that OpenSSH of the machine's Debian has.
+    pub fn known_to_debians_openssh(&self, server: &Server) -> Result<Self> {
+        let ask = |kind| -> Result<Vec<String>> {
+            let names = server.shell(&format!("ssh -Q {kind}"))?;
+            Ok(names.lines().map(str::to_owned).collect())
+        };
+        self.common(
             &ask("kex")?,
             &ask("key-sig")?,
             &ask("cipher")?,
@@ -197,9 +230,4 @@ impl Offer {
 /// Whether a cipher authenticates by itself.
 pub fn authenticates(cipher: &str) -> bool {
     cipher.contains("poly1305") || cipher.contains("gcm")
-}
-
-/// The lines of a text.
-pub(crate) fn lines(text: &str) -> Result<Vec<String>> {
-    Ok(text.lines().map(str::to_owned).collect())
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::clients::{self, Compression};
 use e2e::{Server, server::eventually};
 use support::UserKey;
+use support::users::KNOWN_HOSTS;
 
 use crate::algorithms::Offer;
 use crate::{newer, packages};
@@ -26,6 +27,10 @@ pub struct Client {
     plain: Vec<String>,
     compressed: Vec<String>,
 }
+
+/// A client that names certificates among its host key algorithms and then cannot verify any, from whatever server
+/// ("Unable to exchange encryption keys"): they are the types of user keys that it can log in with.
+const LIBSSH2: &str = "curl (libssh2)";
 
 /// Whose version of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +70,11 @@ const CLIENTS: &[(&str, Words, &[Source])] = &[
         &[Source::Debian, Source::NewerDebian, Source::PyPi],
     ),
     ("libssh", libssh, &[Source::Debian, Source::NewerDebian]),
-    ("curl (libssh2)", curl, &[Source::NewerDebian]),
+    (
+        "curl (libssh2)",
+        curl,
+        &[Source::Debian, Source::NewerDebian],
+    ),
     ("ssh2 of npm", ssh2, &[Source::NewerDebian]),
 ];
 
@@ -167,56 +176,71 @@ pub fn offers(server: &Server, offer: &Offer, clients: &[Client]) -> Result<Vec<
         let [kex, host_keys, ciphers, macs, ..] = lists.as_slice() else {
             anyhow::bail!("{}: no offer: {line}", client.name);
         };
-        offers.push(
-            offer
-                .common(kex, host_keys, ciphers, macs)
-                .with_context(|| client.name.clone())?,
-        );
+        let mut common = offer
+            .common(kex, host_keys, ciphers, macs)
+            .with_context(|| client.name.clone())?;
+        if client.name.starts_with(LIBSSH2) {
+            common.host_keys.retain(|name| !name.contains("-cert-"));
+        }
+        offers.push(common);
     }
     Ok(offers)
 }
 
-fn asyncssh(server: &Server, key: &UserKey, compression: Compression) -> Result<Vec<String>> {
+fn asyncssh(_server: &Server, key: &UserKey, compression: Compression) -> Result<Vec<String>> {
     let program = include_str!("clients/asyncssh.py");
-    script(&["python3", "-c", program], server, key, compression)
+    // It knows certificates.
+    Ok(script(
+        &["python3", "-c", program],
+        key,
+        KNOWN_HOSTS,
+        compression,
+    ))
 }
 
 fn libssh(server: &Server, key: &UserKey, compression: Compression) -> Result<Vec<String>> {
     let program = include_str!("clients/libssh.py");
-    script(&["python3", "-c", program], server, key, compression)
+    let known_hosts = plain_known_hosts(server, key)?;
+    Ok(script(
+        &["python3", "-c", program],
+        key,
+        &known_hosts,
+        compression,
+    ))
 }
 
 fn ssh2(server: &Server, key: &UserKey, compression: Compression) -> Result<Vec<String>> {
     let modules = format!("NODE_PATH={}", packages::NODE_MODULES);
     let program = include_str!("clients/ssh2.js");
-    script(
-        &["env", &modules, "node", "-e", program, "--"],
-        server,
-        key,
-        compression,
-    )
+    let words = ["env", &modules, "node", "-e", program, "--"];
+    let known_hosts = plain_known_hosts(server, key)?;
+    Ok(script(&words, key, &known_hosts, compression))
+}
+
+fn plain_known_hosts(server: &Server, key: &UserKey) -> Result<String> {
+    let path = format!("/root/known_hosts.{}", key.user);
+    clients::plain_known_hosts(server, &path)?;
+    Ok(path)
 }
 
 /// A program that is told key, user, known hosts, compression and command.
 fn script(
     program: &[&str],
-    server: &Server,
     key: &UserKey,
+    known_hosts: &str,
     compression: Compression,
-) -> Result<Vec<String>> {
-    let known_hosts = format!("/root/known_hosts.{}", key.user);
-    clients::plain_known_hosts(server, &known_hosts)?;
+) -> Vec<String> {
     let arguments = [
         &key.machine_path,
         &key.user,
-        &known_hosts,
+        known_hosts,
         compression.word(),
     ];
-    Ok(program
+    program
         .iter()
         .chain(&arguments)
         .map(|word| (*word).to_owned())
-        .collect())
+        .collect()
 }
 
 /// Up by SFTP, and down both by SFTP and by SCP. curl looks for one type of host key in its known hosts and offers no

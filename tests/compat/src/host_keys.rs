@@ -28,7 +28,7 @@ pub fn make_all(server: &Server) -> Result<String> {
         .iter()
         .map(|name| {
             let key = format!("/etc/ssh/ssh_host_{name}_key");
-            format!("HostKey {key}\n")
+            format!("HostKey {key}\nHostCertificate {key}-cert.pub\n")
         })
         .collect())
 }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use e2e::Server;
@@ -90,8 +91,14 @@ fn fetch(command: &mut Command, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Two tests may want the same on one machine: the first one copies.
 fn copy(from: &Path, server: &Server, to: &str) -> Result<()> {
+    static COPYING: Mutex<()> = Mutex::new(());
+    let _guard = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
     let target = server.root().join(to.trim_start_matches('/'));
+    if target.exists() {
+        return Ok(());
+    }
     let copied = Command::new("cp")
         .arg("-a")
         .args([from, &target])

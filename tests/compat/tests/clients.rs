@@ -96,6 +96,12 @@ fn each_client_uses_each_of_its_algorithms() -> Result<()> {
         }
     }
     progress::line(format_args!("{} combinations", rows.len()));
+
+    server.configure(&format!("{keys}{}", offer.settings()))?;
+    let all: Vec<_> = clients.iter().collect();
+    if let Err(error) = all_must_echo(&server, &all, Compression::On) {
+        wrong.push(format!("with compression: {error:#}"));
+    }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 use compat::algorithms::{Offer, Suite};
 use compat::handshakes::{self, options};
 use compat::{host_keys, newer};
+use e2e::clients::Compression;
 use e2e::{Peer, Server};
 use support::{Exec, UserKey, progress};
 
@@ -19,8 +20,12 @@ const NOTHING: &str = "/dev/null";
 /// A file in the machine to be sent through a remote `cat`.
 const CONTENT: &str = "/root/content";
 
-/// The bytes of [`CONTENT`]: with new keys every mebibyte, several of those each way.
-const CONTENT_MIB: u32 = 3;
+/// How to make [`CONTENT`]: what can be compressed between what cannot.
+const MAKE_CONTENT: &str =
+    "head -c 1500K /dev/urandom; head -c 1M /dev/zero; head -c 1500K /dev/urandom";
+
+/// How many key exchanges there are at least, with new keys every mebibyte that is sent or received.
+const EXCHANGES: u32 = 4;
 
 /// A server that offers all it has, and the account whose key logs in.
 struct Site {
@@ -48,7 +53,7 @@ fn make_site() -> Result<Site> {
         Peer::OpenSsh => "",
     };
     server.configure(&format!("{keys}{}{CROWD}{penalties}", offer.settings()))?;
-    server.shell(&format!("head -c {CONTENT_MIB}M /dev/urandom >{CONTENT}"))?;
+    server.shell(&format!("{{ {MAKE_CONTENT}; }} >{CONTENT}"))?;
     let key = server.add_user("matrix")?;
     Ok(Site { server, offer, key })
 }
@@ -106,16 +111,7 @@ fn ssh_shakes_hands_with_every_combination_of_algorithms() -> Result<()> {
 #[test]
 fn the_machines_own_ssh_shakes_hands_with_each_of_its_algorithms() -> Result<()> {
     let site = site()?;
-    let ask = |kind| -> Result<Vec<String>> {
-        let names = site.server.shell(&format!("ssh -Q {kind}"))?;
-        Ok(names.lines().map(str::to_owned).collect())
-    };
-    let offer = site.offer.common(
-        &ask("kex")?,
-        &ask("key-sig")?,
-        &ask("cipher")?,
-        &ask("mac")?,
-    )?;
+    let offer = site.offer.known_to_debians_openssh(&site.server)?;
     let python = site.server.command(["python3"]);
     must_shake_hands(python, &site.key, &offer.sample())
 }
@@ -129,7 +125,7 @@ fn must_carry_data(suites: &[Suite], compression: Compression) -> Result<()> {
             let mut words = options(suite);
             words.extend([
                 "-oRekeyLimit=1M".to_owned(),
-                format!("-oCompression={}", compression.option()),
+                format!("-oCompression={}", option(compression)),
                 "127.0.0.1".to_owned(),
                 "cat".to_owned(),
             ]);
@@ -143,8 +139,8 @@ fn must_carry_data(suites: &[Suite], compression: Compression) -> Result<()> {
         .iter()
         .zip(&results)
         .filter(|(suite, result)| {
-            !(result.negotiated(suite, compression.negotiated())
-                && result.exchanges > CONTENT_MIB
+            !(result.negotiated(suite, negotiated(compression))
+                && result.exchanges >= EXCHANGES
                 && result.status == 0
                 && sum.starts_with(&result.output))
         })
@@ -153,24 +149,19 @@ fn must_carry_data(suites: &[Suite], compression: Compression) -> Result<()> {
     report(suites.len(), &wrong)
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Compression {
-    Off,
+/// The value of the client's option.
+fn option(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Off => "no",
+        Compression::On => "yes",
+    }
 }
 
-impl Compression {
-    /// The value of the client's option.
-    fn option(self) -> &'static str {
-        match self {
-            Self::Off => "no",
-        }
-    }
-
-    /// What `ssh -v` then calls it.
-    fn negotiated(self) -> &'static str {
-        match self {
-            Self::Off => "none",
-        }
+/// What `ssh -v` then says.
+fn negotiated(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Off => "none",
+        Compression::On => "zlib@openssh.com",
     }
 }
 
@@ -193,4 +184,9 @@ fn data_survives_new_keys_with_each_cipher_and_mac() -> Result<()> {
 #[test]
 fn data_survives_new_keys_with_each_method_and_host_key() -> Result<()> {
     must_carry_data(&site()?.offer.sample(), Compression::Off)
+}
+
+#[test]
+fn data_survives_compression_and_new_keys() -> Result<()> {
+    must_carry_data(&site()?.offer.sample(), Compression::On)
 }
