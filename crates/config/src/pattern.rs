@@ -63,6 +63,47 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Patterns separated by commas, some of them excluded with `!`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatternList(Vec<(Verdict, Pattern)>);
+
+/// What a list says about a text or an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Named, and not excluded.
+    Included,
+    /// Excluded by an entry with `!`, which counts whatever else the list has.
+    Excluded,
+    /// Not named.
+    Absent,
+}
+
+impl PatternList {
+    /// Any text is a list of patterns.
+    #[must_use]
+    pub fn new(list: &str) -> Self {
+        let entry = |entry: &str| match entry.strip_prefix('!') {
+            Some(excluded) => (Verdict::Excluded, Pattern::new(excluded)),
+            None => (Verdict::Included, Pattern::new(entry)),
+        };
+        Self(list.split(',').map(entry).collect())
+    }
+
+    /// What the list says about a text.
+    #[must_use]
+    pub fn verdict(&self, text: &str) -> Verdict {
+        let mut verdict = Verdict::Absent;
+        for (says, pattern) in &self.0 {
+            match (pattern.matches(text), says) {
+                (true, Verdict::Excluded) => return Verdict::Excluded,
+                (true, _) => verdict = Verdict::Included,
+                (false, _) => {}
+            }
+        }
+        verdict
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +129,24 @@ mod tests {
                 Pattern::new(pattern).matches(text),
                 expected,
                 "{pattern} on {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_exclusion_counts_wherever_it_stands() {
+        for (list, text, expected) in [
+            ("a,b*", "b1", Verdict::Included),
+            ("b*,!b1", "b1", Verdict::Excluded),
+            ("!b1,b*", "b1", Verdict::Excluded),
+            ("!b1,b*", "b2", Verdict::Included),
+            ("!b1", "b2", Verdict::Absent),
+            ("", "", Verdict::Included),
+        ] {
+            assert_eq!(
+                PatternList::new(list).verdict(text),
+                expected,
+                "{list} on {text}"
             );
         }
     }

@@ -25,7 +25,7 @@ mod report;
 mod setting;
 mod values;
 
-pub use address::{AddressError, AddressList, Verdict};
+pub use address::{AddressError, AddressList};
 pub use algorithms::{AlgorithmList, Offered, Range};
 pub use config::{DEFAULT_HOST_KEYS, FALLBACK_HOST_KEY, HostKeys, SshdConfig, WorkerPool};
 pub use configuration::{Configuration, Effective};

@@ -1,19 +1,8 @@
 //! Lists of addresses and networks, as in Match Address: addr_match_list() of OpenSSH.
 
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Verdict};
 use std::net::IpAddr;
 use thiserror::Error;
-
-/// What a list says about an address or a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Named, and not excluded.
-    Included,
-    /// Excluded by an entry with `!`, which counts whatever else the list has.
-    Excluded,
-    /// Not named.
-    Absent,
-}
 
 /// Addresses, networks and patterns, some of them excluded with `!`.
 #[derive(Debug, Clone, PartialEq, Eq)]

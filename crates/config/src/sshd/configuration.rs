@@ -69,9 +69,17 @@ impl Configuration {
     #[must_use]
     pub fn effective(&self, connection: &Criteria) -> Effective {
         let mut effective = self.global.clone();
-        let holds =
-            |directive: &&Directive| directive.conditions.iter().all(|c| c.holds(connection));
-        effective.overlay(&self.blank, self.matched.iter().filter(holds));
+        // The lines of a block share its conditions, which are asked once.
+        let mut block: Option<(&Conditions, bool)> = None;
+        let directives = self.matched.iter().filter(|directive| {
+            let conditions = &directive.conditions;
+            let (_, holds) = *match &mut block {
+                Some(known) if Arc::ptr_eq(known.0, conditions) => known,
+                other => other.insert((conditions, conditions.iter().all(|c| c.holds(connection)))),
+            };
+            holds
+        });
+        effective.overlay(&self.blank, directives);
         effective.config.fill_in();
         effective
     }

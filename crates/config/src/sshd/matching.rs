@@ -1,9 +1,9 @@
 //! Match: which connections a block holds for.
 
-use super::address::{AddressList, Verdict};
+use super::address::AddressList;
 use super::lexer::{Malformed, Span, Statement};
 use super::report::{ErrorKind, closest};
-use crate::pattern::Pattern;
+use crate::pattern::{PatternList, Verdict};
 use std::net::IpAddr;
 use thiserror::Error;
 
@@ -91,14 +91,14 @@ pub(crate) struct Condition(Vec<Criterion>);
 #[derive(Debug)]
 enum Criterion {
     InvalidUser,
-    User(String),
-    Group(String),
-    Host(String),
+    User(PatternList),
+    Group(PatternList),
+    Host(PatternList),
     Address(AddressList),
     LocalAddress(AddressList),
     LocalPort(u16),
-    RDomain(String),
-    Version(String),
+    RDomain(PatternList),
+    Version(PatternList),
 }
 
 /// The criteria that have an argument.
@@ -163,7 +163,7 @@ impl Condition {
 
     /// A condition that holds for nobody.
     pub(crate) fn never() -> Self {
-        Self(vec![Criterion::User("!*".to_owned())])
+        Self(vec![Criterion::User(PatternList::new("!*"))])
     }
 
     /// Whether the block holds for every connection, so that it is as if its lines stood outside of Match.
@@ -186,27 +186,27 @@ fn criterion(
 ) -> Result<Criterion, MatchError> {
     let addresses =
         || AddressList::parse(argument).map_err(|error| MatchError::Address(error.to_string()));
-    let text = argument.to_owned();
+    let patterns = || PatternList::new(argument);
     Ok(match name.to_ascii_lowercase().as_str() {
-        "user" => Criterion::User(text),
-        "group" => Criterion::Group(text),
-        "host" => Criterion::Host(text.to_ascii_lowercase()),
+        "user" => Criterion::User(patterns()),
+        "group" => Criterion::Group(patterns()),
+        "host" => Criterion::Host(PatternList::new(&argument.to_ascii_lowercase())),
         "address" => Criterion::Address(addresses()?),
         "localaddress" => Criterion::LocalAddress(addresses()?),
         "localport" => {
             let port = argument.parse().ok().or_else(|| service(argument));
-            Criterion::LocalPort(port.ok_or(MatchError::Port(text))?)
+            Criterion::LocalPort(port.ok_or_else(|| MatchError::Port(argument.to_owned()))?)
         }
-        "rdomain" => Criterion::RDomain(text),
-        _ => Criterion::Version(text),
+        "rdomain" => Criterion::RDomain(patterns()),
+        _ => Criterion::Version(patterns()),
     })
 }
 
 impl Criterion {
     fn holds(&self, connection: &Criteria) -> bool {
-        let listed = |text: &Option<String>, list: &str| {
+        let listed = |text: &Option<String>, list: &PatternList| {
             text.as_deref()
-                .is_some_and(|text| list_verdict(list, text) == Verdict::Included)
+                .is_some_and(|text| list.verdict(text) == Verdict::Included)
         };
         let within = |address: Option<IpAddr>, list: &AddressList| {
             address.is_some_and(|address| list.verdict(address) == Verdict::Included)
@@ -215,10 +215,7 @@ impl Criterion {
             Self::InvalidUser => connection.account == Account::Invalid,
             Self::User(list) => listed(&connection.user, list),
             Self::Group(list) => {
-                let verdicts = connection
-                    .groups
-                    .iter()
-                    .map(|group| list_verdict(list, group));
+                let verdicts = connection.groups.iter().map(|group| list.verdict(group));
                 // One excluded group is enough, whichever the others are.
                 let mut included = false;
                 for verdict in verdicts {
@@ -241,23 +238,9 @@ impl Criterion {
             Self::LocalAddress(list) => within(connection.local_address, list),
             Self::LocalPort(port) => connection.local_port == Some(*port),
             Self::RDomain(list) => listed(&connection.rdomain, list),
-            Self::Version(list) => list_verdict(list, COMPATIBLE_RELEASE) == Verdict::Included,
+            Self::Version(list) => list.verdict(COMPATIBLE_RELEASE) == Verdict::Included,
         }
     }
-}
-
-/// What a list of patterns separated by commas says about a text (ssh_config(5), PATTERNS).
-pub(crate) fn list_verdict(list: &str, text: &str) -> Verdict {
-    let mut verdict = Verdict::Absent;
-    for entry in list.split(',') {
-        let bare = entry.strip_prefix('!').unwrap_or(entry);
-        match (Pattern::new(bare).matches(text), bare.len() < entry.len()) {
-            (true, true) => return Verdict::Excluded,
-            (true, false) => verdict = Verdict::Included,
-            (false, _) => {}
-        }
-    }
-    verdict
 }
 
 /// What is wrong with a Match.

@@ -1,6 +1,6 @@
 //! Who may log in, and how.
 
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, PatternList, Verdict};
 use crate::sshd::address::{AddressError, AddressList};
 use crate::sshd::lexer::{self, Malformed};
 use crate::sshd::setting::{Arguments, Kind};
@@ -82,7 +82,7 @@ pub(crate) const PUBKEY_OPTIONS: Kind<PubkeyAuthOptions> = Kind::new(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPattern {
     user: Pattern,
-    host: Option<(String, AddressList)>,
+    host: Option<(PatternList, AddressList)>,
     text: String,
 }
 
@@ -92,7 +92,10 @@ impl UserPattern {
             None => (text, None),
             Some((user, host)) => {
                 let host = host.to_ascii_lowercase();
-                (user, Some((host.clone(), AddressList::parse_any(&host)?)))
+                (
+                    user,
+                    Some((PatternList::new(&host), AddressList::parse_any(&host)?)),
+                )
             }
         };
         Ok(Self {
@@ -109,9 +112,7 @@ impl UserPattern {
             return self.user.matches(user);
         };
         // As match_host_and_ip() of OpenSSH: an exclusion in either form counts.
-        use crate::sshd::address::Verdict;
-        use crate::sshd::matching::list_verdict;
-        let by_name = list_verdict(names, &host.to_ascii_lowercase());
+        let by_name = names.verdict(&host.to_ascii_lowercase());
         let verdicts = (by_name, addresses.verdict(address));
         self.user.matches(user)
             && match verdicts {
