@@ -2,10 +2,10 @@
 
 use transport::{Phase, RekeyLimit, StrictKex};
 use wire::message::{KexEcdhInit, number};
-use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm};
+use wire::names::{CipherAlgorithm, KexAlgorithm};
 
-use crate::client::{Client, IDENTIFICATION, Offer, data, service_request};
-use crate::pair::{Pair, Portions, request, signed};
+use crate::client::{Client, IDENTIFICATION, Offer, data};
+use crate::pair::Pair;
 
 #[test]
 fn every_method_works() {
@@ -45,48 +45,6 @@ fn every_cipher_carries_packets_of_every_size_with_every_mac() {
             assert_eq!(pair.client.received.pop_front(), Some(message), "{about}");
         }
         assert_eq!(pair.error, None);
-    }
-}
-
-fn log_in(portions: Portions, offer: Offer) -> Pair {
-    let mut pair = Pair::with_offer(offer);
-    pair.portions = portions;
-    pair.client.send(&service_request("ssh-userauth"));
-    pair.client.send(&request("alice", signed()));
-    pair.client.send(&data(1, 100));
-    pair.run();
-    assert_eq!(pair.error, None);
-    assert_eq!(pair.transport.phase(), Phase::Connection);
-    assert_eq!(pair.received, [data(1, 100)]);
-    pair
-}
-
-#[test]
-fn the_byte_stream_may_be_split_anywhere() {
-    // One of each way to hide a length: with a key of its own, not at all, with the packet.
-    for (cipher, mac) in [
-        (
-            CipherAlgorithm::Chacha20Poly1305,
-            MacAlgorithm::HmacSha2_256Etm,
-        ),
-        (CipherAlgorithm::Aes256Ctr, MacAlgorithm::HmacSha2_256Etm),
-        (CipherAlgorithm::Aes128Ctr, MacAlgorithm::Umac128),
-    ] {
-        let offer = Offer {
-            mac,
-            ..Offer::new(KexAlgorithm::Curve25519Sha256, cipher)
-        };
-        let length = log_in(Portions::All, offer.clone()).delivered;
-        for border in 1..length {
-            log_in(Portions::SplitAt(border), offer.clone());
-        }
-    }
-}
-
-#[test]
-fn the_byte_stream_may_come_byte_by_byte() {
-    for offer in Offer::each() {
-        log_in(Portions::Single, offer);
     }
 }
 

@@ -13,13 +13,27 @@ use crate::client::{Client, Offer, service_request};
 use crate::monitor::{Counter, Monitor, outcome};
 pub(crate) use crate::monitor::{asking, refused, request, signed};
 
-/// In which portions the server gets the client's bytes.
+/// In which portions one side gets the other's bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum Portions {
     All,
     /// Two, with the border at this position of the stream.
     SplitAt(usize),
     Single,
+}
+
+impl Portions {
+    /// How many bytes come through now.
+    fn next(self, delivered: usize, available: usize) -> usize {
+        match self {
+            Self::All => available,
+            Self::Single => available.min(1),
+            Self::SplitAt(border) => match border.saturating_sub(delivered) {
+                0 => available,
+                left => available.min(left),
+            },
+        }
+    }
 }
 
 /// Whether the pair answers a question by itself.
@@ -37,12 +51,16 @@ pub(crate) struct Pair {
     pub(crate) transport: Transport,
     pub(crate) client: Client,
     pub(crate) now: Instant,
+    /// Of the client's bytes.
     pub(crate) portions: Portions,
+    /// Of the server's.
+    pub(crate) portions_back: Portions,
     pub(crate) answers: Answers,
     monitor: Monitor,
     /// Arrived at the server and not consumed.
     arrived: Vec<u8>,
     pub(crate) delivered: usize,
+    pub(crate) delivered_back: usize,
     /// Connection protocol payloads at the server.
     pub(crate) received: Vec<Vec<u8>>,
     pub(crate) questions: Vec<AuthRequest>,
@@ -62,10 +80,12 @@ impl Pair {
             client,
             now,
             portions: Portions::All,
+            portions_back: Portions::All,
             answers: Answers::Monitor,
             monitor,
             arrived: Vec::new(),
             delivered: 0,
+            delivered_back: 0,
             received: Vec::new(),
             questions: Vec::new(),
             unsigned: Vec::new(),
@@ -109,11 +129,15 @@ impl Pair {
         to_server || to_client
     }
 
-    /// Server to client.
+    /// Server to client, in portions.
     pub(crate) fn server_to_client(&mut self) -> bool {
-        let output = self.transport.poll_output().to_vec();
-        self.transport.output_sent(output.len());
-        assert_eq!(self.transport.output_pending(), 0);
+        let waiting = self.transport.poll_output();
+        let count = self.portions_back.next(self.delivered_back, waiting.len());
+        let output = waiting[..count].to_vec();
+        let left = waiting.len() - count;
+        self.delivered_back += count;
+        self.transport.output_sent(count);
+        assert_eq!(self.transport.output_pending(), left);
         // What follows a refused identification string is clear text and no packet.
         if self
             .error
@@ -127,15 +151,7 @@ impl Pair {
 
     /// Client to server, in portions.
     pub(crate) fn client_to_server(&mut self) -> bool {
-        let available = self.client.output.len();
-        let count = match self.portions {
-            Portions::All => available,
-            Portions::Single => available.min(1),
-            Portions::SplitAt(border) if self.delivered < border => {
-                available.min(border - self.delivered)
-            }
-            Portions::SplitAt(_) => available,
-        };
+        let count = self.portions.next(self.delivered, self.client.output.len());
         self.arrived.extend(self.client.output.drain(..count));
         self.delivered += count;
         self.feed() || count > 0

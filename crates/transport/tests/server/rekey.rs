@@ -52,7 +52,7 @@ fn both_ways(pair: &mut Pair, messages: u32, mut disturb: impl FnMut(&mut Pair, 
 }
 
 /// Between our KEXINIT and our NEWKEYS there may be nothing but the key exchange.
-fn assert_silence_during_exchanges(log: &[u8]) {
+pub(crate) fn assert_silence_during_exchanges(log: &[u8]) {
     let mut exchanging = false;
     for message in log {
         match *message {
@@ -151,6 +151,69 @@ fn keys_are_replaced_when_they_are_old() {
         pair.transport.poll_timeout(),
         Some(pair.now + Duration::from_secs(60))
     );
+}
+
+#[test]
+fn whichever_limit_comes_first_counts_and_both_start_again() {
+    let minute = Duration::from_secs(60);
+    let limit = RekeyLimit {
+        bytes: Some(20_000),
+        interval: Some(minute),
+    };
+    let mut pair = Pair::logged_in(Offer::default(), limit);
+    let mut index = 0;
+    let mut send = |pair: &mut Pair, bytes: usize| {
+        for _ in 0..bytes / 1000 {
+            pair.client.send(&data(index, 990));
+            index += 1;
+            pair.run();
+        }
+    };
+    for round in 1..5 {
+        assert_eq!(pair.client.exchanges, 2 * round - 1);
+        // Bytes first.
+        pair.wait(minute / 2);
+        send(&mut pair, 21_000);
+        assert_eq!(pair.client.exchanges, 2 * round);
+        // Time first, counted from then on.
+        pair.wait(minute - Duration::from_millis(1));
+        send(&mut pair, 10_000);
+        assert_eq!(pair.client.exchanges, 2 * round);
+        pair.wait(Duration::from_millis(1));
+        pair.run();
+    }
+    assert_eq!((pair.client.exchanges, pair.error), (9, None));
+}
+
+#[test]
+fn a_slow_client_is_asked_for_new_keys_once() {
+    let limit = RekeyLimit {
+        bytes: Some(1000),
+        interval: Some(Duration::from_secs(1)),
+    };
+    let mut pair = Pair::logged_in(Offer::default(), limit);
+    pair.client.log.clear();
+    pair.wait(Duration::from_secs(2));
+    for index in 0..100 {
+        // It goes on with its data and has not looked at anything.
+        pair.client.send(&data(index, 1000));
+        pair.client_to_server();
+        pair.wait(Duration::from_secs(10));
+    }
+    assert_eq!(pair.received.len(), 100);
+    pair.run();
+    let asked = pair.client.log.iter().filter(|m| **m == number::KEXINIT);
+    assert_eq!((asked.count(), pair.client.exchanges), (1, 2));
+    assert_eq!(pair.error, None);
+}
+
+#[test]
+fn without_a_limit_keys_do_not_grow_old() {
+    let mut pair = Pair::logged_in(Offer::default(), NO_LIMIT);
+    assert_eq!(pair.transport.poll_timeout(), None);
+    pair.wait(Duration::from_secs(10 * 365 * 86_400));
+    pair.run();
+    assert_eq!(pair.client.exchanges, 1);
 }
 
 #[test]
