@@ -10,6 +10,8 @@ mod ctr_mac;
 mod gcm;
 mod mac;
 mod umac;
+#[cfg(test)]
+mod vectors;
 
 use wire::names::{CipherAlgorithm, MacAlgorithm};
 
@@ -189,14 +191,15 @@ impl OpeningKey {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
     use wire::names::HashAlgorithm;
 
     use super::*;
     use crate::keys::{ExchangeHash, Flow, KeySource};
 
     /// Every cipher, with every MAC where it needs one.
-    fn all() -> impl Iterator<Item = DirectionAlgorithms> {
+    pub(crate) fn all() -> impl Iterator<Item = DirectionAlgorithms> {
         CipherAlgorithm::ALL.iter().flat_map(|cipher| {
             let macs: Vec<_> = match authenticates(*cipher) {
                 true => vec![None],
@@ -209,7 +212,7 @@ mod tests {
         })
     }
 
-    fn pair(algorithms: DirectionAlgorithms) -> (SealingKey, OpeningKey) {
+    pub(crate) fn pair(algorithms: DirectionAlgorithms) -> (SealingKey, OpeningKey) {
         let hash = ExchangeHash::compute(HashAlgorithm::Sha256, b"test");
         let source = KeySource {
             hash: HashAlgorithm::Sha256,
@@ -224,17 +227,21 @@ mod tests {
         )
     }
 
-    /// Bytes of a small packet after its length field.
-    fn body(layout: Layout) -> u8 {
-        u8::try_from(48 - LENGTH_FIELD + layout.aligned_from).unwrap()
-    }
-
-    /// A small packet, and room for the tag.
-    fn packet(layout: Layout) -> Vec<u8> {
-        let mut packet = vec![0, 0, 0, body(layout)];
-        packet.extend(0..body(layout));
+    /// A packet in clear with the least padding, and room for its tag (RFC 4253 section 6).
+    pub(super) fn lay_out(payload: &[u8], layout: Layout) -> Vec<u8> {
+        let covered = LENGTH_FIELD - layout.aligned_from + 1 + payload.len() + 4;
+        let padding = 4 + covered.next_multiple_of(layout.block) - covered;
+        let length = u32::try_from(1 + payload.len() + padding).unwrap();
+        let mut packet = length.to_be_bytes().to_vec();
+        packet.push(u8::try_from(padding).unwrap());
+        packet.extend(payload);
+        packet.resize(packet.len() + padding, 9);
         packet.resize(packet.len() + layout.tag, 0);
         packet
+    }
+
+    fn packet(layout: Layout) -> Vec<u8> {
+        lay_out(b"a message of thirty bytes, about", layout)
     }
 
     #[test]
@@ -249,11 +256,8 @@ mod tests {
                 let end = clear.len() - layout.tag;
                 assert_ne!(sealed[4..end], clear[4..end]);
                 let field = sealed[..4].try_into().unwrap();
-                assert_eq!(
-                    opening.packet_length(sequence, field),
-                    Ok(body(layout).into()),
-                    "{algorithms:?}"
-                );
+                let length = opening.packet_length(sequence, field).unwrap();
+                assert_eq!(length.to_be_bytes(), clear[..4], "{algorithms:?}");
                 opening.open(sequence, &mut sealed).unwrap();
                 assert_eq!(sealed[4..end], clear[4..end], "{algorithms:?}");
             }
@@ -296,6 +300,39 @@ mod tests {
             let mut second = packet(layout);
             sealing.seal(1, &mut second).unwrap();
             assert!(opening.open(0, &mut second).is_err(), "{algorithms:?}");
+        }
+    }
+    proptest! {
+        #[test]
+        fn any_packet_opens_once_and_with_no_bit_changed(
+            payload in prop::collection::vec(any::<u8>(), 1..3000),
+            sequence: u32,
+            position: prop::sample::Index,
+            bit in 0..8,
+        ) {
+            for algorithms in all() {
+                let (mut sealing, mut opening) = pair(algorithms);
+                let clear = lay_out(&payload, sealing.layout());
+                let mut sealed = clear.clone();
+                sealing.seal(sequence, &mut sealed).unwrap();
+
+                let mut changed = sealed.clone();
+                changed[position.index(sealed.len())] ^= 1_u8 << bit;
+                prop_assert!(pair(algorithms).1.open(sequence, &mut changed).is_err());
+                let other = sequence.wrapping_add(1);
+                let mut moved = sealed.clone();
+                match algorithms.cipher {
+                    // Their nonce is a counter of their own.
+                    CipherAlgorithm::Aes128Gcm | CipherAlgorithm::Aes256Gcm => {}
+                    _ => prop_assert!(pair(algorithms).1.open(other, &mut moved).is_err()),
+                }
+
+                let replayed = sealed.clone();
+                opening.open(sequence, &mut sealed).unwrap();
+                let end = clear.len() - opening.layout().tag;
+                prop_assert_eq!(&sealed[4..end], &clear[4..end]);
+                prop_assert!(opening.open(other, &mut replayed.clone()).is_err());
+            }
         }
     }
 }

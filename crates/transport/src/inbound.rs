@@ -143,6 +143,9 @@ impl Inbound {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cipher::tests::{all, pair};
+    use crate::outbound::Outbound;
+    use crate::random::{Random, RandomUnavailable};
 
     fn refused(packet: &[u8]) -> Error {
         match Inbound::new().open(&mut packet.to_vec(), BEFORE_LOGIN) {
@@ -205,6 +208,60 @@ mod tests {
                 refused(&packet),
                 Misbehaviour::PaddingLength(padding).into()
             );
+        }
+    }
+    struct Nines;
+
+    impl Random for Nines {
+        fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomUnavailable> {
+            out.fill(9);
+            Ok(())
+        }
+    }
+
+    /// What arrives until the longest packet that a length can promise must be there.
+    fn open_with_all_that_follows(inbound: &mut Inbound, packet: &[u8]) -> Option<Error> {
+        let mut input = packet.to_vec();
+        input.resize(packet.len() + 64 * 1024, 0);
+        inbound.open(&mut input, BEFORE_LOGIN).err()
+    }
+
+    #[test]
+    fn a_length_that_was_changed_or_a_packet_left_out_is_never_believed() {
+        for algorithms in all() {
+            let (sealing, _) = pair(algorithms);
+            let mut outbound = Outbound::new();
+            outbound.replace_key(sealing, StrictKex::On, None);
+            outbound.push(&[94; 40], &mut Nines).unwrap();
+            let first = outbound.waiting().to_vec();
+            outbound.push(&[94; 40], &mut Nines).unwrap();
+            let second = outbound.waiting()[first.len()..].to_vec();
+
+            let receiver = || {
+                let mut inbound = Inbound::new();
+                inbound.replace_key(pair(algorithms).1, StrictKex::On, None);
+                inbound
+            };
+            for bit in 0..32 {
+                let mut changed = first.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                let error = open_with_all_that_follows(&mut receiver(), &changed);
+                assert!(error.is_some(), "{algorithms:?} bit {bit}");
+            }
+            let error = open_with_all_that_follows(&mut receiver(), &second);
+            assert!(error.is_some(), "{algorithms:?}");
+
+            // In order, and with a look at each length byte by byte, both are fine.
+            let mut inbound = receiver();
+            for packet in [first, second] {
+                for end in 0..packet.len() {
+                    let mut input = packet[..end].to_vec();
+                    assert!(inbound.open(&mut input, BEFORE_LOGIN).unwrap().is_none());
+                }
+                let mut input = packet;
+                let opened = inbound.open(&mut input, BEFORE_LOGIN).unwrap().unwrap();
+                assert_eq!(opened.payload, [94; 40], "{algorithms:?}");
+            }
         }
     }
 }

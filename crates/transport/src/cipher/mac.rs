@@ -116,3 +116,47 @@ pub(super) fn order(mac: MacAlgorithm) -> Order {
         | MacAlgorithm::Umac64 => Order::EncryptAndMac,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 2202 and RFC 4231, each test case 1: "Hi There", of which the first four bytes are in the
+    /// place of a sequence number.
+    #[test]
+    fn hmac_vectors() {
+        for (algorithm, expected) in [
+            (
+                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+                "b617318655057264e28bc0b6fb378c8ef146be00",
+            ),
+            (
+                hmac::HMAC_SHA256,
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                hmac::HMAC_SHA512,
+                "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde\
+                 daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
+            ),
+        ] {
+            let mac = Mac::Hmac(Box::new(hmac::Key::new(algorithm, &[0x0b; 20])));
+            let mut tag = vec![0; mac.tag_len()];
+            mac.sign(u32::from_be_bytes(*b"Hi T"), b"here", &mut tag)
+                .unwrap();
+            let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, expected);
+        }
+    }
+
+    #[test]
+    fn a_tag_of_another_length_is_never_right() {
+        let mac = Mac::Umac64(Umac::new(&[1; 16]).unwrap());
+        let mut tag = [0; 8];
+        mac.sign(1, b"message", &mut tag).unwrap();
+        assert!(mac.verify(1, b"message", &tag).unwrap());
+        assert!(!mac.verify(1, b"message", &tag[..7]).unwrap());
+        assert!(!mac.verify(1, b"message", &[]).unwrap());
+        assert!(mac.sign(1, b"message", &mut [0; 7]).is_err());
+    }
+}

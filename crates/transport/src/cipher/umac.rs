@@ -278,6 +278,8 @@ fn encrypt_block(key: &EncryptingKey, high: u64, low: u64) -> Result<[u8; BLOCK]
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// RFC 4418 appendix: key "abcdefghijklmnop", nonce "bcdefghi".
@@ -350,5 +352,28 @@ mod tests {
         assert!(key.tag128(0, &message).is_ok());
         message.push(0);
         assert_eq!(key.tag128(0, &message), Err(Failure::Cryptography));
+    }
+    /// POLY as RFC 4418 section 5.3 writes it.
+    fn literal_polynomial(key: u64, sum: u64, word: u64) -> u128 {
+        let (prime, key, word) = (u128::from(PRIME64), u128::from(key), u128::from(word));
+        let sum = u128::from(sum);
+        if word >= (1 << 64) - (1 << 32) {
+            let marked = (key * sum + prime - 1) % prime;
+            return (key * marked + word - 59) % prime;
+        }
+        (key * sum + word) % prime
+    }
+
+    proptest! {
+        /// No message of a test has a large word: one in 2^32 is.
+        #[test]
+        fn the_polynomial_is_that_of_the_rfc(
+            key in 0..=0x01ff_ffff_01ff_ffff_u64,
+            sum in prop_oneof![any::<u64>(), u64::MAX - 100..],
+            word in prop_oneof![any::<u64>(), LARGE_WORD - 2.., PRIME64 - 2..],
+        ) {
+            let ours = u128::from(polynomial(key, sum, word)) % u128::from(PRIME64);
+            prop_assert_eq!(ours, literal_polynomial(key, sum, word));
+        }
     }
 }
