@@ -15,6 +15,7 @@ mod address;
 mod algorithms;
 mod config;
 mod configuration;
+mod consistency;
 mod include;
 mod keywords;
 mod lexer;

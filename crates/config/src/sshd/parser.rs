@@ -4,16 +4,14 @@ use super::Loaded;
 use super::algorithms::Offered;
 use super::config::SshdConfig;
 use super::configuration::{Conditions, Configuration, Directive};
+use super::consistency;
 use super::include::{FileSystem, IncludedFile, Includes, read as read_file};
 use super::keywords::{self, Keyword, Scope, State};
 use super::lexer::{self, Line, Malformed, Span, Statement};
 use super::matching::Condition;
 use super::report::{Error, ErrorKind, Errors, Warning, WarningKind};
 use super::setting::{Arguments, Turn};
-use super::values::words::Word;
-use super::values::{AddressFamily, network};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,7 +29,7 @@ const COMMAND_LINE: &str = "command-line";
 /// # Errors
 ///
 /// Everything that is wrong, and everything that this version would have to enforce and does not, in the order of the
-/// text. The caller keeps the configuration it has.
+/// text; what no line alone can show comes last. The caller keeps the configuration it has.
 pub fn load(path: &Path, offered: &Offered<'_>) -> Result<Loaded, Errors> {
     served(parse_file(path, &[], offered)?)
 }
@@ -139,18 +137,19 @@ impl Parsed {
         parser.text(text, file, 0, &outside);
         let Parser {
             directives,
-            problems,
+            mut problems,
             warnings,
             ..
         } = parser;
         let mut configuration = Configuration::new(SshdConfig::blank(offered), directives);
         configuration.warnings = warnings;
-        let mut parsed = Self {
+        let weight = Weight::Wrong;
+        let together = consistency::check(&configuration.global());
+        problems.extend(together.into_iter().map(|error| Problem { error, weight }));
+        Self {
             configuration,
             problems,
-        };
-        parsed.check_together();
-        parsed
+        }
     }
 
     fn shown(self) -> Result<Configuration, Errors> {
@@ -165,67 +164,6 @@ impl Parsed {
         }
         configuration.refused = errors(refused).collect();
         Ok(configuration)
-    }
-
-    /// Checks what no line alone can show, as sshd does when it starts: outside of Match.
-    fn check_together(&mut self) {
-        let global = self.configuration.global();
-        let config = &global.config;
-        let mut wrong = |keyword: &'static str, kind: ErrorKind| {
-            let line = global.set_by.get(keyword).and_then(|lines| lines.last());
-            let error = Error {
-                location: line.map(|line| (**line).clone()),
-                kind,
-            };
-            self.problems.push(Problem {
-                error,
-                weight: Weight::Wrong,
-            });
-        };
-        let needs = |keyword, other| (keyword, ErrorKind::Needs { keyword, other });
-        if config.authorized_keys_command.is_some() && config.authorized_keys_command_user.is_none()
-        {
-            let (keyword, kind) = needs("AuthorizedKeysCommand", "AuthorizedKeysCommandUser");
-            wrong(keyword, kind);
-        }
-        if config.authorized_principals_command.is_some()
-            && config.authorized_principals_command_user.is_none()
-        {
-            let (keyword, kind) = needs(
-                "AuthorizedPrincipalsCommand",
-                "AuthorizedPrincipalsCommandUser",
-            );
-            wrong(keyword, kind);
-        }
-        if !config.can_authenticate() {
-            wrong("AuthenticationMethods", ErrorKind::Unsatisfiable);
-        }
-        if config.ports.len() > network::PORTS_LIMIT {
-            wrong("Port", ErrorKind::TooManyPorts(network::PORTS_LIMIT));
-        }
-        for address in &config.listen_addresses {
-            let excluded = match config.address_family {
-                AddressFamily::Any => false,
-                AddressFamily::Inet => network::is_v6(&address.host),
-                AddressFamily::Inet6 => address.host.parse::<Ipv4Addr>().is_ok(),
-            };
-            if excluded {
-                let host = address.host.clone();
-                let family = config.address_family.as_word();
-                wrong("ListenAddress", ErrorKind::WrongFamily { host, family });
-            }
-        }
-        let pool = config.worker_pool;
-        if pool.idle > pool.max {
-            let (idle, max) = (pool.idle, pool.max);
-            let blamed = ["WorkerPoolMax", "WorkerPoolIdle"]
-                .into_iter()
-                .find(|keyword| global.set_by.contains_key(keyword));
-            wrong(
-                blamed.unwrap_or_default(),
-                ErrorKind::PoolSizes { idle, max },
-            );
-        }
     }
 }
 

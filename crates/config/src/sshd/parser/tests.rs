@@ -411,6 +411,29 @@ fn values_out_of_range_are_errors() {
 }
 
 #[test]
+fn what_two_lines_together_make_wrong_is_shown_at_one_of_them() {
+    for (text, start) in [
+        (
+            "WorkerPoolIdle 10\nWorkerPoolMax 9",
+            "f:2:1: WorkerPoolIdle 10 is larger",
+        ),
+        ("\nWorkerPoolMax 3", "f:2:1: WorkerPoolIdle 4 is larger"),
+        (
+            "AuthorizedKeysCommand /x",
+            "f:1:1: AuthorizedKeysCommand needs AuthorizedKeysCommandUser",
+        ),
+        (
+            "AddressFamily inet\nListenAddress ::",
+            "f:2:1: ListenAddress :: is not",
+        ),
+        (&"Port 1\n".repeat(257), "f:257:1: more than 256 ports"),
+    ] {
+        let got = errors(text);
+        assert!(got.len() == 1 && got[0].starts_with(start), "{got:?}");
+    }
+}
+
+#[test]
 fn an_algorithm_only_openssh_has_is_remarked_at_its_place() {
     assert_eq!(
         warnings("Ciphers aes128-cbc,aes256-ctr"),
