@@ -14,12 +14,15 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use wire::exchange::ExchangeValues;
+use wire::groups::{DhGroup, GroupRequest};
+use wire::names::KexAlgorithm;
 use wire::userauth::{AuthOutcome, AuthRequest};
 
 use crate::audit;
 use crate::authenticate::{Decision, Terms};
 use crate::delay::FailureDelay;
 use crate::exchange::{self, ExchangeError};
+use crate::groups::GroupExchange;
 use crate::hostkeys::SignError;
 use crate::open_session::{OpenError, Origin, SessionEnd, open_session};
 use crate::phase::{Authenticating, Exchange, Open, Phase, ProofBudget, Running};
@@ -52,6 +55,8 @@ pub enum Broken {
 pub struct Conversation<M> {
     /// How far it has come.
     phase: Phase,
+    /// What was chosen for the key exchange that is under way, in whichever phase.
+    group: GroupExchange,
     origin: Origin,
     policy: Arc<Policy>,
     worker: Arc<Lane>,
@@ -82,6 +87,7 @@ impl<M: ServiceManager> Conversation<M> {
     pub fn new(setting: Setting<M>) -> Self {
         Self {
             phase: Phase::AwaitingExchange,
+            group: GroupExchange::NotAsked,
             origin: setting.origin,
             policy: setting.policy,
             worker: setting.worker,
@@ -109,6 +115,9 @@ impl<M: ServiceManager> Conversation<M> {
     async fn answer(&mut self, question: Question) -> Result<(), Broken> {
         // Whoever asked may have gone: its answer is dropped, its effects stay.
         match question {
+            Question::ChooseGroup(request, reply) => {
+                drop(reply.send(self.choose_group(request)?));
+            }
             Question::SignExchange(values, reply) => {
                 drop(reply.send(self.sign_exchange(values).await?));
             }
@@ -123,18 +132,38 @@ impl<M: ServiceManager> Conversation<M> {
         Ok(())
     }
 
+    /// `ChooseGroup` of `preauth.proto`.
+    fn choose_group(&mut self, request: GroupRequest) -> Result<Option<DhGroup>, Broken> {
+        let phase = self.take_phase().choose_group()?;
+        let offer = &self.policy.offer;
+        if !offer.kex.contains(&KexAlgorithm::DhGroupExchangeSha256) {
+            return Err(Violation::new("group exchange is not offered").into());
+        }
+        if self.group != GroupExchange::NotAsked {
+            return Err(Violation::new("a second group for one key exchange").into());
+        }
+        self.group = offer.groups.choose(request);
+        self.phase = phase;
+        Ok(match &self.group {
+            GroupExchange::Chosen(chosen) => Some(chosen.group.clone()),
+            GroupExchange::NoneFits | GroupExchange::NotAsked => None,
+        })
+    }
+
     /// `SignExchange` of `preauth.proto`.
     async fn sign_exchange(&mut self, values: ExchangeValues) -> Result<Vec<u8>, Broken> {
         let permitted = self.take_phase().sign_exchange(Instant::now())?;
         if let Exchange::Late(_, pause) = &permitted {
             sleep(*pause).await;
         }
-        let signed = exchange::sign(&self.policy.offer, &values).map_err(|error| match error {
-            ExchangeError::Sign(error) => Broken::Sign(error),
-            ExchangeError::Kex(_) | ExchangeError::HostKey(_) => {
-                Violation::new(error.to_string()).into()
-            }
-        })?;
+        let group = mem::take(&mut self.group);
+        let signed =
+            exchange::sign(&self.policy.offer, &values, group).map_err(|error| match error {
+                ExchangeError::Sign(error) => Broken::Sign(error),
+                ExchangeError::Kex(_) | ExchangeError::HostKey(_) | ExchangeError::Group(_) => {
+                    Violation::new(error.to_string()).into()
+                }
+            })?;
         let signature = signed.signature.clone();
         self.phase = match permitted {
             Exchange::First => Phase::Authenticating(Authenticating::new(signed.fix())),
@@ -229,6 +258,7 @@ impl<M: ServiceManager> Conversation<M> {
 
 /// What a worker asked, and where the answer goes.
 enum Question {
+    ChooseGroup(GroupRequest, oneshot::Sender<Option<DhGroup>>),
     SignExchange(ExchangeValues, oneshot::Sender<Vec<u8>>),
     Authenticate(AuthRequest, oneshot::Sender<AuthOutcome>),
     ProveHostKeys(Vec<Vec<u8>>, oneshot::Sender<KeyProofs>),
@@ -264,6 +294,12 @@ impl Face {
 }
 
 impl MonitorFace for Face {
+    async fn choose_group(&self, request: GroupRequest) -> Result<Option<DhGroup>, Violation> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::ChooseGroup(request, reply), answer)
+            .await
+    }
+
     async fn sign_exchange(&self, values: ExchangeValues) -> Result<Vec<u8>, Violation> {
         let (reply, answer) = oneshot::channel();
         self.ask(Question::SignExchange(values, reply), answer)

@@ -10,8 +10,10 @@ use std::fmt;
 use aws_lc_rs::digest;
 use thiserror::Error;
 use wire::exchange::ExchangeValues;
+use wire::groups::ChosenGroup;
 use wire::names::{HashAlgorithm, KexAlgorithm, SignatureAlgorithm};
 
+use crate::groups::{GroupExchange, Groups};
 use crate::hostkeys::{HostKeys, SignError};
 
 /// H of one key exchange.
@@ -38,6 +40,8 @@ pub struct Offer {
     pub kex: Vec<KexAlgorithm>,
     /// Host keys and the algorithms that they sign with.
     pub host_keys: HostKeys,
+    /// Groups for those who ask for one.
+    pub groups: Groups,
 }
 
 /// Why an exchange is not signed.
@@ -49,6 +53,9 @@ pub enum ExchangeError {
     /// No host key signs with this algorithm.
     #[error("host key algorithm {} is not offered", .0.name())]
     HostKey(SignatureAlgorithm),
+    /// A group was given out and not used, or used and not given out.
+    #[error("key exchange method {} does not fit the group that was asked for", .0.name())]
+    Group(KexAlgorithm),
     /// The cryptographic library failed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -66,11 +73,16 @@ pub struct SignedExchange {
     algorithm: SignatureAlgorithm,
 }
 
-/// Computes H and signs it with the host key that the values name.
+/// Computes H and signs it with the host key that the values name. `group` is what this exchange was
+/// given out.
 ///
 /// # Errors
-/// See [`ExchangeError`]; the first two are the worker's fault.
-pub fn sign(offer: &Offer, values: &ExchangeValues) -> Result<SignedExchange, ExchangeError> {
+/// See [`ExchangeError`]; all but the last are the worker's fault.
+pub fn sign(
+    offer: &Offer,
+    values: &ExchangeValues,
+    group: GroupExchange,
+) -> Result<SignedExchange, ExchangeError> {
     if !offer.kex.contains(&values.kex) {
         return Err(ExchangeError::Kex(values.kex));
     }
@@ -78,7 +90,14 @@ pub fn sign(offer: &Offer, values: &ExchangeValues) -> Result<SignedExchange, Ex
         .host_keys
         .for_algorithm(values.host_key)
         .ok_or(ExchangeError::HostKey(values.host_key))?;
-    let hash = exchange_hash(values, offer.identification.as_bytes(), host_key.blob());
+    let group = match (values.kex, group) {
+        (KexAlgorithm::DhGroupExchangeSha256, GroupExchange::Chosen(group)) => Some(group),
+        (KexAlgorithm::DhGroupExchangeSha256, _) => return Err(ExchangeError::Group(values.kex)),
+        (_, GroupExchange::NotAsked) => None,
+        (_, _) => return Err(ExchangeError::Group(values.kex)),
+    };
+    let identification = offer.identification.as_bytes();
+    let hash = exchange_hash(values, identification, host_key.blob(), group.as_ref());
     let signature = host_key.sign(values.host_key, &hash.0)?;
     Ok(SignedExchange {
         hash,
@@ -88,13 +107,18 @@ pub fn sign(offer: &Offer, values: &ExchangeValues) -> Result<SignedExchange, Ex
     })
 }
 
-fn exchange_hash(values: &ExchangeValues, identification: &[u8], host_key: &[u8]) -> ExchangeHash {
+fn exchange_hash(
+    values: &ExchangeValues,
+    identification: &[u8],
+    host_key: &[u8],
+    group: Option<&ChosenGroup>,
+) -> ExchangeHash {
     let algorithm = match values.kex.hash() {
         HashAlgorithm::Sha256 => &digest::SHA256,
         HashAlgorithm::Sha384 => &digest::SHA384,
         HashAlgorithm::Sha512 => &digest::SHA512,
     };
-    let input = values.hash_input(identification, host_key);
+    let input = values.hash_input(identification, host_key, group);
     ExchangeHash(digest::digest(algorithm, &input).as_ref().to_vec())
 }
 

@@ -45,6 +45,7 @@ pub mod connection;
 pub mod conversation;
 pub mod delay;
 pub mod exchange;
+pub mod groups;
 pub mod hostkeys;
 pub mod listener;
 pub mod notify;

@@ -1,12 +1,12 @@
 //! How far a connection has come, and what its worker may ask there.
 //!
-//! | phase | `SignExchange` | `Authenticate` | `ProveHostKeys` | `Report` |
-//! |---|---|---|---|---|
-//! | awaiting exchange | the first: its hash becomes the session identifier | violation | violation | last |
-//! | authenticating | rekey, 3 times at most | decided | violation | last |
-//! | exhausted | violation | violation | violation | last |
-//! | open | rekey, at a bounded pace | violation | signed, 4 times at most | last |
-//! | over | violation | violation | violation | violation |
+//! | phase | `SignExchange` | `ChooseGroup` | `Authenticate` | `ProveHostKeys` | `Report` |
+//! |---|---|---|---|---|---|
+//! | awaiting exchange | the first: its hash becomes the session identifier | once for each of these | violation | violation | last |
+//! | authenticating | rekey, 3 times at most | once for each of these | decided | violation | last |
+//! | exhausted | violation | violation | violation | violation | last |
+//! | open | rekey, at a bounded pace | once for each of these | violation | signed, 4 times at most | last |
+//! | over | violation | violation | violation | violation | violation |
 //!
 //! Each column is one method here, each cell one arm. A method takes the phase by value and yields
 //! what the call may work with: code that handles a call cannot reach the state of another phase. A
@@ -126,6 +126,23 @@ impl Phase {
             }
             Self::Exhausted(_) => Err(Violation::new("SignExchange after too many failures")),
             Self::Over => Err(Violation::new("SignExchange after the end")),
+        }
+    }
+
+    /// Column `ChooseGroup`. Not more often than `SignExchange`: the conversation keeps the group until
+    /// then, and a second one is a violation.
+    ///
+    /// # Errors
+    /// Not permitted here, or no key exchange is left for it.
+    pub fn choose_group(self) -> Result<Self, Violation> {
+        match self {
+            Self::Authenticating(Authenticating {
+                rekeys: EarlyRekeys(0),
+                ..
+            }) => Err(Violation::new("too many key exchanges before login")),
+            Self::AwaitingExchange | Self::Authenticating(_) | Self::Open(_) => Ok(self),
+            Self::Exhausted(_) => Err(Violation::new("ChooseGroup after too many failures")),
+            Self::Over => Err(Violation::new("ChooseGroup after the end")),
         }
     }
 

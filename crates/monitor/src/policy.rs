@@ -19,6 +19,7 @@ use wire::userauth::AuthOutcome;
 
 use crate::certificate::Requirements;
 use crate::exchange::Offer;
+use crate::groups::Groups;
 use crate::hostkeys::{HostKey, HostKeys, LoadError};
 use crate::public_key::RequiredRsaSize;
 
@@ -88,12 +89,19 @@ impl Policy {
         remarks.extend(failures.iter().map(ToString::to_string));
 
         let names = config.kex_algorithms.names().iter();
+        let kex: Vec<_> = names
+            .filter_map(|name| KexAlgorithm::from_name(name))
+            .collect();
+        let (groups, remark) = match &config.moduli_file {
+            Some(path) if kex.contains(&KexAlgorithm::DhGroupExchangeSha256) => Groups::load(path),
+            Some(_) | None => (Groups::default(), None),
+        };
+        remarks.extend(remark);
         let offer = Offer {
             identification: identification(&config),
-            kex: names
-                .filter_map(|name| KexAlgorithm::from_name(name))
-                .collect(),
+            kex,
             host_keys,
+            groups,
         };
         let policy = Arc::new(Self {
             pubkey_algorithms: signatures(&config.pubkey_accepted_algorithms),

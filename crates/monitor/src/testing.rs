@@ -19,6 +19,7 @@ use base64ct::{Base64, Encoding};
 use rpc::{ConnectionId, Endpoints};
 use wire::codec::Write;
 use wire::exchange::ExchangeValues;
+use wire::groups::ChosenGroup;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, AuthRequest, PublicKeyRequest, UserName, signed_data};
 use zeroize::Zeroizing;
@@ -137,9 +138,18 @@ impl Machine {
 
     /// H of an exchange, computed here.
     pub(crate) fn hash(&self, values: &ExchangeValues) -> Vec<u8> {
+        self.hash_with(values, None)
+    }
+
+    /// The same, in a group that was exchanged.
+    pub(crate) fn hash_with(
+        &self,
+        values: &ExchangeValues,
+        group: Option<&ChosenGroup>,
+    ) -> Vec<u8> {
         let offer = &self.policy.offer;
         let host_key = offer.host_keys.public().remove(0).public_key;
-        let input = values.hash_input(offer.identification.as_bytes(), &host_key);
+        let input = values.hash_input(offer.identification.as_bytes(), &host_key, group);
         digest::digest(&digest::SHA256, &input).as_ref().to_vec()
     }
 }

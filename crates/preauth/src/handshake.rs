@@ -129,6 +129,9 @@ impl Handshake<'_> {
                 .handle_input(Instant::now(), &mut self.input)?;
             let (consumed, question) = match step.event {
                 None => (step.consumed, None),
+                Some(Event::ChooseGroup(request)) => {
+                    (step.consumed, Some(Question::Group(request)))
+                }
                 Some(Event::SignExchange(values)) => (step.consumed, Some(Question::Sign(values))),
                 Some(Event::Authenticate(request)) => {
                     (step.consumed, Some(Question::Authenticate(request)))
@@ -147,6 +150,10 @@ impl Handshake<'_> {
             };
             self.input.drain(..consumed);
             match question {
+                Some(Question::Group(request)) => {
+                    let group = monitor.choose_group(request).await?;
+                    self.transport.handle_group(group)?;
+                }
                 Some(Question::Sign(values)) => {
                     #[cfg(feature = "cage-probe")]
                     sandbox::probe::reached(sandbox::probe::Phase::KeyExchange);
@@ -205,6 +212,7 @@ impl Handshake<'_> {
 }
 
 enum Question {
+    Group(wire::groups::GroupRequest),
     Sign(wire::exchange::ExchangeValues),
     Authenticate(wire::userauth::AuthRequest),
 }

@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 use transport::{HostKey, RekeyLimit, Settings};
 use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
+use wire::groups::{ChosenGroup, DhGroup, FixedGroup, GroupRequest};
 use wire::hostkeys::proof_data;
 use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, HashAlgorithm, KexAlgorithm, MacAlgorithm,
@@ -48,6 +49,7 @@ struct TestMonitor {
     /// H of the first exchange.
     session: OnceLock<Vec<u8>>,
     lane: Lane,
+    chosen: Mutex<Option<ChosenGroup>>,
 }
 
 fn public_key(key: &Ed25519KeyPair) -> Vec<u8> {
@@ -69,9 +71,25 @@ fn signature(key: &Ed25519KeyPair, data: &[u8]) -> Vec<u8> {
 }
 
 impl MonitorFace for TestMonitor {
+    async fn choose_group(&self, request: GroupRequest) -> Result<Option<DhGroup>, Violation> {
+        let fits = |fixed: &FixedGroup| request.permitted().contains(&fixed.bits());
+        let group = FixedGroup::ALL.into_iter().find(fits).unwrap().group();
+        *self.chosen.lock().unwrap() = Some(ChosenGroup {
+            request,
+            group: group.clone(),
+        });
+        Ok(Some(group))
+    }
+
     async fn sign_exchange(&self, values: ExchangeValues) -> Result<Vec<u8>, Violation> {
         let identification = format!("SSH-2.0-{VERSION}");
-        let input = values.hash_input(identification.as_bytes(), &public_key(&self.key));
+        let chosen = self.chosen.lock().unwrap().take();
+        assert_eq!(
+            chosen.is_some(),
+            values.kex == KexAlgorithm::DhGroupExchangeSha256
+        );
+        let key = public_key(&self.key);
+        let input = values.hash_input(identification.as_bytes(), &key, chosen.as_ref());
         let algorithm = match values.kex.hash() {
             HashAlgorithm::Sha256 => &digest::SHA256,
             HashAlgorithm::Sha384 => &digest::SHA384,
@@ -272,6 +290,7 @@ fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
                 next_key,
                 session: OnceLock::new(),
                 lane: Lane::new(monitor_lane).unwrap(),
+                chosen: Mutex::new(None),
             };
             tokio::spawn(rpc::preauth::serve(
                 rpc::grpc::stream(monitor_stream).unwrap(),
@@ -425,7 +444,7 @@ fn every_key_exchange_that_the_client_has_works_first_and_again() {
         .map(|kex| kex.name())
         .filter(|name| known.lines().any(|line| line == *name))
         .collect();
-    assert!(methods.len() >= 10, "{methods:?}");
+    assert!(methods.len() >= 11, "{methods:?}");
     for name in methods {
         // A second exchange after 1 MiB, of which three come down.
         let options = [&*format!("KexAlgorithms={name}"), "RekeyLimit=1M"];

@@ -1,6 +1,7 @@
 //! Protobuf types to domain types and back, with the limits of each field.
 
 use wire::exchange::ExchangeValues;
+use wire::groups::{DhGroup, GroupRequest};
 use wire::hostkeys::PROOF_LIMIT;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
@@ -82,6 +83,41 @@ pub(crate) fn exchange_from_proto(
         client_share: bounded(message.client_share, SHARE_LIMIT, "client_share")?,
         server_share: bounded(message.server_share, SHARE_LIMIT, "server_share")?,
         shared_secret: bounded(shared_secret, SECRET_LIMIT, "shared_secret")?,
+    })
+}
+
+pub(crate) fn group_request_to_proto(request: GroupRequest) -> pre::ChooseGroupRequest {
+    let [min, preferred, max] = request.fields();
+    pre::ChooseGroupRequest {
+        min,
+        preferred,
+        max,
+    }
+}
+
+pub(crate) fn group_request_from_proto(
+    message: pre::ChooseGroupRequest,
+) -> Result<GroupRequest, Violation> {
+    let pre::ChooseGroupRequest {
+        min,
+        preferred,
+        max,
+    } = message;
+    GroupRequest::new(min, preferred, max)
+        .ok_or_else(|| Violation(format!("group of {min}, {preferred}, {max} bits")))
+}
+
+pub(crate) fn group_to_proto(group: Option<DhGroup>) -> pre::ChooseGroupReply {
+    let group = group.map(|DhGroup { prime, generator }| pre::DhGroup { prime, generator });
+    pre::ChooseGroupReply { group }
+}
+
+/// The worker's end: whether the numbers fit what was asked is the transport's to judge.
+pub(crate) fn group_from_proto(message: pre::ChooseGroupReply) -> Option<DhGroup> {
+    let group = message.group?;
+    Some(DhGroup {
+        prime: group.prime,
+        generator: group.generator,
     })
 }
 

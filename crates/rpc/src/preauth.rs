@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 use wire::exchange::ExchangeValues;
+use wire::groups::{DhGroup, GroupRequest};
 use wire::userauth::{AuthOutcome, AuthRequest};
 
 use crate::convert;
@@ -23,6 +24,13 @@ const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the monitor does for one worker. A `Violation` ends the connection without an answer.
 pub trait MonitorFace: Send + Sync + 'static {
+    /// Chooses a group for the key exchange that is under way, and remembers it for the hash;
+    /// `None` if there is none of a size that the client permits.
+    fn choose_group(
+        &self,
+        request: GroupRequest,
+    ) -> impl Future<Output = Result<Option<DhGroup>, Violation>> + Send;
+
     /// Computes the exchange hash from these values and signs it; the signature blob of RFC 4253
     /// section 6.6.
     fn sign_exchange(
@@ -114,6 +122,20 @@ impl Monitor {
         Ok(Self(client))
     }
 
+    /// Asks for a group to exchange keys in; `None` if there is none of a size that the client
+    /// permits.
+    ///
+    /// # Errors
+    /// The monitor is gone, refuses to go on, or is too slow.
+    pub async fn choose_group(
+        &mut self,
+        request: GroupRequest,
+    ) -> Result<Option<DhGroup>, CallError> {
+        let request = convert::group_request_to_proto(request);
+        let reply = grpc::within(CALL_DEADLINE, self.0.choose_group(request)).await?;
+        Ok(convert::group_from_proto(reply))
+    }
+
     /// Asks for the signature over this exchange.
     ///
     /// # Errors
@@ -166,6 +188,20 @@ struct Adapter<F> {
 
 #[tonic::async_trait]
 impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
+    async fn choose_group(
+        &self,
+        request: tonic::Request<pb::ChooseGroupRequest>,
+    ) -> Result<tonic::Response<pb::ChooseGroupReply>, tonic::Status> {
+        let request = match convert::group_request_from_proto(request.into_inner()) {
+            Ok(request) => request,
+            Err(violation) => return self.wire.trip(violation).await,
+        };
+        match self.face.choose_group(request).await {
+            Ok(group) => Ok(tonic::Response::new(convert::group_to_proto(group))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
     async fn sign_exchange(
         &self,
         request: tonic::Request<pb::SignExchangeRequest>,

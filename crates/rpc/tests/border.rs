@@ -7,6 +7,7 @@ use std::time::Duration;
 use rpc::preauth::{ConnectionEnd, KeyProofs, Monitor, MonitorFace, serve};
 use rpc::{CallError, ServeEnd, Violation};
 use wire::exchange::ExchangeValues;
+use wire::groups::{DhGroup, GroupRequest};
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
 use zeroize::Zeroizing;
@@ -15,6 +16,12 @@ use zeroize::Zeroizing;
 struct Face;
 
 impl MonitorFace for Face {
+    async fn choose_group(&self, request: GroupRequest) -> Result<Option<DhGroup>, Violation> {
+        let fields = request.fields().map(|field| field.to_be_bytes().to_vec());
+        let [prime, generator, _] = fields;
+        Ok((request.preferred() < 8192).then_some(DhGroup { prime, generator }))
+    }
+
     async fn sign_exchange(&self, values: ExchangeValues) -> Result<Vec<u8>, Violation> {
         Ok(values.shared_secret.to_vec())
     }
@@ -103,6 +110,21 @@ fn values_arrive_as_they_were_sent() {
         }
     );
     assert!(matches!(end, ServeEnd::PeerClosed));
+}
+
+#[test]
+fn a_group_arrives_as_it_was_chosen_and_so_does_that_there_is_none() {
+    let ((some, none), _) = border(async |mut worker: Monitor| {
+        let request = |preferred| GroupRequest::new(2048, preferred, 8192).unwrap();
+        let some = worker.choose_group(request(3072)).await.unwrap();
+        (some, worker.choose_group(request(8192)).await.unwrap())
+    });
+    let group = some.unwrap();
+    assert_eq!(
+        (&group.prime[..], &group.generator[..]),
+        (&[0, 0, 8, 0][..], &[0, 0, 12, 0][..])
+    );
+    assert_eq!(none, None);
 }
 
 #[test]

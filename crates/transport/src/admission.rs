@@ -30,6 +30,11 @@ pub(crate) enum Expected {
     WrongGuess,
     /// The method's first message.
     MethodInit,
+    /// SSH_MSG_KEX_DH_GEX_REQUEST, the first message of a group exchange. Its old form, with the
+    /// number of the other methods' first message, is refused, as OpenSSH does since 6.9.
+    GroupRequest,
+    /// SSH_MSG_KEX_DH_GEX_INIT
+    GroupInit,
     /// SSH_MSG_NEWKEYS
     NewKeys,
 }
@@ -100,7 +105,7 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
         },
         number::NEWKEYS => match stage {
             Stage::KeyExchange(_, Expected::NewKeys) => Handle,
-            Stage::KeyExchange(_, Expected::WrongGuess | Expected::MethodInit)
+            Stage::KeyExchange(..)
             | Stage::Opening
             | Stage::FirstUnderKeys
             | Stage::Service
@@ -109,7 +114,9 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
         },
         number::KEX_METHOD_FIRST..=number::KEX_METHOD_LAST => match (stage, message) {
             (Stage::KeyExchange(_, Expected::WrongGuess), _)
-            | (Stage::KeyExchange(_, Expected::MethodInit), number::KEX_ECDH_INIT) => Handle,
+            | (Stage::KeyExchange(_, Expected::MethodInit), number::KEX_ECDH_INIT)
+            | (Stage::KeyExchange(_, Expected::GroupRequest), number::KEX_DH_GEX_REQUEST)
+            | (Stage::KeyExchange(_, Expected::GroupInit), number::KEX_DH_GEX_INIT) => Handle,
             _ => Refuse,
         },
 
@@ -193,12 +200,16 @@ impl Stage {
 mod tests {
     use super::*;
 
-    const EXCHANGES: [Stage; 6] = [
+    const EXCHANGES: [Stage; 10] = [
         Stage::KeyExchange(StrictKex::On, Expected::WrongGuess),
         Stage::KeyExchange(StrictKex::On, Expected::MethodInit),
+        Stage::KeyExchange(StrictKex::On, Expected::GroupRequest),
+        Stage::KeyExchange(StrictKex::On, Expected::GroupInit),
         Stage::KeyExchange(StrictKex::On, Expected::NewKeys),
         Stage::KeyExchange(StrictKex::Off, Expected::WrongGuess),
         Stage::KeyExchange(StrictKex::Off, Expected::MethodInit),
+        Stage::KeyExchange(StrictKex::Off, Expected::GroupRequest),
+        Stage::KeyExchange(StrictKex::Off, Expected::GroupInit),
         Stage::KeyExchange(StrictKex::Off, Expected::NewKeys),
     ];
 
@@ -218,6 +229,8 @@ mod tests {
             let handled = numbers(stage, Verdict::Handle);
             match expected {
                 Expected::MethodInit => assert_eq!(handled, [1, 30]),
+                Expected::GroupRequest => assert_eq!(handled, [1, 34]),
+                Expected::GroupInit => assert_eq!(handled, [1, 32]),
                 Expected::NewKeys => assert_eq!(handled, [1, 21]),
                 Expected::WrongGuess => {
                     assert_eq!(

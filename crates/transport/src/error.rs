@@ -1,5 +1,7 @@
 //! What can go wrong, split by who is to blame, and the disconnect reason that follows from it.
 
+use std::ops::RangeInclusive;
+
 use thiserror::Error;
 use wire::codec::DecodeError;
 use wire::message::DisconnectReason;
@@ -74,6 +76,15 @@ pub enum Misbehaviour {
     /// The client's share of the key exchange is not a valid key, or leads to no secret.
     #[error("invalid key exchange share")]
     InvalidShare,
+    /// The client asks for a group of a size that nobody uses, or in the wrong order
+    /// (RFC 4419 section 3).
+    #[error("group size out of range ({min} to {max} bits)")]
+    GroupSize {
+        /// "min"
+        min: u32,
+        /// "max"
+        max: u32,
+    },
     /// More packets or bytes than a login can need.
     #[error("too much traffic before authentication")]
     TooMuchBeforeLogin,
@@ -106,6 +117,9 @@ pub enum Incompatibility {
         /// The client's list, cut.
         offer: String,
     },
+    /// There is no group of a size that the client permits. The text is OpenSSH's.
+    #[error("no matching DH grp found ({} to {} bits)", .0.start(), .0.end())]
+    NoGroup(RangeInclusive<u32>),
     /// A service that does not exist here.
     #[error("service \"{service}\" is not available")]
     Service {
@@ -160,7 +174,9 @@ impl Error {
                 Misbehaviour::CompressedPayload | Misbehaviour::InflatedPayload => {
                     Some(DisconnectReason::CompressionError)
                 }
-                Misbehaviour::InvalidShare => Some(DisconnectReason::KeyExchangeFailed),
+                Misbehaviour::InvalidShare | Misbehaviour::GroupSize { .. } => {
+                    Some(DisconnectReason::KeyExchangeFailed)
+                }
                 Misbehaviour::IllegalUserName(_) => Some(DisconnectReason::IllegalUserName),
                 Misbehaviour::PacketLength(_)
                 | Misbehaviour::PaddingLength(_)
@@ -173,7 +189,9 @@ impl Error {
             },
             Self::Incompatible(incompatibility) => match incompatibility {
                 Incompatibility::ProtocolVersion { .. } => None,
-                Incompatibility::NoCommon { .. } => Some(DisconnectReason::KeyExchangeFailed),
+                Incompatibility::NoCommon { .. } | Incompatibility::NoGroup(_) => {
+                    Some(DisconnectReason::KeyExchangeFailed)
+                }
                 Incompatibility::Service { .. } => Some(DisconnectReason::ServiceNotAvailable),
             },
             Self::Internal(failure) => match failure {

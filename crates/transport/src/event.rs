@@ -1,13 +1,17 @@
 //! What the transport tells and asks the outside.
 
 use wire::exchange::ExchangeValues;
+use wire::groups::GroupRequest;
 use wire::userauth::AuthRequest;
 
 /// Something that the outside must know or answer.
 ///
-/// [`SignExchange`](Self::SignExchange) and [`Authenticate`](Self::Authenticate) are questions:
-/// until they are answered, no input is taken.
+/// [`ChooseGroup`](Self::ChooseGroup), [`SignExchange`](Self::SignExchange) and
+/// [`Authenticate`](Self::Authenticate) are questions: until they are answered, no input is taken.
 pub enum Event<'b> {
+    /// Asks for a group to exchange keys in (RFC 4419); answered with
+    /// [`handle_group`](crate::Transport::handle_group).
+    ChooseGroup(GroupRequest),
     /// Asks for the host key's signature on the exchange hash of these values; answered with
     /// [`handle_signature`](crate::Transport::handle_signature).
     SignExchange(ExchangeValues),

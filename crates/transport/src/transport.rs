@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wire::codec::Write;
+use wire::groups::DhGroup;
 use wire::message::{Disconnect, DisconnectReason, Unimplemented, number};
 use wire::userauth::AuthOutcome;
 
@@ -98,6 +99,14 @@ enum Rekey {
     Running(Exchange),
 }
 
+/// What the outside was asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Group,
+    Signature,
+    Authentication,
+}
+
 enum Service {
     /// No packet has come under the first keys.
     FirstUnderKeys,
@@ -176,24 +185,38 @@ impl Transport {
 
     /// Whether a question waits for its answer.
     pub fn question_open(&self) -> bool {
-        match &self.state {
-            State::FirstExchange(FirstExchange {
-                exchange: Exchange::Signing(_),
-                ..
-            })
-            | State::Established(Established {
+        self.question().is_some()
+    }
+
+    /// The open question. There is one at most: while it is open no input is taken.
+    fn question(&self) -> Option<Question> {
+        let exchange = match &self.state {
+            State::FirstExchange(first) => &first.exchange,
+            State::Established(Established {
                 service: Service::Deciding(_),
                 ..
-            })
-            | State::Established(Established {
-                rekey: Rekey::Running(Exchange::Signing(_)),
+            }) => return Some(Question::Authentication),
+            State::Established(Established {
+                rekey: Rekey::Running(exchange),
                 ..
-            }) => true,
-            State::Identification(_)
-            | State::FirstExchange(_)
-            | State::Established(_)
-            | State::Closed => false,
+            }) => exchange,
+            State::Identification(_) | State::Established(_) | State::Closed => return None,
+        };
+        match exchange {
+            Exchange::Choosing(_) => Some(Question::Group),
+            Exchange::Signing(_) => Some(Question::Signature),
+            Exchange::Requested(_)
+            | Exchange::Agreed(_)
+            | Exchange::Offered(_)
+            | Exchange::AwaitingNewKeys(_) => None,
         }
+    }
+
+    /// Answers [`Event::ChooseGroup`]: sends the group. `None` ends the connection, for there is no
+    /// group of a size that the client permits.
+    pub fn handle_group(&mut self, group: Option<DhGroup>) -> Result<(), Error> {
+        let result = self.answer_group(group);
+        self.note(result)
     }
 
     /// Answers [`Event::SignExchange`] with the signature blob (RFC 4253 section 6.6): sends it, and
@@ -466,7 +489,9 @@ impl Transport {
             (number::KEXINIT, _) => self.handle_kexinit(payload, sequence)?,
             (number::NEWKEYS, _) => self.handle_new_keys(now, payload)?,
             (_, Stage::KeyExchange(_, Expected::WrongGuess)) => self.skip_guess()?,
-            (number::KEX_ECDH_INIT, _) => return self.handle_kex_init(payload).map(Found::Event),
+            (number::KEX_METHOD_FIRST..=number::KEX_METHOD_LAST, _) => {
+                return self.handle_kex_message(payload).map(Found::Event);
+            }
             (number::EXT_INFO, _) => self.handle_ext_info(payload)?,
             (number::PING, _) => self.handle_ping(payload)?,
             (number::SERVICE_REQUEST, _) => self.handle_service_request(payload)?,

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::codec::Write;
+use crate::groups::ChosenGroup;
 use crate::names::{KexAlgorithm, SecretEncoding, SignatureAlgorithm};
 
 /// What the network process tells the monitor so that the monitor can compute the exchange hash
@@ -40,25 +41,39 @@ impl ExchangeValues {
     }
 
     /// The bytes that HASH is applied to (RFC 4253 section 8, RFC 5656 section 4):
-    /// V_C, V_S, I_C, I_S, K_S, Q_C or e, Q_S or f, K.
+    /// V_C, V_S, I_C, I_S, K_S, Q_C or e, Q_S or f, K; with a group that was exchanged
+    /// (RFC 4419 section 3) min, n, max, p, g before e.
     ///
     /// `server_identification` is V_S without CR LF, `host_key` the public key blob K_S.
-    pub fn hash_input(&self, server_identification: &[u8], host_key: &[u8]) -> Zeroizing<Vec<u8>> {
-        let secret = self.encoded_secret();
-        let strings = [
+    pub fn hash_input(
+        &self,
+        server_identification: &[u8],
+        host_key: &[u8],
+        group: Option<&ChosenGroup>,
+    ) -> Zeroizing<Vec<u8>> {
+        let mut public = Vec::new();
+        for string in [
             self.client_identification.as_slice(),
             server_identification,
             self.client_kexinit.as_slice(),
             self.server_kexinit.as_slice(),
             host_key,
-            self.client_share.as_slice(),
-            self.server_share.as_slice(),
-        ];
-        let length = strings.iter().map(|s| s.len() + 4).sum::<usize>() + secret.len();
-        let mut out = Zeroizing::new(Vec::with_capacity(length));
-        for string in strings {
-            out.put_string(string);
+        ] {
+            public.put_string(string);
         }
+        if let Some(ChosenGroup { request, group }) = group {
+            for size in request.fields() {
+                public.put_uint32(size);
+            }
+            public.put_mpint(&group.prime);
+            public.put_mpint(&group.generator);
+        }
+        public.put_string(&self.client_share);
+        public.put_string(&self.server_share);
+        // The buffer must not move while it holds the secret.
+        let secret = self.encoded_secret();
+        let mut out = Zeroizing::new(Vec::with_capacity(public.len() + secret.len()));
+        out.put_bytes(&public);
         out.put_bytes(&secret);
         out
     }
@@ -67,6 +82,7 @@ impl ExchangeValues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::groups::{DhGroup, GroupRequest};
 
     fn values(kex: KexAlgorithm) -> ExchangeValues {
         ExchangeValues {
@@ -83,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_hash_covers_all_values_in_the_order_of_rfc_5656() {
-        let input = values(KexAlgorithm::Curve25519Sha256).hash_input(b"VS", b"KS");
+        let input = values(KexAlgorithm::Curve25519Sha256).hash_input(b"VS", b"KS", None);
         let mut expected = Vec::new();
         for string in [b"VC", b"VS", b"IC", b"IS", b"KS", b"QC", b"QS"] {
             expected.extend([0, 0, 0, 2]);
@@ -91,6 +107,24 @@ mod tests {
         }
         expected.extend([0, 0, 0, 2, 0, 0x80]);
         assert_eq!(input.as_slice(), expected);
+    }
+
+    #[test]
+    fn the_hash_covers_an_exchanged_group_where_rfc_4419_has_it() {
+        let values = values(KexAlgorithm::DhGroupExchangeSha256);
+        let group = ChosenGroup {
+            request: GroupRequest::new(0x801, 0x802, 0x803).unwrap(),
+            group: DhGroup {
+                prime: vec![0x80, 1],
+                generator: vec![2],
+            },
+        };
+        let without = values.hash_input(b"VS", b"KS", None);
+        let input = values.hash_input(b"VS", b"KS", Some(&group));
+        let (before, after) = without.split_at(5 * 6);
+        let sizes = [0, 0, 8, 1, 0, 0, 8, 2, 0, 0, 8, 3];
+        let numbers = [0, 0, 0, 3, 0, 0x80, 1, 0, 0, 0, 1, 2];
+        assert_eq!(*input, [before, &sizes, &numbers, after].concat());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Groups of finite-field Diffie-Hellman: integers modulo a safe prime.
 
+use std::ops::RangeInclusive;
+
 /// A group, whoever chose it. Both numbers are big-endian without leading zeros.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DhGroup {
@@ -7,6 +9,57 @@ pub struct DhGroup {
     pub prime: Vec<u8>,
     /// g
     pub generator: Vec<u8>,
+}
+
+/// What a client wants of a group (RFC 4419 section 3). Sizes are in bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupRequest {
+    min: u32,
+    preferred: u32,
+    max: u32,
+}
+
+impl GroupRequest {
+    /// Smallest and largest group that is used, whatever a client permits: OpenSSH's DH_GRP_MIN and
+    /// DH_GRP_MAX.
+    const BITS: [u32; 2] = [2048, 8192];
+
+    /// `None` unless min <= preferred <= max and there is a usable size between them.
+    pub fn new(min: u32, preferred: u32, max: u32) -> Option<Self> {
+        let [smallest, largest] = Self::BITS;
+        let ordered = min <= preferred && preferred <= max;
+        (ordered && max >= smallest && min <= largest).then_some(Self {
+            min,
+            preferred,
+            max,
+        })
+    }
+
+    /// min, n and max as the client sent them.
+    pub fn fields(self) -> [u32; 3] {
+        [self.min, self.preferred, self.max]
+    }
+
+    /// Sizes that both sides use.
+    pub fn permitted(self) -> RangeInclusive<u32> {
+        let [smallest, largest] = Self::BITS;
+        self.min.max(smallest)..=self.max.min(largest)
+    }
+
+    /// The best of them.
+    pub fn preferred(self) -> u32 {
+        let [smallest, largest] = Self::BITS;
+        self.preferred.clamp(smallest, largest)
+    }
+}
+
+/// A group that was chosen for a client's request. The exchange hash covers both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChosenGroup {
+    /// min, n, max
+    pub request: GroupRequest,
+    /// p, g
+    pub group: DhGroup,
 }
 
 /// The fixed groups of RFC 3526 that SSH uses (RFC 8268), all with the generator 2.
@@ -297,6 +350,26 @@ mod tests {
     use num_bigint::BigUint;
 
     use super::*;
+
+    #[test]
+    fn a_request_is_held_to_its_order_and_to_usable_sizes() {
+        let permitted = |min, preferred, max| {
+            let request = GroupRequest::new(min, preferred, max)?;
+            Some((request.permitted(), request.preferred()))
+        };
+        assert_eq!(permitted(2048, 3072, 8192), Some((2048..=8192, 3072)));
+        assert_eq!(permitted(1024, 1024, 4096), Some((2048..=4096, 2048)));
+        assert_eq!(permitted(4096, 9000, 16_384), Some((4096..=8192, 8192)));
+        for (min, preferred, max) in [
+            (3072, 2048, 4096),
+            (2048, 4096, 3072),
+            (4096, 4096, 2048),
+            (1024, 1024, 2047),
+            (8193, 8193, 16_384),
+        ] {
+            assert_eq!(permitted(min, preferred, max), None);
+        }
+    }
 
     #[test]
     fn the_primes_are_those_of_rfc_3526() {

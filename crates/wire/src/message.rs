@@ -1,11 +1,16 @@
-//! Message numbers (RFC 4250 section 4.1) and the messages of RFC 4253, RFC 4252 and RFC 8308.
+//! Message numbers (RFC 4250 section 4.1) and the messages of RFC 4253, RFC 4252, RFC 4419
+//! and RFC 8308.
 //!
 //! Each struct carries the RFC's name, its number as `NUMBER`, and borrows from the payload that it
 //! was decoded from. `decode` takes a whole payload, the number included, and refuses bytes after
 //! the last field: what was accepted encodes to the same bytes again.
 
+mod group_exchange;
+
 use crate::codec::{DecodeError, Reader, Write};
 use crate::names::SignatureAlgorithm;
+
+pub use group_exchange::{KexDhGexGroup, KexDhGexInit, KexDhGexReply, KexDhGexRequest};
 
 /// Message numbers. One table; which of them may come when is the admission table of `transport`.
 pub mod number {
@@ -33,6 +38,14 @@ pub mod number {
     pub const KEX_ECDH_INIT: u8 = 30;
     /// RFC 5656 section 4; also KEX_HYBRID_REPLY and KEXDH_REPLY
     pub const KEX_ECDH_REPLY: u8 = 31;
+    /// RFC 4419 section 5
+    pub const KEX_DH_GEX_GROUP: u8 = 31;
+    /// RFC 4419 section 5
+    pub const KEX_DH_GEX_INIT: u8 = 32;
+    /// RFC 4419 section 5
+    pub const KEX_DH_GEX_REPLY: u8 = 33;
+    /// RFC 4419 section 5. KEX_DH_GEX_REQUEST_OLD, which is 30, is not known here.
+    pub const KEX_DH_GEX_REQUEST: u8 = 34;
     /// Last of the numbers that belong to the key exchange method.
     pub const KEX_METHOD_LAST: u8 = 49;
     /// RFC 4252 section 5

@@ -63,6 +63,8 @@ names! {
         EcdhSha2Nistp384 = "ecdh-sha2-nistp384",
         /// RFC 5656
         EcdhSha2Nistp521 = "ecdh-sha2-nistp521",
+        /// RFC 4419
+        DhGroupExchangeSha256 = "diffie-hellman-group-exchange-sha256",
         /// RFC 8268
         DhGroup16Sha512 = "diffie-hellman-group16-sha512",
         /// RFC 8268
@@ -92,7 +94,8 @@ impl KexAlgorithm {
             | Self::Curve25519Sha256
             | Self::Curve25519Sha256Libssh
             | Self::EcdhSha2Nistp256
-            | Self::DhGroup14Sha256 => HashAlgorithm::Sha256,
+            | Self::DhGroup14Sha256
+            | Self::DhGroupExchangeSha256 => HashAlgorithm::Sha256,
             Self::EcdhSha2Nistp384 => HashAlgorithm::Sha384,
             Self::Sntrup761X25519Sha512
             | Self::Sntrup761X25519Sha512Openssh
@@ -115,7 +118,8 @@ impl KexAlgorithm {
             | Self::EcdhSha2Nistp521
             | Self::DhGroup14Sha256
             | Self::DhGroup16Sha512
-            | Self::DhGroup18Sha512 => SecretEncoding::Mpint,
+            | Self::DhGroup18Sha512
+            | Self::DhGroupExchangeSha256 => SecretEncoding::Mpint,
         }
     }
 }

@@ -107,6 +107,13 @@ impl Watched {
                 let outcome = match step.event {
                     None if consumed == 0 => Outcome::Waiting,
                     None => Outcome::Went,
+                    Some(Event::ChooseGroup(request)) => {
+                        let group = MONITOR.choose(request);
+                        let transport = &mut self.transport;
+                        let answer = self.account.charge(|| transport.handle_group(Some(group)));
+                        answer.unwrap();
+                        Outcome::Went
+                    }
                     Some(Event::SignExchange(values)) => Outcome::Sign(values),
                     Some(Event::Authenticate(request)) => Outcome::Authenticate(request),
                     Some(Event::Packet(payload)) => Outcome::Packet(payload.to_vec()),

@@ -2,6 +2,7 @@
 
 use rpc::lane::{self, ToSession, ToWorker};
 use wire::codec::Write;
+use wire::groups::ChosenGroup;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, PublicKeyRequest, UserName, signed_data};
 
@@ -533,4 +534,88 @@ async fn questions_about_a_good_key_have_an_end() {
     }
     let asks = publickey(user, client.blob(), None);
     assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::TooManyFailures);
+}
+
+/// A server that exchanges groups, and nothing that came before.
+fn exchanging() -> (Machine, Bench, GroupRequest) {
+    let machine = Machine::new(&[], "KexAlgorithms diffie-hellman-group*");
+    let bench = Bench::new(&machine);
+    (machine, bench, GroupRequest::new(1024, 3072, 8192).unwrap())
+}
+
+fn in_a_group(machine: &Machine) -> ExchangeValues {
+    ExchangeValues {
+        kex: KexAlgorithm::DhGroupExchangeSha256,
+        ..machine.exchange(1)
+    }
+}
+
+#[tokio::test]
+async fn what_is_signed_covers_the_group_that_was_chosen_here() {
+    let (machine, mut bench, request) = exchanging();
+    for _ in 0..2 {
+        let group = bench.conversation.choose_group(request).unwrap().unwrap();
+        let values = in_a_group(&machine);
+        let signature = bench
+            .conversation
+            .sign_exchange(values.clone())
+            .await
+            .unwrap();
+        let hash = machine.hash_with(&values, Some(&ChosenGroup { request, group }));
+        let key = machine.policy.offer.host_keys.public().remove(0).public_key;
+        PublicKey::parse(&key, RequiredRsaSize(2048))
+            .unwrap()
+            .verify(SignatureAlgorithm::Ed25519, &hash, &signature)
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_group_is_for_one_exchange_and_an_exchange_has_one_group() {
+    let violation = |result: Result<Vec<u8>, Broken>| {
+        assert!(matches!(result, Err(Broken::Violation(_))));
+    };
+    // None was asked for.
+    let (machine, mut bench, request) = exchanging();
+    let values = in_a_group(&machine);
+    violation(bench.conversation.sign_exchange(values.clone()).await);
+
+    // It was used already.
+    let mut bench = Bench::new(&machine);
+    bench.conversation.choose_group(request).unwrap().unwrap();
+    bench
+        .conversation
+        .sign_exchange(values.clone())
+        .await
+        .unwrap();
+    violation(bench.conversation.sign_exchange(values.clone()).await);
+
+    // Another method follows.
+    let mut bench = Bench::new(&machine);
+    bench.conversation.choose_group(request).unwrap().unwrap();
+    let other = ExchangeValues {
+        kex: KexAlgorithm::DhGroup14Sha256,
+        ..values
+    };
+    violation(bench.conversation.sign_exchange(other).await);
+
+    // Another question follows, whether there was a group or not.
+    for sizes in [(2048, 2048, 2048), (5000, 5000, 5001)] {
+        let mut bench = Bench::new(&machine);
+        let (min, preferred, max) = sizes;
+        let first = GroupRequest::new(min, preferred, max).unwrap();
+        bench.conversation.choose_group(first).unwrap();
+        let second = bench.conversation.choose_group(request);
+        assert!(matches!(second, Err(Broken::Violation(_))));
+        assert_eq!(bench.conversation.phase.name(), "over");
+    }
+}
+
+#[tokio::test]
+async fn no_group_is_chosen_where_none_is_offered() {
+    let machine = Machine::new(&[], "");
+    let mut bench = Bench::new(&machine);
+    let request = GroupRequest::new(2048, 2048, 8192).unwrap();
+    let refused = bench.conversation.choose_group(request);
+    assert!(matches!(refused, Err(Broken::Violation(_))));
 }

@@ -40,6 +40,12 @@ async fn each_cell_of_the_table_is_as_documented() {
             "open" => assert!(matches!(exchange, Ok(Exchange::Late(..)))),
             _ => assert!(exchange.is_err(), "{name}"),
         }
+        let chosen = phase(name).choose_group();
+        assert_eq!(
+            chosen.is_ok(),
+            matches!(*name, "awaiting exchange" | "authenticating" | "open"),
+            "{name}"
+        );
         let decided = phase(name).authenticate().is_ok();
         assert_eq!(decided, *name == "authenticating", "{name}");
         let proved = phase(name).prove_host_keys().is_ok();
@@ -53,16 +59,20 @@ async fn each_cell_of_the_table_is_as_documented() {
     }
 }
 
-#[test]
-fn three_rekeys_before_login_and_not_a_fourth() {
-    let mut current = phase("authenticating");
-    for _ in 0..3 {
-        current = match current.sign_exchange(Instant::now()) {
+/// Before login, with no key exchange left.
+fn spent() -> Phase {
+    (0..3).fold(phase("authenticating"), |phase, _| {
+        match phase.sign_exchange(Instant::now()) {
             Ok(Exchange::Early(state)) => Phase::Authenticating(state),
             other => panic!("{other:?}"),
-        };
-    }
-    assert!(current.sign_exchange(Instant::now()).is_err());
+        }
+    })
+}
+
+#[test]
+fn three_rekeys_before_login_and_not_a_fourth() {
+    assert!(spent().sign_exchange(Instant::now()).is_err());
+    assert!(spent().choose_group().is_err());
 }
 
 #[tokio::test]

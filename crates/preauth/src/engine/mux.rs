@@ -16,6 +16,7 @@ use transport::link::Link;
 use transport::{DisconnectReason, Transport};
 use wire::codec::{DecodeError, Reader, Write as _};
 use wire::exchange::ExchangeValues;
+use wire::groups::GroupRequest;
 use wire::hostkeys::{self, GlobalRequest, GlobalRequestKind, Reply};
 use wire::message::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION,
@@ -215,6 +216,7 @@ impl Mux {
                 };
                 asked.map_err(|error| EngineEnd::Protocol(error.0.to_owned()))?
             }
+            Some(transport::Event::ChooseGroup(request)) => Some(Question::ChooseGroup(request)),
             Some(transport::Event::SignExchange(values)) => Some(Question::SignExchange(values)),
             Some(transport::Event::Disconnected {
                 reason,
@@ -395,6 +397,8 @@ pub(super) struct Input {
 
 /// A question to the monitor.
 pub(super) enum Question {
+    /// A rekey in a group of ours.
+    ChooseGroup(GroupRequest),
     /// A rekey.
     SignExchange(ExchangeValues),
     /// The client wants these host keys of ours proved; answered with [`Mux::answer_proofs`].

@@ -56,6 +56,11 @@ pub(super) async fn run(
 async fn ask(mux: &Mux, monitor: &mut Monitor, question: Question) -> Result<(), EngineEnd> {
     let gone = |error: CallError| EngineEnd::Monitor(error.to_string());
     match question {
+        Question::ChooseGroup(request) => {
+            let group = monitor.choose_group(request).await.map_err(gone)?;
+            mux.with_transport(|transport| transport.handle_group(group))
+                .map_err(|error| EngineEnd::Protocol(error.to_string()))
+        }
         Question::SignExchange(values) => {
             let signature = monitor.sign_exchange(values).await.map_err(gone)?;
             mux.with_transport(|transport| transport.handle_signature(signature))

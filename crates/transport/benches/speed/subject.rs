@@ -135,12 +135,19 @@ pub(crate) fn exchange_keys(kex: KexAlgorithm) -> Duration {
             time += used;
             let step = step.unwrap();
             let consumed = step.consumed;
-            if let Some(Event::SignExchange(values)) = step.event {
-                let signature = monitor.sign(&values);
-                let (answer, used) = timed(|| transport.handle_signature(signature));
-                answer.unwrap();
-                time += used;
-            }
+            let (answer, used) = match step.event {
+                Some(Event::ChooseGroup(request)) => {
+                    let group = monitor.choose(request);
+                    timed(|| transport.handle_group(Some(group)))
+                }
+                Some(Event::SignExchange(values)) => {
+                    let signature = monitor.sign(&values);
+                    timed(|| transport.handle_signature(signature))
+                }
+                _ => (Ok(()), Duration::ZERO),
+            };
+            answer.unwrap();
+            time += used;
             assert!(consumed > 0, "{kex:?} stands still");
             rest = &mut rest[consumed..];
         }

@@ -1,4 +1,5 @@
-//! Finite fields: diffie-hellman-group14-sha256, -group16-sha512, -group18-sha512 (RFC 8268).
+//! Finite fields: diffie-hellman-group14-sha256, -group16-sha512, -group18-sha512 (RFC 8268), and the
+//! groups of diffie-hellman-group-exchange-sha256 (RFC 4419).
 //!
 //! A stranger's two numbers cost this side two exponentiations of milliseconds each, and cost him
 //! nothing (CVE-2002-20001, "D(HE)at"): none of these methods is on offer by default.
@@ -44,6 +45,15 @@ pub(super) fn agree(group: &DhGroup, client_share: &[u8]) -> Result<Agreement, E
     })
 }
 
+/// Whether these numbers can be a group at all. That the prime is one is the word of whoever chose
+/// it: to test it takes longer than the exchange.
+pub(super) fn is_usable(group: &DhGroup) -> bool {
+    Group::new(group).is_some_and(|ready| {
+        let one = BoxedUint::one_with_precision(ready.bits);
+        ready.generator > one && ready.generator < ready.minus_one()
+    })
+}
+
 fn exponent() -> Result<Zeroizing<BoxedUint>, Error> {
     let mut bytes = Zeroizing::new([0; EXPONENT_BITS as usize / 8]);
     SystemRandom::new()
@@ -82,9 +92,13 @@ impl Group {
         let set: u32 = digits.iter().map(|byte| byte.count_ones()).sum();
         let value = BoxedUint::from_be_slice(digits, self.bits).ok()?;
         let one = BoxedUint::one_with_precision(self.bits);
+        (set >= BITS_SET && value > one && value < self.minus_one()).then_some(value)
+    }
+
+    /// p - 1
+    fn minus_one(&self) -> BoxedUint {
         // The prime is odd: this clears its lowest bit.
-        let minus_one = self.params.modulus().as_ref() ^ &one;
-        (set >= BITS_SET && value > one && value < minus_one).then_some(value)
+        self.params.modulus().as_ref() ^ &BoxedUint::one_with_precision(self.bits)
     }
 
     /// base^exponent, in a time that depends on the sizes only.

@@ -16,7 +16,7 @@ const UNCOMPRESSED: u8 = 4;
 
 /// A curve and the form of its public keys on the wire.
 #[derive(Clone, Copy)]
-pub(super) struct Curve {
+pub(crate) struct Curve {
     algorithm: &'static Algorithm,
     /// Bytes of a public key.
     pub(super) share: usize,

@@ -14,7 +14,7 @@ use crate::error::{Error, Misbehaviour};
 
 /// A key encapsulation mechanism and what a method does with it.
 #[derive(Clone, Copy)]
-pub(super) struct Kem {
+pub(crate) struct Kem {
     /// Bytes of C_PK2, the client's encapsulation key.
     encapsulation_key: usize,
     encapsulate: fn(&[u8]) -> Result<Encapsulated, Error>,

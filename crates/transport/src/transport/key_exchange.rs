@@ -3,18 +3,19 @@
 use std::time::Instant;
 
 use wire::codec::DecodeError;
+use wire::groups::DhGroup;
 use wire::message::number;
 use wire::names::CompressionAlgorithm;
 
-use super::{Established, FirstExchange, Rekey, Service, State, Transport};
+use super::{Established, FirstExchange, Question, Rekey, Service, State, Transport};
 use crate::admission::{Expected, Stage};
 use crate::cipher::{OpeningKey, SealingKey};
 use crate::compression::{Deflater, Inflater};
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::event::Event;
-use crate::exchange::{Exchange, Requested};
+use crate::exchange::{Exchange, Requested, Server};
 use crate::extensions::{self, SecondExtInfo};
-use crate::kexinit::{self, ExtInfoWish, Guess, Negotiated, Round, StrictKex};
+use crate::kexinit::{self, ExtInfoWish, Negotiated, Round, StrictKex};
 use crate::keys::ExchangeHash;
 use crate::outbound::Outbound;
 use crate::random::Random;
@@ -67,40 +68,43 @@ impl Transport {
     pub(super) fn skip_guess(&mut self) -> Result<(), Error> {
         self.advance_exchange(|_, exchange, _| match exchange {
             Exchange::Agreed(agreed) => Ok((Exchange::Agreed(agreed.skip_guess()), ())),
-            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
-                Err(Failure::Closed.into())
+            _ => Err(Failure::Closed.into()),
+        })
+    }
+
+    /// A message of the key exchange method.
+    pub(super) fn handle_kex_message(&mut self, payload: &[u8]) -> Result<Event<'static>, Error> {
+        self.advance_exchange(|transport, exchange, context| {
+            let server = Server {
+                settings: &transport.settings,
+                client_identification: context.client_identification,
+            };
+            match exchange {
+                Exchange::Agreed(agreed) => agreed.handle_message(server, payload),
+                Exchange::Offered(offered) => offered.handle_message(server, payload),
+                _ => Err(Failure::Closed.into()),
             }
         })
     }
 
-    /// SSH_MSG_KEX_ECDH_INIT
-    pub(super) fn handle_kex_init(&mut self, payload: &[u8]) -> Result<Event<'static>, Error> {
-        self.advance_exchange(|transport, exchange, context| match exchange {
-            Exchange::Agreed(agreed) => {
-                let (signing, values) = agreed.handle_init(
-                    &transport.settings,
-                    context.client_identification,
-                    payload,
-                )?;
-                Ok((Exchange::Signing(signing), Event::SignExchange(values)))
+    /// See [`Transport::handle_group`].
+    pub(super) fn answer_group(&mut self, group: Option<DhGroup>) -> Result<(), Error> {
+        if self.question() != Some(Question::Group) {
+            return Err(Failure::NoQuestion.into());
+        }
+        self.advance_exchange(|transport, exchange, _| match exchange {
+            Exchange::Choosing(choosing) => {
+                let (payload, offered) = choosing.handle_group(group)?;
+                transport.push(&payload)?;
+                Ok((Exchange::Offered(offered), ()))
             }
-            Exchange::Requested(_) | Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => {
-                Err(Failure::Closed.into())
-            }
+            _ => Err(Failure::Closed.into()),
         })
     }
 
     /// See [`Transport::handle_signature`].
     pub(super) fn answer_signature(&mut self, signature: &[u8]) -> Result<(), Error> {
-        let signing = self.question_open()
-            && !matches!(
-                self.state,
-                State::Established(Established {
-                    service: Service::Deciding(_),
-                    ..
-                })
-            );
-        if !signing {
+        if self.question() != Some(Question::Signature) {
             return Err(Failure::NoQuestion.into());
         }
         self.advance_exchange(|transport, exchange, context| match exchange {
@@ -112,9 +116,7 @@ impl Transport {
                 transport.switch_sealing_key(sealing, negotiated, context.service)?;
                 Ok((Exchange::AwaitingNewKeys(awaiting), ()))
             }
-            Exchange::Requested(_) | Exchange::Agreed(_) | Exchange::AwaitingNewKeys(_) => {
-                Err(Failure::Closed.into())
-            }
+            _ => Err(Failure::Closed.into()),
         })
     }
 
@@ -348,10 +350,8 @@ pub(super) fn strictness(exchange: &Exchange) -> StrictKex {
 pub(super) fn exchange_stage(exchange: &Exchange, strict: StrictKex) -> Option<Stage> {
     let expected = match exchange {
         Exchange::Requested(_) => return None,
-        Exchange::Agreed(agreed) => match agreed.negotiated().guess {
-            Guess::Wrong => Expected::WrongGuess,
-            Guess::NoneOrRight => Expected::MethodInit,
-        },
+        Exchange::Agreed(agreed) => agreed.expected(),
+        Exchange::Choosing(_) | Exchange::Offered(_) => Expected::GroupInit,
         Exchange::Signing(_) | Exchange::AwaitingNewKeys(_) => Expected::NewKeys,
     };
     Some(Stage::KeyExchange(strict, expected))

@@ -10,7 +10,7 @@ use aws_lc_rs::rand::SystemRandom;
 use num_bigint::BigUint;
 use sntrup::sntrup761;
 use wire::codec::{Write, magnitude};
-use wire::groups::{DhGroup, FixedGroup};
+use wire::groups::{ChosenGroup, DhGroup, FixedGroup};
 use wire::names::{HashAlgorithm, KexAlgorithm};
 use zeroize::Zeroizing;
 
@@ -19,6 +19,8 @@ pub(crate) struct Ephemeral {
     kex: KexAlgorithm,
     private: Private,
     pub(crate) share: Vec<u8>,
+    /// The group that the server chose for it.
+    pub(crate) group: Option<ChosenGroup>,
 }
 
 enum Private {
@@ -55,11 +57,24 @@ impl Ephemeral {
             KexAlgorithm::DhGroup14Sha256 => field(FixedGroup::Group14.group()),
             KexAlgorithm::DhGroup16Sha512 => field(FixedGroup::Group16.group()),
             KexAlgorithm::DhGroup18Sha512 => field(FixedGroup::Group18.group()),
+            KexAlgorithm::DhGroupExchangeSha256 => panic!("a group has to be asked for first"),
         };
         Self {
             kex,
             private,
             share,
+            group: None,
+        }
+    }
+
+    /// In the group that the server chose.
+    pub(crate) fn in_group(kex: KexAlgorithm, chosen: ChosenGroup) -> Self {
+        let (private, share) = field(chosen.group.clone());
+        Self {
+            kex,
+            private,
+            share,
+            group: Some(chosen),
         }
     }
 

@@ -6,12 +6,19 @@ use aws_lc_rs::digest::digest;
 use aws_lc_rs::signature;
 use wire::codec::{Reader, Write};
 use wire::exchange::ExchangeValues;
-use wire::message::{KexEcdhInit, KexEcdhReply, KexInit, NameList, number};
+use wire::groups::{ChosenGroup, DhGroup, GroupRequest};
+use wire::message::{
+    KexDhGexGroup, KexDhGexInit, KexDhGexReply, KexDhGexRequest, KexEcdhInit, KexEcdhReply,
+    KexInit, NameList, number,
+};
 use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
 
 use crate::agreement::{Ephemeral, KeySource, digest_algorithm};
 use crate::compressing::{Deflating, Inflating};
 use crate::sealing::Key;
+
+/// min, n and max of the client's request for a group.
+const GROUP_SIZES: [u32; 3] = [1024, 2048, 4096];
 
 pub(crate) const IDENTIFICATION: &str = "SSH-2.0-test_client";
 
@@ -94,6 +101,11 @@ enum Exchange {
     /// Our KEXINIT is out.
     Requested {
         kexinit: Vec<u8>,
+    },
+    /// We have asked for a group.
+    Asked {
+        kexinit: Vec<u8>,
+        server_kexinit: Vec<u8>,
     },
     /// Our share is out.
     Shared {
@@ -315,7 +327,17 @@ impl Client {
                 let second = self.server_kexinit.replace(payload);
                 assert_eq!(second, None, "second KEXINIT");
             }
-            number::KEX_ECDH_REPLY => self.handle_reply(&payload),
+            number::KEX_DH_GEX_GROUP if matches!(self.exchange, Exchange::Asked { .. }) => {
+                self.handle_group(&payload);
+            }
+            number::KEX_ECDH_REPLY => {
+                let reply = KexEcdhReply::decode(&payload).unwrap();
+                self.handle_reply(reply.host_key, reply.server_share, reply.signature);
+            }
+            number::KEX_DH_GEX_REPLY => {
+                let reply = KexDhGexReply::decode(&payload).unwrap();
+                self.handle_reply(reply.host_key, reply.server_share, reply.signature);
+            }
             number::NEWKEYS => self.handle_new_keys(),
             number::USERAUTH_SUCCESS => {
                 if self.offer.compression.starts_with("zlib@openssh.com") {
@@ -344,6 +366,22 @@ impl Client {
             return false;
         };
         let kexinit = std::mem::take(kexinit);
+        if self.offer.kex == KexAlgorithm::DhGroupExchangeSha256 {
+            let [min, preferred, max] = GROUP_SIZES;
+            let mut request = Vec::new();
+            KexDhGexRequest {
+                min,
+                preferred,
+                max,
+            }
+            .encode(&mut request);
+            self.send_now(&request);
+            self.exchange = Exchange::Asked {
+                kexinit,
+                server_kexinit,
+            };
+            return true;
+        }
         let ephemeral = Box::new(Ephemeral::generate(self.offer.kex));
         let mut init = Vec::new();
         KexEcdhInit {
@@ -360,7 +398,39 @@ impl Client {
         true
     }
 
-    fn handle_reply(&mut self, payload: &[u8]) {
+    fn handle_group(&mut self, payload: &[u8]) {
+        let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
+        let Exchange::Asked {
+            kexinit,
+            server_kexinit,
+        } = exchange
+        else {
+            panic!("unexpected group")
+        };
+        let group = KexDhGexGroup::decode(payload).unwrap();
+        let [min, preferred, max] = GROUP_SIZES;
+        let chosen = ChosenGroup {
+            request: GroupRequest::new(min, preferred, max).unwrap(),
+            group: DhGroup {
+                prime: group.prime.to_vec(),
+                generator: group.generator.to_vec(),
+            },
+        };
+        let ephemeral = Box::new(Ephemeral::in_group(self.offer.kex, chosen));
+        let mut init = Vec::new();
+        KexDhGexInit {
+            client_share: &ephemeral.share,
+        }
+        .encode(&mut init);
+        self.send_now(&init);
+        self.exchange = Exchange::Shared {
+            kexinit,
+            server_kexinit,
+            ephemeral,
+        };
+    }
+
+    fn handle_reply(&mut self, host_key: &[u8], server_share: &[u8], signature: &[u8]) {
         let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
         let Exchange::Shared {
             kexinit,
@@ -370,8 +440,7 @@ impl Client {
         else {
             panic!("unexpected reply")
         };
-        let reply = KexEcdhReply::decode(payload).unwrap();
-        let client_share = ephemeral.share.clone();
+        let (client_share, group) = (ephemeral.share.clone(), ephemeral.group.clone());
         let values = ExchangeValues {
             client_identification: IDENTIFICATION.as_bytes().to_vec(),
             client_kexinit: kexinit,
@@ -379,15 +448,15 @@ impl Client {
             kex: self.offer.kex,
             host_key: SignatureAlgorithm::Ed25519,
             client_share,
-            server_share: reply.server_share.to_vec(),
-            shared_secret: (*ephemeral).secret(reply.server_share),
+            server_share: server_share.to_vec(),
+            shared_secret: (*ephemeral).secret(server_share),
         };
         let server_identification = self.server_identification.clone().unwrap();
         let algorithm = digest_algorithm(self.offer.kex);
-        let input = values.hash_input(&server_identification, reply.host_key);
+        let input = values.hash_input(&server_identification, host_key, group.as_ref());
         let hash = digest(algorithm, &input).as_ref().to_vec();
-        verify(reply.host_key, reply.signature, &hash);
-        self.host_key = reply.host_key.to_vec();
+        verify(host_key, signature, &hash);
+        self.host_key = host_key.to_vec();
 
         let session = self.session_identifier.get_or_insert_with(|| hash.clone());
         let keys = KeySource {

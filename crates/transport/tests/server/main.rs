@@ -12,6 +12,7 @@ mod compressing;
 mod compression;
 mod crossing;
 mod extensions;
+mod group_exchange;
 mod handshake;
 mod hostile;
 mod monitor;

@@ -1,10 +1,13 @@
 //! The monitor's part in the tests: a host key, and whom it lets in. And what users say to it.
 
+use std::sync::Mutex;
+
 use aws_lc_rs::digest::digest;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use transport::{HostKey, Random, RandomUnavailable, RekeyLimit, Settings};
 use wire::codec::Write;
 use wire::exchange::ExchangeValues;
+use wire::groups::{ChosenGroup, DhGroup, FixedGroup, GroupRequest};
 use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
 };
@@ -32,6 +35,7 @@ pub(crate) const SOFTWARE: &str = "test_server with comment";
 pub(crate) struct Monitor {
     host_key: Ed25519KeyPair,
     public_key: Vec<u8>,
+    chosen: Mutex<Option<ChosenGroup>>,
 }
 
 impl Monitor {
@@ -44,6 +48,7 @@ impl Monitor {
         Self {
             host_key,
             public_key,
+            chosen: Mutex::new(None),
         }
     }
 
@@ -64,9 +69,27 @@ impl Monitor {
         }
     }
 
+    /// A group for a client, which the next signature covers.
+    pub(crate) fn choose(&self, request: GroupRequest) -> DhGroup {
+        let fits = |fixed: &FixedGroup| request.permitted().contains(&fixed.bits());
+        let fixed = FixedGroup::ALL.into_iter().find(fits).unwrap();
+        let group = fixed.group();
+        *self.chosen.lock().unwrap() = Some(ChosenGroup {
+            request,
+            group: group.clone(),
+        });
+        group
+    }
+
     /// Signs, over a hash of its own.
     pub(crate) fn sign(&self, values: &ExchangeValues) -> Vec<u8> {
-        let input = values.hash_input(format!("SSH-2.0-{SOFTWARE}").as_bytes(), &self.public_key);
+        let chosen = self.chosen.lock().unwrap();
+        let group = match values.kex {
+            KexAlgorithm::DhGroupExchangeSha256 => chosen.as_ref(),
+            _ => None,
+        };
+        let identification = format!("SSH-2.0-{SOFTWARE}");
+        let input = values.hash_input(identification.as_bytes(), &self.public_key, group);
         let hash = digest(digest_algorithm(values.kex), &input);
         let mut blob = Vec::new();
         blob.put_string(b"ssh-ed25519");

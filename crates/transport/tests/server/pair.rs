@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use transport::{Error, Event, Phase, RekeyLimit, Transport};
 use wire::exchange::ExchangeValues;
+use wire::groups::GroupRequest;
 use wire::message::{Disconnect, number};
 use wire::userauth::AuthRequest;
 
@@ -65,6 +66,7 @@ pub(crate) struct Pair {
     pub(crate) received: Vec<Vec<u8>>,
     pub(crate) questions: Vec<AuthRequest>,
     pub(crate) unsigned: Vec<ExchangeValues>,
+    pub(crate) unchosen: Vec<GroupRequest>,
     pub(crate) disconnected: Option<(u32, String)>,
     pub(crate) error: Option<Error>,
 }
@@ -89,6 +91,7 @@ impl Pair {
             received: Vec::new(),
             questions: Vec::new(),
             unsigned: Vec::new(),
+            unchosen: Vec::new(),
             disconnected: None,
             error: None,
         }
@@ -115,6 +118,12 @@ impl Pair {
 
     pub(crate) fn sign(&self, values: &ExchangeValues) -> Vec<u8> {
         self.monitor.sign(values)
+    }
+
+    /// Answers a question for a group.
+    pub(crate) fn choose(&mut self, request: GroupRequest) {
+        let group = self.monitor.choose(request);
+        self.transport.handle_group(Some(group)).unwrap();
     }
 
     /// Goes on until neither side can.
@@ -174,6 +183,13 @@ impl Pair {
             }
             moved = true;
             match event {
+                Some(Event::ChooseGroup(request)) => {
+                    assert!(self.transport.question_open());
+                    match self.answers {
+                        Answers::None => self.unchosen.push(request),
+                        Answers::Monitor | Answers::SignOnly => self.choose(request),
+                    }
+                }
                 Some(Event::SignExchange(values)) => {
                     assert!(self.transport.question_open());
                     match self.answers {
