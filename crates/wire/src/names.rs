@@ -362,6 +362,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn finite_fields_and_nist_curves_have_to_be_configured() {
+        for kex in KexAlgorithm::DEFAULT {
+            assert!(kex.name().contains("25519"), "{}", kex.name());
+        }
+    }
+
+    #[test]
     fn names_map_back_to_their_algorithm_and_unknown_names_to_none() {
         for kex in KexAlgorithm::ALL {
             assert_eq!(KexAlgorithm::from_name(kex.name()), Some(*kex));
