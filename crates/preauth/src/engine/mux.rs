@@ -179,12 +179,13 @@ impl Mux {
     // ---- the client's packets ----
 
     /// May a packet be taken from the client? Not while russh is behind, or the client does not
-    /// read the answers that it causes (the transport stops at the same mark).
+    /// read the answers that it causes (the transport stops at the same mark), or many of its
+    /// requests wait for answers that can be sent.
     pub(super) fn input_allowed(&self) -> Option<()> {
         let state = self.lock();
-        let answers_fit =
-            state.transport.output_pending() < 2 * OUTPUT_HIGH && state.replies.have_room();
-        (answers_fit && state.link.unread() < LINK_HIGH).then_some(())
+        let answers_fit = state.transport.output_pending() < 2 * OUTPUT_HIGH;
+        let answers_wait = state.replies.are_many() && state.transport.can_send();
+        (answers_fit && !answers_wait && state.link.unread() < LINK_HIGH).then_some(())
     }
 
     /// Takes one step of the client's input: how much was consumed, and what is asked.
@@ -590,6 +591,9 @@ fn global_request(
     replies: &mut Replies,
     ours: &[Vec<u8>],
 ) -> Result<Option<Question>, Misbehaviour> {
+    if replies.are_too_many() {
+        return Err(Misbehaviour("too many requests wait for replies"));
+    }
     let GlobalRequest { reply, kind } = GlobalRequest::decode(payload)?;
     match (kind, reply) {
         (GlobalRequestKind::Other, reply) => {

@@ -6,7 +6,11 @@
 use std::collections::VecDeque;
 
 /// Requests that may wait for their replies before the client is not read any more.
-const LIMIT: usize = 64;
+const PAUSE_AT: usize = 64;
+
+/// Requests that may wait during a key exchange: nothing can be answered then, and the client must be
+/// read for it to end. An honest client is silent.
+const LIMIT: usize = 1024;
 
 /// Who answers, in order.
 #[derive(Debug, Default)]
@@ -26,9 +30,14 @@ impl Replies {
         Self(VecDeque::from([Answer::Ours(payload)]))
     }
 
-    /// May another request be taken?
-    pub(super) fn have_room(&self) -> bool {
-        self.0.len() < LIMIT
+    /// Is it better to wait until some have left?
+    pub(super) fn are_many(&self) -> bool {
+        self.0.len() >= PAUSE_AT
+    }
+
+    /// Is the client beyond its bounds?
+    pub(super) fn are_too_many(&self) -> bool {
+        self.0.len() >= LIMIT
     }
 
     /// A request has gone to russh.
@@ -86,12 +95,13 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut replies = Replies::default();
-        for _ in 0..LIMIT {
-            assert!(replies.have_room());
+        for count in 0..LIMIT {
+            assert_eq!(replies.are_many(), count >= PAUSE_AT);
+            assert!(!replies.are_too_many());
             replies.expect_engine();
         }
-        assert!(!replies.have_room());
+        assert!(replies.are_too_many());
         replies.engine_answered();
-        assert!(replies.have_room());
+        assert!(!replies.are_too_many());
     }
 }
