@@ -18,6 +18,8 @@ use thiserror::Error;
 use wire::codec::Write;
 use wire::names::SignatureAlgorithm;
 
+use crate::public_key::{KeyError, PublicKey, RequiredRsaSize};
+
 pub use load::{LoadError, Unprotected};
 
 /// The cryptographic library refused to sign.
@@ -169,6 +171,14 @@ impl HostKey {
         blob.put_string(algorithm.name().as_bytes());
         blob.put_string(&signed);
         Ok(blob)
+    }
+
+    /// Whether it is an RSA key with a smaller modulus.
+    pub fn is_weaker_than(&self, required: RequiredRsaSize) -> bool {
+        matches!(
+            PublicKey::parse(&self.blob, required),
+            Err(KeyError::Size(_))
+        )
     }
 
     /// The best algorithm of this key's type.

@@ -68,11 +68,15 @@ impl Policy {
         let mut remarks: Vec<String> = warnings.iter().map(ToString::to_string).collect();
 
         let (mut keys, mut failures) = load_host_keys(&config);
-        if is_default(&config) && Path::new(sshd::FALLBACK_HOST_KEY).exists() {
-            if keys.is_empty() {
-                keys.extend(HostKey::load(Path::new(sshd::FALLBACK_HOST_KEY)).ok());
-            } else {
+        let fallback = Path::new(sshd::FALLBACK_HOST_KEY);
+        if is_default(&config) && fallback.exists() {
+            if !keys.is_empty() {
                 remarks.push(fallback_unused());
+            } else {
+                match HostKey::load(fallback) {
+                    Ok(key) => keys.push(key),
+                    Err(error) => failures.push(error),
+                }
             }
         }
         for path in &config.host_certificates {
@@ -136,12 +140,10 @@ impl Policy {
         }
     }
 
-    /// RequiredRSASize and CASignatureAlgorithms. Below 1024 bits nobody goes, whatever is configured; nor does OpenSSH.
+    /// RequiredRSASize and CASignatureAlgorithms.
     pub fn key_requirements(&self) -> Requirements<'_> {
-        let bits = self.config.required_rsa_size.max(1024);
-        let bits = usize::try_from(bits).unwrap_or(usize::MAX);
         Requirements {
-            rsa: RequiredRsaSize(bits),
+            rsa: required_rsa_size(&self.config),
             authority: &self.authority_algorithms,
         }
     }
@@ -185,6 +187,12 @@ fn load_host_keys(config: &SshdConfig) -> (Vec<HostKey>, Vec<LoadError>) {
     let (mut keys, mut failures) = (Vec::new(), Vec::new());
     for path in &config.host_keys {
         match HostKey::load(path) {
+            Ok(key) if key.is_weaker_than(required_rsa_size(config)) => {
+                failures.push(LoadError::Unusable {
+                    path: path.clone(),
+                    reason: "its RSA modulus is smaller than RequiredRSASize",
+                });
+            }
             Ok(key) => keys.push(key),
             Err(error) if error.is_missing() && is_default(config) => {}
             Err(error) => failures.push(error),
@@ -193,7 +201,13 @@ fn load_host_keys(config: &SshdConfig) -> (Vec<HostKey>, Vec<LoadError>) {
     (keys, failures)
 }
 
-/// Some clients may know this host by its ECDSA key only, as OpenSSH before 9.2 asked for it first.
+/// RequiredRSASize. Below 1024 bits nobody goes, whatever is configured; nor does OpenSSH.
+fn required_rsa_size(config: &SshdConfig) -> RequiredRsaSize {
+    let bits = config.required_rsa_size.max(1024);
+    RequiredRsaSize(usize::try_from(bits).unwrap_or(usize::MAX))
+}
+
+/// Some clients may know this host by its ECDSA key only: OpenSSH before 8.5 asked for it first.
 fn fallback_unused() -> String {
     let path = sshd::FALLBACK_HOST_KEY;
     format!(

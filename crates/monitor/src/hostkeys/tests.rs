@@ -6,7 +6,6 @@ use wire::names::KeyType;
 
 use super::*;
 use crate::exchange::FirstExchange;
-use crate::public_key::{PublicKey, RequiredRsaSize};
 use crate::testing::{Directory, published, read_public};
 
 /// Every kind of key that ssh-keygen makes and this server has.
@@ -260,6 +259,16 @@ fn certificates_of_users_of_other_keys_and_other_files_are_skipped_with_a_remark
         assert!(text.contains(words), "{text}");
         assert!(keys[0].certificate.is_none());
     }
+}
+
+#[test]
+fn a_host_key_below_the_required_size_is_told_from_the_others() {
+    let directory = Directory::new();
+    let rsa = load(&directory, "rsa", &["-t", "rsa", "-b", "2048"]);
+    assert!(!rsa.is_weaker_than(RequiredRsaSize(2048)));
+    assert!(rsa.is_weaker_than(RequiredRsaSize(2049)));
+    let ed25519 = load(&directory, "ed25519", &["-t", "ed25519"]);
+    assert!(!ed25519.is_weaker_than(RequiredRsaSize(4096)));
 }
 
 #[test]
