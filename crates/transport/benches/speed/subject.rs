@@ -10,9 +10,12 @@ use crate::client::{Client, Offer};
 use crate::monitor::{Counter, Monitor};
 use crate::pair::Pair;
 
-/// Payload bytes that go through between two looks at the clock: about as much as a driver writes
+/// Bytes that go through between two looks at the clock: about as much as a driver writes
 /// and reads at once, and it stays in the cache.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// What a packet has beyond its payload, at most: header, padding and tag.
+const OVERHEAD: usize = 128;
 
 /// Bytes for one connection. Ciphers ask for new keys after a gigabyte at the earliest.
 const CONNECTION_BYTES: usize = 1 << 29;
@@ -97,11 +100,12 @@ impl Subject {
         count: u64,
         mut work: impl FnMut(&mut Pair, u64) -> Duration,
     ) -> Duration {
+        let packet = payload + OVERHEAD;
         let mut time = Duration::ZERO;
         let mut left = count;
         while left > 0 {
-            let batch = left.min((BATCH_BYTES / payload) as u64);
-            self.used += payload * usize::try_from(batch).unwrap();
+            let batch = left.min((BATCH_BYTES / packet) as u64);
+            self.used += packet * usize::try_from(batch).unwrap();
             if self.used > CONNECTION_BYTES {
                 *self = Self::new(self.offer.clone());
             }
