@@ -1,5 +1,9 @@
 //! The admission table: which message number is allowed when. Nothing looks at a message that this
 //! table does not let in.
+//!
+//! `admission.txt` beside this crate's manifest shows all of it. A test here compares it with the
+//! code, so that each change of the table shows in review; `tests/server/table.rs` brings a
+//! connection into each stage and sends all 256 numbers.
 
 use wire::message::number;
 
@@ -77,11 +81,9 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
         },
 
         number::SERVICE_REQUEST => match stage {
-            Stage::FirstUnderKeys | Stage::Service => Handle,
-            // A second request is no error in RFC 4253, but no client needs it.
-            Stage::Opening | Stage::KeyExchange(..) | Stage::Authentication | Stage::Connection => {
-                Refuse
-            }
+            // Paramiko asks again before each attempt to log in.
+            Stage::FirstUnderKeys | Stage::Service | Stage::Authentication => Handle,
+            Stage::Opening | Stage::KeyExchange(..) | Stage::Connection => Refuse,
         },
 
         // RFC 8308 section 2.4: a client sends it right after its first NEWKEYS, and at no other
@@ -198,7 +200,96 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    /// The columns of `admission.txt`.
+    const STAGES: [Stage; 15] = [
+        Stage::Opening,
+        EXCHANGES[0],
+        EXCHANGES[1],
+        EXCHANGES[2],
+        EXCHANGES[3],
+        EXCHANGES[4],
+        EXCHANGES[5],
+        EXCHANGES[6],
+        EXCHANGES[7],
+        EXCHANGES[8],
+        EXCHANGES[9],
+        Stage::FirstUnderKeys,
+        Stage::Service,
+        Stage::Authentication,
+        Stage::Connection,
+    ];
+
+    /// What a column is called. No wildcard: a new stage is a new column.
+    fn title(stage: Stage) -> String {
+        let (exchange, expected) = match stage {
+            Stage::Opening => return "before the client's first KEXINIT".to_owned(),
+            Stage::FirstUnderKeys => return "first packet under the first keys".to_owned(),
+            Stage::Service => return "before the service request".to_owned(),
+            Stage::Authentication => return "authentication".to_owned(),
+            Stage::Connection => return "connection".to_owned(),
+            Stage::KeyExchange(StrictKex::On, expected) => ("strict key exchange", expected),
+            Stage::KeyExchange(StrictKex::Off, expected) => ("any other key exchange", expected),
+        };
+        let next = match expected {
+            Expected::WrongGuess => "wrong guess to come",
+            Expected::MethodInit => "the method's first message to come",
+            Expected::GroupRequest => "KEX_DH_GEX_REQUEST to come",
+            Expected::GroupInit => "KEX_DH_GEX_INIT to come",
+            Expected::NewKeys => "NEWKEYS to come",
+        };
+        format!("{exchange}, {next}")
+    }
+
+    fn symbol(verdict: Verdict) -> char {
+        match verdict {
+            Verdict::Handle => '+',
+            Verdict::Ignore => '.',
+            Verdict::Unimplemented => '?',
+            Verdict::Refuse => 'x',
+        }
+    }
+
+    /// The whole table: a line for each run of numbers that are treated alike.
+    fn table() -> String {
+        let mut text = "Which message is let in when. Made of src/admission.rs, which a test compares with it.\n\n\
+                        + handled, . ignored, ? answered with UNIMPLEMENTED, x disconnected\n\n"
+            .to_owned();
+        for (stage, letter) in STAGES.into_iter().zip('A'..) {
+            writeln!(text, "{letter}  {}", title(stage)).unwrap();
+        }
+        let letters: String = ('A'..).take(STAGES.len()).collect();
+        writeln!(text, "\n         {letters}").unwrap();
+        let row = |number| STAGES.map(|stage| symbol(verdict(stage, number)));
+        let mut first = 0;
+        for number in 0..=255 {
+            if number < 255 && row(number + 1) == row(number) {
+                continue;
+            }
+            let numbers = match first {
+                _ if first == number => format!("{number}"),
+                _ => format!("{first}-{number}"),
+            };
+            writeln!(
+                text,
+                "{numbers:>7}  {}",
+                row(number).iter().collect::<String>()
+            )
+            .unwrap();
+            first = number.wrapping_add(1);
+        }
+        text
+    }
+
+    #[test]
+    fn the_table_that_reviewers_read_is_the_one_in_force() {
+        let shown = include_str!("../admission.txt");
+        let now = table();
+        assert!(shown == now, "admission.txt should be:\n\n{now}");
+    }
 
     const EXCHANGES: [Stage; 10] = [
         Stage::KeyExchange(StrictKex::On, Expected::WrongGuess),
@@ -277,9 +368,9 @@ mod tests {
     }
 
     #[test]
-    fn a_second_service_request_is_refused() {
+    fn a_service_may_be_requested_until_the_login() {
         assert_eq!(verdict(Stage::Service, 5), Verdict::Handle);
-        assert_eq!(verdict(Stage::Authentication, 5), Verdict::Refuse);
+        assert_eq!(verdict(Stage::Authentication, 5), Verdict::Handle);
         assert_eq!(verdict(Stage::Connection, 5), Verdict::Refuse);
     }
 

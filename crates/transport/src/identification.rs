@@ -55,13 +55,16 @@ pub(crate) fn read(input: &[u8]) -> Result<Option<Line>, Error> {
     let Some(dash) = rest.iter().position(|byte| *byte == b'-') else {
         return Err(not_ssh().into());
     };
-    // "1.99" is section 5.1's way of saying that 2.0 is spoken as well.
-    match rest.get(..dash) {
-        Some(b"2.0" | b"1.99") => Ok(Some(Line {
+    let version = rest.get(..dash).unwrap_or_default();
+    // "1.99" is section 5.1's way of saying that 2.0 is spoken as well. Of version 2 the minor
+    // number is not looked at, as in OpenSSH.
+    let minor = version.strip_prefix(b"2.").unwrap_or_default();
+    match version == b"1.99" || (!minor.is_empty() && minor.iter().all(u8::is_ascii_digit)) {
+        true => Ok(Some(Line {
             identification: line.to_vec(),
             consumed: end + 1,
         })),
-        _ => Err(Incompatibility::ProtocolVersion {
+        false => Err(Incompatibility::ProtocolVersion {
             line: printable(line, LOG_LIMIT),
         }
         .into()),
@@ -81,7 +84,9 @@ mod tests {
         let line = accepted(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n\0\0\x05");
         assert_eq!(line.identification, b"SSH-2.0-OpenSSH_9.2p1 Debian-2");
         assert_eq!(line.consumed, 32);
-        assert_eq!(accepted(b"SSH-1.99-x\n").identification, b"SSH-1.99-x");
+        for other in [&b"SSH-1.99-x\n"[..], b"SSH-2.1-x\n", b"SSH-2.0-\n"] {
+            assert_eq!(accepted(other).identification, other[..other.len() - 1]);
+        }
     }
 
     #[test]
@@ -134,7 +139,13 @@ mod tests {
 
     #[test]
     fn names_another_major_version() {
-        for input in [b"SSH-1.5-old\n".as_slice(), b"SSH-3.0-new\r\n"] {
+        for input in [
+            b"SSH-1.5-old\n".as_slice(),
+            b"SSH-3.0-new\r\n",
+            b"SSH-2-x\r\n",
+            b"SSH-2.-x\r\n",
+            b"SSH-2.x-x\r\n",
+        ] {
             let error = read(input).unwrap_err();
             assert!(matches!(
                 error,

@@ -31,10 +31,14 @@ impl Traffic {
     }
 }
 
-/// Limits of the keys in use.
+/// Limits of the keys in use, as in packet.c of OpenSSH: whichever is reached first, but never
+/// before one packet has crossed under them, so that the smallest limit lets data through and a
+/// connection on which nothing happens is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyLimits {
-    bytes: u64,
+    client_to_server: u64,
+    server_to_client: u64,
+    packets: u64,
     deadline: Option<Instant>,
 }
 
@@ -46,31 +50,44 @@ impl KeyLimits {
         server_to_client: CipherAlgorithm,
         now: Instant,
     ) -> Self {
-        let own = cipher_limit(client_to_server).min(cipher_limit(server_to_client));
+        let bytes = |cipher| {
+            let own = cipher_limit(cipher);
+            // Both bounds hold: a setting cannot stretch what a cipher bears.
+            setting.bytes.map_or(own, |bytes| bytes.min(own))
+        };
         Self {
-            // Both bounds hold, as in OpenSSH: a setting cannot stretch what a cipher bears.
-            bytes: setting
-                .bytes
-                .map_or(own, |bytes| bytes.clamp(BYTES_LEAST, own)),
+            client_to_server: bytes(client_to_server),
+            server_to_client: bytes(server_to_client),
+            packets: PACKETS_SOFT,
             deadline: setting
                 .interval
                 .and_then(|interval| now.checked_add(interval)),
         }
     }
 
-    /// Whether one direction has reached its limit.
-    pub(crate) fn reached_by(&self, traffic: Traffic) -> bool {
-        traffic.bytes >= self.bytes || traffic.packets >= PACKETS_SOFT
+    /// For a client that cannot replace keys.
+    pub(crate) fn none() -> Self {
+        Self {
+            client_to_server: u64::MAX,
+            server_to_client: u64::MAX,
+            packets: u64::MAX,
+            deadline: None,
+        }
     }
 
-    /// Whether the keys are too old.
-    pub(crate) fn expired(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| now >= deadline)
+    /// Whether the keys have carried enough.
+    pub(crate) fn reached_by(&self, inbound: Traffic, outbound: Traffic) -> bool {
+        let packets = inbound.packets.max(outbound.packets);
+        packets > 0
+            && (inbound.bytes >= self.client_to_server
+                || outbound.bytes >= self.server_to_client
+                || packets >= self.packets)
     }
 
-    /// When they will be.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    /// When the keys are too old; `None` while nothing has crossed under them.
+    pub(crate) fn deadline(&self, inbound: Traffic, outbound: Traffic) -> Option<Instant> {
         self.deadline
+            .filter(|_| inbound.packets > 0 || outbound.packets > 0)
     }
 }
 
@@ -86,9 +103,6 @@ fn cipher_limit(cipher: CipherAlgorithm) -> u64 {
         CipherAlgorithm::Chacha20Poly1305 => 1 << 30,
     }
 }
-
-/// Below this, key exchanges would follow each other without data between them.
-const BYTES_LEAST: u64 = 16;
 
 /// RFC 4344 section 3.1: after 2^31 packets at the latest.
 const PACKETS_SOFT: u64 = 1 << 31;
@@ -111,22 +125,42 @@ mod tests {
         (KeyLimits::new(setting, cipher, cipher, now), now)
     }
 
+    const NOTHING: Traffic = Traffic {
+        packets: 0,
+        bytes: 0,
+    };
+
+    fn traffic(packets: u64, bytes: u64) -> Traffic {
+        Traffic { packets, bytes }
+    }
+
     #[test]
     fn without_a_setting_the_cipher_decides() {
-        let (limits, now) = limits(RekeyLimit::default(), CipherAlgorithm::Chacha20Poly1305);
-        assert!(!limits.reached_by(Traffic {
-            packets: 1,
-            bytes: (1 << 30) - 1
-        }));
-        assert!(limits.reached_by(Traffic {
-            packets: 1,
-            bytes: 1 << 30
-        }));
-        assert!(limits.reached_by(Traffic {
-            packets: 1 << 31,
-            bytes: 0
-        }));
-        assert!(!limits.expired(now + Duration::from_secs(1_000_000)));
+        let (limits, _) = limits(RekeyLimit::default(), CipherAlgorithm::Chacha20Poly1305);
+        let gigabyte = 1 << 30;
+        assert!(!limits.reached_by(traffic(1, gigabyte - 1), traffic(1, gigabyte - 1)));
+        assert!(limits.reached_by(traffic(1, gigabyte), NOTHING));
+        assert!(limits.reached_by(NOTHING, traffic(1, gigabyte)));
+        assert!(limits.reached_by(NOTHING, traffic(1 << 31, 0)));
+        assert_eq!(limits.deadline(traffic(1, 1), NOTHING), None);
+    }
+
+    #[test]
+    fn each_direction_has_the_limit_of_its_cipher() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test needs some instant to start from"
+        )]
+        let now = Instant::now();
+        let limits = KeyLimits::new(
+            RekeyLimit::default(),
+            CipherAlgorithm::Aes128Gcm,
+            CipherAlgorithm::Chacha20Poly1305,
+            now,
+        );
+        assert!(!limits.reached_by(traffic(1, 1 << 30), NOTHING));
+        assert!(limits.reached_by(NOTHING, traffic(1, 1 << 30)));
+        assert!(limits.reached_by(traffic(1, 16 << 32), NOTHING));
     }
 
     #[test]
@@ -136,28 +170,42 @@ mod tests {
             interval: None,
         };
         let (tight, _) = limits(setting(1000), CipherAlgorithm::Aes128Gcm);
-        assert!(tight.reached_by(Traffic {
-            packets: 1,
-            bytes: 1000
-        }));
+        assert!(tight.reached_by(traffic(1, 1000), NOTHING));
         let (stretched, _) = limits(setting(u64::MAX), CipherAlgorithm::Aes128Gcm);
-        assert!(stretched.reached_by(Traffic {
-            packets: 1,
-            bytes: 1 << 36
-        }));
+        assert!(stretched.reached_by(traffic(1, 1 << 36), NOTHING));
     }
 
     #[test]
-    fn keys_expire_at_their_deadline() {
+    fn the_smallest_limit_lets_one_packet_through() {
+        let setting = RekeyLimit {
+            bytes: Some(0),
+            interval: None,
+        };
+        let (limits, _) = limits(setting, CipherAlgorithm::Aes128Gcm);
+        assert!(!limits.reached_by(NOTHING, NOTHING));
+        assert!(limits.reached_by(NOTHING, traffic(1, 16)));
+    }
+
+    #[test]
+    fn keys_are_too_old_at_their_deadline_if_they_were_used() {
         let interval = Duration::from_secs(60);
         let setting = RekeyLimit {
             bytes: None,
             interval: Some(interval),
         };
         let (limits, now) = limits(setting, CipherAlgorithm::Aes256Gcm);
-        assert_eq!(limits.deadline(), Some(now + interval));
-        assert!(!limits.expired(now + interval - Duration::from_nanos(1)));
-        assert!(limits.expired(now + interval));
+        assert_eq!(
+            limits.deadline(traffic(1, 16), NOTHING),
+            Some(now + interval)
+        );
+        assert_eq!(limits.deadline(NOTHING, NOTHING), None);
+    }
+
+    #[test]
+    fn a_client_that_cannot_replace_keys_is_never_asked_to() {
+        let most = traffic(u64::MAX - 1, u64::MAX - 1);
+        assert!(!KeyLimits::none().reached_by(most, most));
+        assert_eq!(KeyLimits::none().deadline(most, most), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Instant;
 use wire::codec::Write;
 use wire::groups::DhGroup;
 use wire::message::{Disconnect, DisconnectReason, Unimplemented, number};
+use wire::quirks::Quirks;
 use wire::userauth::AuthOutcome;
 
 use self::key_exchange::{exchange_stage, request_exchange, strictness};
@@ -48,6 +49,8 @@ pub struct Transport {
     inbound: Inbound,
     outbound: Outbound,
     allowance: Allowance,
+    /// None before the client's line is here.
+    quirks: Quirks,
     pongs: Pongs,
     /// The payload that was decompressed last; empty until one was.
     inflated: Vec<u8>,
@@ -151,6 +154,7 @@ impl Transport {
             inbound: Inbound::new(),
             outbound,
             allowance: ALLOWANCE,
+            quirks: Quirks::default(),
             pongs: Pongs::default(),
             inflated: Vec::new(),
             state: State::Identification(requested),
@@ -233,6 +237,17 @@ impl Transport {
         self.note(result)
     }
 
+    /// Shows a text to the user before the login (RFC 4252 section 5.4): as long as
+    /// [`Phase::Authentication`] lasts and a user was named, at best before the answer to that. At
+    /// most [`BANNER_LIMIT`](wire::message::BANNER_LIMIT) bytes, sent as they are; of an empty text
+    /// nothing is sent.
+    ///
+    /// [`Failure::Busy`] at any other time.
+    pub fn send_banner(&mut self, text: &[u8]) -> Result<(), Error> {
+        let result = self.push_banner(text);
+        self.note(result)
+    }
+
     /// Bytes for the socket.
     pub fn poll_output(&self) -> &[u8] {
         self.outbound.waiting()
@@ -302,7 +317,7 @@ impl Transport {
                 rekey: Rekey::Idle,
                 limits,
                 ..
-            }) => limits.deadline(),
+            }) => limits.deadline(self.inbound.traffic(), self.outbound.traffic()),
             State::Identification(_)
             | State::FirstExchange(_)
             | State::Established(_)
@@ -312,15 +327,7 @@ impl Transport {
 
     /// Asks for new keys if those in use are too old.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        let result = match &self.state {
-            State::Established(established) if established.limits.expired(now) => {
-                self.start_rekey()
-            }
-            State::Identification(_)
-            | State::FirstExchange(_)
-            | State::Established(_)
-            | State::Closed => Ok(()),
-        };
+        let result = self.rekey_if_old(now);
         self.note(result)
     }
 
@@ -348,6 +355,11 @@ impl Transport {
             State::Established(established) => Some(&established.client_identification),
             State::Identification(_) | State::Closed => None,
         }
+    }
+
+    /// What the client does differently; nothing before its line is here.
+    pub fn quirks(&self) -> Quirks {
+        self.quirks
     }
 
     /// The algorithms in use; during the first key exchange, those that will be.
@@ -420,6 +432,7 @@ impl Transport {
         };
         self.inflated = room;
         self.rekey_if_used()?;
+        self.rekey_if_old(now)?;
         Ok((consumed, found))
     }
 
@@ -428,6 +441,7 @@ impl Transport {
         let Some(line) = identification::read(input)? else {
             return Ok(0);
         };
+        self.quirks = Quirks::of(&line.identification);
         self.state = match self.take_state() {
             State::Identification(requested) => State::FirstExchange(FirstExchange {
                 client_identification: line.identification,

@@ -7,6 +7,7 @@
 //!            groups: integers modulo a prime, to exchange keys in (RFC 3526)
 //!            userauth: what a client asks and what it signs (RFC 4252)
 //!            hostkeys: how clients learn a server's other keys
+//!            quirks: what some clients do differently
 //!            certificate: the fields of OpenSSH's certificates
 //! ```
 //!
@@ -21,4 +22,5 @@ pub mod groups;
 pub mod hostkeys;
 pub mod message;
 pub mod names;
+pub mod quirks;
 pub mod userauth;

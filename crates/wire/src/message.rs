@@ -97,6 +97,9 @@ pub const NAME_LIST_LIMIT: usize = 16 * 1024;
 /// Limit of text that is only logged (descriptions), in bytes.
 pub const TEXT_LIMIT: usize = 16 * 1024;
 
+/// Longest banner, in bytes: what every client takes in one packet (RFC 4253 section 6.1).
+pub const BANNER_LIMIT: usize = 32 * 1024;
+
 /// Longest data of a ping, in bytes: what RFC 4253 section 6.1 has every payload hold.
 pub const PING_LIMIT: usize = 32 * 1024;
 
@@ -594,6 +597,38 @@ impl<'a> UserauthFailure<'a> {
     }
 }
 
+/// SSH_MSG_USERAUTH_BANNER (RFC 4252 section 5.4)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserauthBanner<'a> {
+    /// "message": UTF-8, says the RFC; what the administrator wrote, say servers.
+    pub message: &'a [u8],
+    /// "language tag"
+    pub language: &'a [u8],
+}
+
+impl<'a> UserauthBanner<'a> {
+    /// Message number.
+    pub const NUMBER: u8 = number::USERAUTH_BANNER;
+
+    /// Reads a payload.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = body(payload, Self::NUMBER)?;
+        let message = Self {
+            message: reader.string(BANNER_LIMIT)?,
+            language: reader.string(TEXT_LIMIT)?,
+        };
+        reader.finish()?;
+        Ok(message)
+    }
+
+    /// Appends the payload.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_byte(Self::NUMBER);
+        out.put_string(self.message);
+        out.put_string(self.language);
+    }
+}
+
 /// SSH_MSG_USERAUTH_PK_OK (RFC 4252 section 7)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserauthPkOk<'a> {
@@ -647,7 +682,7 @@ mod tests {
     /// One encoded message of each kind, built from the same pool of random fields.
     fn messages(number: u32, text: &str, blob: &[u8]) -> Vec<Vec<u8>> {
         let list = NameList::new(text).unwrap();
-        let mut out = vec![Vec::new(); 13];
+        let mut out = vec![Vec::new(); 14];
         Disconnect {
             reason: number,
             description: blob,
@@ -705,6 +740,11 @@ mod tests {
         .encode(&mut out[10]);
         Ping { data: blob }.encode(&mut out[11]);
         Pong { data: blob }.encode(&mut out[12]);
+        UserauthBanner {
+            message: blob,
+            language: text.as_bytes(),
+        }
+        .encode(&mut out[13]);
         out
     }
 
@@ -722,6 +762,7 @@ mod tests {
             Some(number::KEX_ECDH_REPLY) => KexEcdhReply::decode(payload)?.encode(&mut out),
             Some(number::USERAUTH_FAILURE) => UserauthFailure::decode(payload)?.encode(&mut out),
             Some(number::USERAUTH_PK_OK) => UserauthPkOk::decode(payload)?.encode(&mut out),
+            Some(number::USERAUTH_BANNER) => UserauthBanner::decode(payload)?.encode(&mut out),
             Some(number::PING) => Ping::decode(payload)?.encode(&mut out),
             Some(number::PONG) => Pong::decode(payload)?.encode(&mut out),
             _ => return Err(DecodeError::OutOfRange),
@@ -758,7 +799,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_are_refused_or_encode_to_themselves(
-            number in proptest::sample::select(vec![1u8, 3, 5, 6, 7, 20, 30, 31, 51, 60, 192, 193]),
+            number in proptest::sample::select(vec![1u8, 3, 5, 6, 7, 20, 30, 31, 51, 53, 60, 192, 193]),
             rest in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             let mut payload = vec![number];

@@ -6,6 +6,7 @@ use wire::codec::DecodeError;
 use wire::groups::DhGroup;
 use wire::message::number;
 use wire::names::CompressionAlgorithm;
+use wire::quirks::Quirk;
 
 use super::{Established, FirstExchange, Question, Rekey, Service, State, Transport};
 use crate::admission::{Expected, Stage};
@@ -206,6 +207,9 @@ impl Transport {
         let inflater =
             compressed(negotiated.compression_client_to_server, service).then(Inflater::new);
         self.inbound.replace_key(key, negotiated.strict, inflater);
+        if self.quirks.has(Quirk::NoRekey) {
+            return KeyLimits::none();
+        }
         KeyLimits::new(
             self.settings.rekey,
             negotiated.client_to_server.cipher,
@@ -265,15 +269,21 @@ impl Transport {
                 rekey: Rekey::Idle,
                 limits,
                 ..
-            }) if limits.reached_by(self.inbound.traffic())
-                || limits.reached_by(self.outbound.traffic()) =>
-            {
+            }) if limits.reached_by(self.inbound.traffic(), self.outbound.traffic()) => {
                 self.start_rekey()
             }
             State::Identification(_)
             | State::FirstExchange(_)
             | State::Established(_)
             | State::Closed => Ok(()),
+        }
+    }
+
+    /// Asks for new keys if those in use are too old.
+    pub(super) fn rekey_if_old(&mut self, now: Instant) -> Result<(), Error> {
+        match self.poll_timeout() {
+            Some(deadline) if now >= deadline => self.start_rekey(),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -1,10 +1,12 @@
 //! The services under the keys: user authentication, then the connection protocol.
 
-use wire::message::{DisconnectReason, ServiceAccept, ServiceRequest};
+use wire::message::{
+    BANNER_LIMIT, DisconnectReason, ServiceAccept, ServiceRequest, UserauthBanner,
+};
 use wire::names::CompressionAlgorithm;
 use wire::userauth::AuthOutcome;
 
-use super::{DESCRIPTION_LIMIT, Established, Service, State, Transport};
+use super::{DESCRIPTION_LIMIT, Established, Rekey, Service, State, Transport};
 use crate::error::{Error, Failure, Incompatibility};
 use crate::event::Event;
 use crate::extensions::{self, SecondExtInfo};
@@ -38,9 +40,15 @@ impl Transport {
         }
         .encode(&mut answer);
         self.push(&answer)?;
-        if let State::Established(established) = &mut self.state {
+        if let State::Established(established) = &mut self.state
+            && matches!(
+                established.service,
+                Service::FirstUnderKeys | Service::Unrequested
+            )
+        {
             established.service = Service::Authentication(Authentication::Unbound);
         }
+        // Requested again, the service goes on with the user that it has.
         Ok(())
     }
 
@@ -68,6 +76,32 @@ impl Transport {
             }
             State::Identification(_) | State::FirstExchange(_) | State::Closed => {
                 Err(Failure::Closed.into())
+            }
+        }
+    }
+
+    /// See [`Transport::send_banner`].
+    pub(super) fn push_banner(&mut self, text: &[u8]) -> Result<(), Error> {
+        let permitted = matches!(
+            &self.state,
+            State::Established(Established {
+                rekey: Rekey::Idle,
+                service: Service::Authentication(Authentication::Bound(_)) | Service::Deciding(_),
+                ..
+            })
+        );
+        match text.len() {
+            _ if !permitted => Err(Failure::Busy.into()),
+            0 => Ok(()),
+            length if length > BANNER_LIMIT => Err(Failure::PayloadTooLong(length).into()),
+            _ => {
+                let mut banner = Vec::new();
+                UserauthBanner {
+                    message: text,
+                    language: b"",
+                }
+                .encode(&mut banner);
+                self.push(&banner)
             }
         }
     }

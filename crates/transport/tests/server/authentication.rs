@@ -1,7 +1,10 @@
 //! User authentication as protocol: questions, answers, and what is never asked.
 
 use transport::{Error, Failure, Incompatibility, Misbehaviour, Phase, RekeyLimit};
-use wire::message::{Disconnect, DisconnectReason, UserauthFailure, UserauthPkOk, number};
+use wire::message::{
+    BANNER_LIMIT, Disconnect, DisconnectReason, UserauthBanner, UserauthFailure, UserauthPkOk,
+    number,
+};
 use wire::userauth::{AuthMethod, AuthOutcome};
 
 use crate::client::{Offer, data, service_request};
@@ -127,6 +130,51 @@ fn too_many_failures_end_the_connection() {
 }
 
 #[test]
+fn a_banner_is_shown_before_the_answer_to_the_first_request() {
+    let mut pair = service_running();
+    assert_eq!(pair.transport.send_banner(b"x"), Err(Failure::Busy.into()));
+    pair.answers = Answers::SignOnly;
+    pair.client.send(&request("alice", AuthMethod::None));
+    pair.run();
+    pair.transport.send_banner("Grüße\n".as_bytes()).unwrap();
+    pair.transport.send_banner(b"").unwrap();
+    pair.transport.handle_auth_outcome(refused()).unwrap();
+    pair.run();
+    let banner = pair.client.received.pop_front().unwrap();
+    assert_eq!(
+        UserauthBanner::decode(&banner),
+        Ok(UserauthBanner {
+            message: "Grüße\n".as_bytes(),
+            language: b"",
+        })
+    );
+    assert_eq!(pair.client.received[0][0], number::USERAUTH_FAILURE);
+    assert_eq!(pair.client.received.len(), 1);
+}
+
+#[test]
+fn a_banner_is_bounded_and_shown_before_the_login_only() {
+    let mut pair = service_running();
+    pair.client.send(&request("alice", AuthMethod::None));
+    pair.run();
+    let longest = vec![b'x'; BANNER_LIMIT];
+    pair.transport.send_banner(&longest).unwrap();
+    assert_eq!(
+        pair.transport.send_banner(&[&longest[..], b"x"].concat()),
+        Err(Failure::PayloadTooLong(BANNER_LIMIT + 1).into())
+    );
+    // Not between the client's KEXINIT and our NEWKEYS.
+    pair.answers = Answers::None;
+    pair.client.request_exchange();
+    pair.run();
+    assert_eq!(pair.transport.send_banner(b"x"), Err(Failure::Busy.into()));
+
+    let mut pair = Pair::logged_in(Offer::default(), RekeyLimit::default());
+    assert_eq!(pair.transport.send_banner(b"x"), Err(Failure::Busy.into()));
+    assert_eq!(pair.transport.phase(), Phase::Connection);
+}
+
+#[test]
 fn another_user_name_ends_the_connection() {
     let mut pair = service_running();
     pair.client.send(&request("alice", AuthMethod::None));
@@ -183,10 +231,25 @@ fn a_request_before_the_service_was_requested_ends_the_connection() {
 }
 
 #[test]
-fn a_second_service_request_ends_the_connection() {
+fn a_service_that_is_requested_again_goes_on_with_the_same_user() {
     let mut pair = service_running();
+    pair.client.send(&request("alice", AuthMethod::None));
     pair.client.send(&service_request("ssh-userauth"));
-    pair.expect_disconnect();
+    pair.client.send(&request("alice", AuthMethod::None));
+    pair.run();
+    let answers: Vec<_> = pair.client.received.drain(..).map(|told| told[0]).collect();
+    assert_eq!(
+        answers,
+        [
+            number::USERAUTH_FAILURE,
+            number::SERVICE_ACCEPT,
+            number::USERAUTH_FAILURE
+        ]
+    );
+    pair.client.send(&service_request("ssh-userauth"));
+    pair.client.send(&request("root", signed()));
+    assert_eq!(pair.expect_disconnect(), Misbehaviour::UserChanged.into());
+    assert_eq!(pair.questions.len(), 2);
 }
 
 #[test]

@@ -135,6 +135,7 @@ pub(crate) enum Pace {
 
 pub(crate) struct Client {
     pub(crate) offer: Offer,
+    identification: &'static str,
     /// Bytes for the server.
     pub(crate) output: Vec<u8>,
     input: Vec<u8>,
@@ -167,6 +168,7 @@ impl Client {
     pub(crate) fn new(offer: Offer) -> Self {
         let mut client = Self {
             offer,
+            identification: IDENTIFICATION,
             output: format!("{IDENTIFICATION}\r\n").into_bytes(),
             input: Vec::new(),
             server_identification: None,
@@ -188,6 +190,13 @@ impl Client {
         };
         client.request_exchange();
         client
+    }
+
+    /// Calls itself otherwise; to be called before anything of it was sent.
+    pub(crate) fn identify(&mut self, identification: &'static str) {
+        self.output
+            .splice(..self.identification.len(), identification.bytes());
+        self.identification = identification;
     }
 
     /// A client that has sent nothing but its identification string, for tests that send the rest.
@@ -442,7 +451,7 @@ impl Client {
         };
         let (client_share, group) = (ephemeral.share.clone(), ephemeral.group.clone());
         let values = ExchangeValues {
-            client_identification: IDENTIFICATION.as_bytes().to_vec(),
+            client_identification: self.identification.as_bytes().to_vec(),
             client_kexinit: kexinit,
             server_kexinit,
             kex: self.offer.kex,

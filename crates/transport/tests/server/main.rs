@@ -22,4 +22,5 @@ mod pieces;
 mod rekey;
 mod sealing;
 mod sending;
+mod table;
 mod umac;

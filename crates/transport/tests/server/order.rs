@@ -151,7 +151,10 @@ impl Model {
     fn under_keys(&self, say: Say) -> Fate {
         match (say, self.service) {
             (Say::ExtInfo, Service::FirstUnderKeys) => Fate::Taken,
-            (Say::Service, Service::FirstUnderKeys | Service::None) => Fate::Taken,
+            // Paramiko requests it again before each attempt.
+            (Say::Service, Service::FirstUnderKeys | Service::None | Service::Authentication) => {
+                Fate::Taken
+            }
             (Say::None | Say::Asking | Say::Signed, Service::Authentication) => Fate::Asked,
             (Say::None | Say::Asking | Say::Signed, Service::Connection) => Fate::Taken,
             (Say::Data(_), Service::Connection) => Fate::HandedOut,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use transport::{Error, Failure, Misbehaviour, Phase, RekeyLimit};
 use wire::message::number;
 use wire::names::{CipherAlgorithm, KexAlgorithm};
+use wire::quirks::Quirk;
 
 use crate::client::{Client, Offer, data};
 use crate::pair::{Answers, Pair};
@@ -150,6 +151,16 @@ fn keys_are_replaced_when_they_are_old() {
     assert_eq!(pair.transport.poll_timeout(), None);
     pair.run();
     assert_eq!(pair.client.exchanges, 2);
+    // Keys that nobody uses do not age.
+    assert_eq!(pair.transport.poll_timeout(), None);
+    pair.wait(Duration::from_secs(3600));
+    pair.run();
+    assert_eq!(pair.client.exchanges, 2);
+    // Their first packet is the last one.
+    pair.client.send(&data(1, 1));
+    pair.run();
+    assert_eq!((pair.client.exchanges, pair.received.len()), (3, 1));
+    pair.transport.send_packet(&data(2, 1)).unwrap();
     assert_eq!(
         pair.transport.poll_timeout(),
         Some(pair.now + Duration::from_secs(60))
@@ -217,6 +228,25 @@ fn without_a_limit_keys_do_not_grow_old() {
     pair.wait(Duration::from_secs(10 * 365 * 86_400));
     pair.run();
     assert_eq!(pair.client.exchanges, 1);
+}
+
+#[test]
+fn a_client_that_cannot_replace_keys_is_not_asked_to() {
+    let limit = RekeyLimit {
+        bytes: Some(16),
+        interval: Some(Duration::from_secs(1)),
+    };
+    let mut client = Client::new(Offer::default());
+    client.identify("SSH-2.0-Sun_SSH_1.0.1");
+    let mut pair = Pair::new(client, limit);
+    pair.log_in();
+    for index in 0..10 {
+        pair.client.send(&data(index, 100));
+        pair.run();
+        pair.wait(Duration::from_secs(60));
+    }
+    assert_eq!(pair.client.exchanges, 1);
+    assert!(pair.transport.quirks().has(Quirk::NoRekey));
 }
 
 #[test]
