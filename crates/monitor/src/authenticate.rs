@@ -85,6 +85,11 @@ impl Authentication {
         }
     }
 
+    /// Whether nobody was named yet.
+    pub fn is_fresh(&self) -> bool {
+        self.attempts == 0
+    }
+
     /// Who tries, for the journal.
     pub fn subject(&self, endpoints: Endpoints) -> Option<Subject<'_>> {
         self.claim.as_ref().map(|claim| claim.subject(endpoints))

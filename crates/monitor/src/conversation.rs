@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rpc::Violation;
 use rpc::lane::Lane;
-use rpc::preauth::{ConnectionEnd, KeyProofs, MonitorFace};
+use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, MonitorFace};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -20,6 +20,7 @@ use wire::userauth::{AuthOutcome, AuthRequest};
 
 use crate::audit;
 use crate::authenticate::{Decision, Terms};
+use crate::banner;
 use crate::delay::FailureDelay;
 use crate::exchange::{self, ExchangeError};
 use crate::groups::GroupExchange;
@@ -174,11 +175,25 @@ impl<M: ServiceManager> Conversation<M> {
     }
 
     /// `Authenticate` of `preauth.proto`.
-    async fn authenticate(&mut self, request: AuthRequest) -> Result<AuthOutcome, Broken> {
+    async fn authenticate(&mut self, request: AuthRequest) -> Result<Answer, Broken> {
+        let state = self.take_phase().authenticate()?;
+        let banner = match state.authentication.is_fresh() {
+            true => banner::text(self.policy.config.banner.as_deref()).await,
+            false => None,
+        };
+        let outcome = self.decide(state, request).await?;
+        Ok(Answer { banner, outcome })
+    }
+
+    async fn decide(
+        &mut self,
+        state: Authenticating,
+        request: AuthRequest,
+    ) -> Result<AuthOutcome, Broken> {
         let Authenticating {
             authentication,
             rekeys,
-        } = self.take_phase().authenticate()?;
+        } = state;
         let terms = Terms {
             policy: &self.policy,
             endpoints: self.origin.endpoints,
@@ -260,7 +275,7 @@ impl<M: ServiceManager> Conversation<M> {
 enum Question {
     ChooseGroup(GroupRequest, oneshot::Sender<Option<DhGroup>>),
     SignExchange(ExchangeValues, oneshot::Sender<Vec<u8>>),
-    Authenticate(AuthRequest, oneshot::Sender<AuthOutcome>),
+    Authenticate(AuthRequest, oneshot::Sender<Answer>),
     ProveHostKeys(Vec<Vec<u8>>, oneshot::Sender<KeyProofs>),
     Report(ConnectionEnd, oneshot::Sender<()>),
 }
@@ -306,7 +321,7 @@ impl MonitorFace for Face {
             .await
     }
 
-    async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
+    async fn authenticate(&self, request: AuthRequest) -> Result<Answer, Violation> {
         let (reply, answer) = oneshot::channel();
         self.ask(Question::Authenticate(request, reply), answer)
             .await

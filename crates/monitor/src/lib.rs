@@ -39,6 +39,7 @@ pub mod account;
 pub mod admission;
 pub mod audit;
 pub mod authenticate;
+pub mod banner;
 pub mod certificate;
 pub mod client_key;
 pub mod connection;

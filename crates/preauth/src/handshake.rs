@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rpc::CallError;
 use rpc::lane::{Lane, LaneError, SessionGrant, ToWorker};
-use rpc::preauth::Monitor;
+use rpc::preauth::{Answer, Monitor};
 use thiserror::Error;
 use transport::{Event, HostKey, Settings, Transport};
 use wire::userauth::AuthOutcome;
@@ -163,7 +163,10 @@ impl Handshake<'_> {
                 Some(Question::Authenticate(request)) => {
                     #[cfg(feature = "cage-probe")]
                     sandbox::probe::reached(sandbox::probe::Phase::Authentication);
-                    let outcome = monitor.authenticate(request).await?;
+                    let Answer { banner, outcome } = monitor.authenticate(request).await?;
+                    if let Some(text) = banner {
+                        self.transport.send_banner(&text)?;
+                    }
                     match &outcome {
                         AuthOutcome::Accepted => {
                             let grant = receive_grant(lane).await?;

@@ -24,7 +24,7 @@ use preauth::engine::EngineEnd;
 use preauth::{engine, handshake};
 use rpc::Violation;
 use rpc::lane::{FromSession, Lane, ProgramDescriptors, SessionGrant, ToWorker};
-use rpc::preauth::{ConnectionEnd, KeyProofs, Monitor, MonitorFace};
+use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, Monitor, MonitorFace};
 use rpc::session::{
     Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
 };
@@ -41,6 +41,8 @@ use wire::names::{
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest};
 
 const VERSION: &str = "test_1.0";
+
+const BANNER: &str = "Willkommen, ganz förmlich.\n";
 
 struct TestMonitor {
     key: Ed25519KeyPair,
@@ -100,15 +102,18 @@ impl MonitorFace for TestMonitor {
         Ok(signature(&self.key, hash.as_ref()))
     }
 
-    async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
+    async fn authenticate(&self, request: AuthRequest) -> Result<Answer, Violation> {
         let AuthMethod::PublicKey(key) = request.method else {
-            return Ok(AuthOutcome::Refused {
-                methods: vec!["publickey".to_owned()],
-                partial_success: false,
+            return Ok(Answer {
+                banner: Some(BANNER.as_bytes().to_vec()),
+                outcome: AuthOutcome::Refused {
+                    methods: vec!["publickey".to_owned()],
+                    partial_success: false,
+                },
             });
         };
         if key.signature.is_none() {
-            return Ok(AuthOutcome::KeyAcceptable);
+            return Ok(AuthOutcome::KeyAcceptable.into());
         }
         let (worker_stream, session_stream) = rpc::lane::stream_pair().unwrap();
         let (worker_lane, session_lane) = rpc::lane::pair().unwrap();
@@ -137,7 +142,7 @@ impl MonitorFace for TestMonitor {
             lane: worker_lane,
         };
         self.lane.send_to_worker(&message).await.unwrap();
-        Ok(AuthOutcome::Accepted)
+        Ok(AuthOutcome::Accepted.into())
     }
 
     async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {
@@ -452,6 +457,13 @@ fn every_key_exchange_that_the_client_has_works_first_and_again() {
         assert!(output.status.success(), "{name}: {output:?}");
         assert_eq!(output.stdout.len(), 3_000_000, "{name}");
     }
+}
+
+#[test]
+fn a_banner_is_shown() {
+    let output = Ssh::new("banner", &["LogLevel=INFO"]).run("true", None);
+    let shown = String::from_utf8(output.stderr).unwrap();
+    assert!(shown.contains(BANNER), "{shown}");
 }
 
 #[test]

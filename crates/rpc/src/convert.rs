@@ -3,12 +3,13 @@
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
 use wire::hostkeys::PROOF_LIMIT;
+use wire::message::BANNER_LIMIT;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
 use zeroize::Zeroizing;
 
 use crate::grpc::Violation;
-use crate::preauth::{ConnectionEnd, KeyProofs};
+use crate::preauth::{Answer, ConnectionEnd, KeyProofs};
 use crate::proto::preauth::v1 as pre;
 use crate::proto::session::v1 as ses;
 use crate::session::{
@@ -177,9 +178,9 @@ pub(crate) fn auth_from_proto(message: pre::AuthenticateRequest) -> Result<AuthR
     })
 }
 
-pub(crate) fn outcome_to_proto(outcome: AuthOutcome) -> pre::AuthenticateReply {
+pub(crate) fn answer_to_proto(answer: Answer) -> pre::AuthenticateReply {
     use pre::authenticate_reply::Outcome;
-    let outcome = match outcome {
+    let outcome = match answer.outcome {
         AuthOutcome::Accepted => Outcome::Accepted(pre::Accepted {}),
         AuthOutcome::KeyAcceptable => Outcome::KeyAcceptable(pre::KeyAcceptable {}),
         AuthOutcome::Refused {
@@ -193,12 +194,17 @@ pub(crate) fn outcome_to_proto(outcome: AuthOutcome) -> pre::AuthenticateReply {
     };
     pre::AuthenticateReply {
         outcome: Some(outcome),
+        banner: answer.banner,
     }
 }
 
-pub(crate) fn outcome_from_proto(message: pre::AuthenticateReply) -> Option<AuthOutcome> {
+pub(crate) fn answer_from_proto(message: pre::AuthenticateReply) -> Option<Answer> {
     use pre::authenticate_reply::Outcome;
-    Some(match message.outcome? {
+    let banner = match message.banner {
+        Some(text) if text.len() > BANNER_LIMIT => return None,
+        banner => banner,
+    };
+    let outcome = match message.outcome? {
         Outcome::Accepted(pre::Accepted {}) => AuthOutcome::Accepted,
         Outcome::KeyAcceptable(pre::KeyAcceptable {}) => AuthOutcome::KeyAcceptable,
         Outcome::Refused(pre::Refused {
@@ -209,7 +215,8 @@ pub(crate) fn outcome_from_proto(message: pre::AuthenticateReply) -> Option<Auth
             partial_success,
         },
         Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
-    })
+    };
+    Some(Answer { banner, outcome })
 }
 
 pub(crate) fn host_keys_from_proto(

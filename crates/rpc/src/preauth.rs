@@ -43,7 +43,7 @@ pub trait MonitorFace: Send + Sync + 'static {
     fn authenticate(
         &self,
         request: AuthRequest,
-    ) -> impl Future<Output = Result<AuthOutcome, Violation>> + Send;
+    ) -> impl Future<Output = Result<Answer, Violation>> + Send;
 
     /// Proves that these host keys are this server's.
     fn prove_host_keys(
@@ -62,6 +62,25 @@ pub enum KeyProofs {
     Proved(Vec<Vec<u8>>),
     /// One of the keys is not this server's or occurs twice, or it was asked too often.
     Refused,
+}
+
+/// The answer to an authentication request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What the user is to see before it (RFC 4252 section 5.4): at most
+    /// [`BANNER_LIMIT`](wire::message::BANNER_LIMIT) bytes.
+    pub banner: Option<Vec<u8>>,
+    /// The decision.
+    pub outcome: AuthOutcome,
+}
+
+impl From<AuthOutcome> for Answer {
+    fn from(outcome: AuthOutcome) -> Self {
+        Self {
+            banner: None,
+            outcome,
+        }
+    }
 }
 
 /// How a connection ended, in the worker's words: text of the client is not escaped yet.
@@ -151,10 +170,10 @@ impl Monitor {
     ///
     /// # Errors
     /// The monitor is gone, refuses to go on, or is too slow.
-    pub async fn authenticate(&mut self, request: AuthRequest) -> Result<AuthOutcome, CallError> {
+    pub async fn authenticate(&mut self, request: AuthRequest) -> Result<Answer, CallError> {
         let request = convert::auth_to_proto(request);
         let reply = grpc::within(AUTHENTICATE_DEADLINE, self.0.authenticate(request)).await?;
-        convert::outcome_from_proto(reply).ok_or(CallError::Malformed("outcome is missing"))
+        convert::answer_from_proto(reply).ok_or(CallError::Malformed("outcome or banner"))
     }
 
     /// Asks for proofs of host keys, at most [`PROOF_LIMIT`](wire::hostkeys::PROOF_LIMIT) of them.
@@ -225,7 +244,7 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Err(violation) => return self.wire.trip(violation).await,
         };
         match self.face.authenticate(request).await {
-            Ok(outcome) => Ok(tonic::Response::new(convert::outcome_to_proto(outcome))),
+            Ok(answer) => Ok(tonic::Response::new(convert::answer_to_proto(answer))),
             Err(violation) => self.wire.trip(violation).await,
         }
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rpc::preauth::{ConnectionEnd, KeyProofs, Monitor, MonitorFace, serve};
+use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, Monitor, MonitorFace, serve};
 use rpc::{CallError, ServeEnd, Violation};
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
@@ -26,12 +26,15 @@ impl MonitorFace for Face {
         Ok(values.shared_secret.to_vec())
     }
 
-    async fn authenticate(&self, request: AuthRequest) -> Result<AuthOutcome, Violation> {
+    async fn authenticate(&self, request: AuthRequest) -> Result<Answer, Violation> {
         match request.user.as_str() {
             "mallory" => Err(Violation::new("not now")),
-            user => Ok(AuthOutcome::Refused {
-                methods: vec![user.to_owned(), request.service],
-                partial_success: true,
+            user => Ok(Answer {
+                banner: Some(b"hello".to_vec()),
+                outcome: AuthOutcome::Refused {
+                    methods: vec![user.to_owned(), request.service],
+                    partial_success: true,
+                },
             }),
         }
     }
@@ -92,21 +95,24 @@ fn border<T>(talk: impl AsyncFnOnce(Monitor) -> T) -> (T, ServeEnd) {
 
 #[test]
 fn values_arrive_as_they_were_sent() {
-    let ((signature, outcome), end) = border(async |mut worker: Monitor| {
+    let ((signature, answer), end) = border(async |mut worker: Monitor| {
         let signature = worker.sign_exchange(exchange(1000)).await.unwrap();
-        let outcome = worker
+        let answer = worker
             .authenticate(request("alice", AuthMethod::None))
             .await
             .unwrap();
         worker.report(ConnectionEnd::Closed).await.unwrap();
-        (signature, outcome)
+        (signature, answer)
     });
     assert_eq!(signature, [3; 32]);
     assert_eq!(
-        outcome,
-        AuthOutcome::Refused {
-            methods: vec!["alice".to_owned(), "ssh-connection".to_owned()],
-            partial_success: true
+        answer,
+        Answer {
+            banner: Some(b"hello".to_vec()),
+            outcome: AuthOutcome::Refused {
+                methods: vec!["alice".to_owned(), "ssh-connection".to_owned()],
+                partial_success: true
+            }
         }
     );
     assert!(matches!(end, ServeEnd::PeerClosed));

@@ -108,7 +108,7 @@ async fn a_login_gives_back_ticket_and_socket_and_outlives_the_grace_time() {
     bench.monitor.sign_exchange(values).await.unwrap();
     let user = machine.user.as_str();
     let signs = publickey(user, key.blob(), Some(key.sign(&session, user)));
-    let outcome = bench.monitor.authenticate(signs).await.unwrap();
+    let outcome = bench.monitor.authenticate(signs).await.unwrap().outcome;
     assert_eq!(outcome, AuthOutcome::Accepted);
     let message = bench.worker_lane.receive_to_worker().await.unwrap();
     assert!(matches!(message, ToWorker::Session { .. }));

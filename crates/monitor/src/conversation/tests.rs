@@ -57,7 +57,7 @@ impl Bench {
     }
 
     async fn ask(&mut self, request: AuthRequest) -> Result<AuthOutcome, Broken> {
-        self.conversation.authenticate(request).await
+        Ok(self.conversation.authenticate(request).await?.outcome)
     }
 
     async fn refused(&mut self, request: AuthRequest) {
@@ -118,6 +118,22 @@ async fn a_key_of_the_user_logs_in_and_its_session_starts() {
     assert_eq!(start.endpoints, origin().endpoints);
     assert_eq!(start.accept_env, ["LANG"]);
     assert_eq!(start.subsystems, [("sftp".to_owned(), "/x".to_owned())]);
+}
+
+#[tokio::test]
+async fn the_banner_comes_with_the_first_answer_and_for_every_user() {
+    let directory = Directory::new();
+    let file = directory.write("banner", "hello\n");
+    let machine = Machine::new(&[], &format!("Banner {}", file.display()));
+    for user in [machine.user.as_str(), "nobody-of-this-name"] {
+        let (mut bench, _) = Bench::exchanged(&machine).await;
+        for expected in [Some(b"hello\n".to_vec()), None] {
+            let ask = request(user, AuthMethod::None);
+            let answer = bench.conversation.authenticate(ask).await.unwrap();
+            assert_eq!(answer.banner, expected);
+            assert_eq!(answer.outcome, refused());
+        }
+    }
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         NO_CERTIFICATES, &["none"]),
     not_yet("AuthorizedPrincipalsFile", Match, field!(authorized_principals_file: paths::KEY_FILE),
         NO_CERTIFICATES, &["none"]),
-    not_yet("Banner", Match, field!(banner: paths::FILE), "no banner is sent", &["none"]),
+    active("Banner", Match, field!(banner: paths::FILE)),
     active("CASignatureAlgorithms", Match, field!(ca_signature_algorithms: algorithms::CA_LIST)),
     refused("ChannelTimeout", Match, field!(channel_timeouts: limits::CHANNEL_TIMEOUTS),
         "channels that should be closed would stay open", &["none"]),

@@ -137,7 +137,7 @@ fn debians_file_loads_with_warnings_only() {
 #[test]
 fn every_active_keyword_sets_its_value() {
     let config = config(
-        "AcceptEnv A B*\nAcceptEnv C\nAuthorizedKeysFile %h/keys /etc/keys/%u\nCiphers aes256-ctr\n\
+        "AcceptEnv A B*\nAcceptEnv C\nAuthorizedKeysFile %h/keys /etc/keys/%u\nBanner /etc/issue.net\nCiphers aes256-ctr\n\
          ClientAliveCountMax 0\nClientAliveInterval 15\nCompression no\nFingerprintHash SHA256\nHostKey /a\nHostKey /b\nHostKey /a\n\
          CASignatureAlgorithms rsa-sha2-512\nHostCertificate /a-cert.pub\nHostCertificate none\n\
          HostKeyAlgorithms -rsa*\nKexAlgorithms ^curve25519*\nLogLevel debug\nLoginGraceTime 1m30s\nMACs +hmac-sha2-512\n\
@@ -154,6 +154,7 @@ fn every_active_keyword_sets_its_value() {
         .map(|file| file.expand("u", 7, &home))
         .collect();
     assert_eq!(files, [home.join("keys"), PathBuf::from("/etc/keys/u")]);
+    assert_eq!(config.banner, Some(PathBuf::from("/etc/issue.net")));
     assert_eq!(config.ciphers.names(), ["aes256-ctr"]);
     assert_eq!(config.client_alive_count_max, 0);
     assert_eq!(config.client_alive_interval, Some(Duration::from_secs(15)));
@@ -348,7 +349,7 @@ fn what_forbids_something_is_never_ignored() {
 #[test]
 fn values_that_ask_for_what_happens_anyway_get_no_remark() {
     let quiet = "PasswordAuthentication no\nForceCommand none\nAuthenticationMethods any\nX11Forwarding no\n\
-                 RevokedKeys none\nBanner none\nChrootDirectory none\nSyslogFacility AUTH\n";
+                 RevokedKeys none\nChrootDirectory none\nSyslogFacility AUTH\n";
     assert!(warnings(quiet).is_empty());
 }
 
