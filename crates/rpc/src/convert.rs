@@ -460,4 +460,19 @@ mod tests {
             prop_assert_eq!(program_from_proto(message).is_err(), refused);
         }
     }
+
+    /// russh: a panic on a terminal request with more than 130 modes.
+    #[test]
+    fn cve_2026_73489_russh_more_modes_than_there_are_opcodes_are_refused() {
+        let request = |count| PtyRequest {
+            term: "xterm".to_owned(),
+            size: WindowSize::default(),
+            modes: vec![(1, 0); count],
+        };
+        let crossed = |count| pty_from_proto(pty_to_proto(Channel(1), request(count)));
+        assert!(crossed(TERMINAL_MODE_LIMIT).is_ok());
+        for count in [TERMINAL_MODE_LIMIT + 1, 100_000] {
+            assert!(crossed(count).is_err());
+        }
+    }
 }

@@ -279,8 +279,9 @@ mod tests {
         assert_eq!(channel.sendable(), SEND_PACKET);
     }
 
+    /// russh: the sum overflowed.
     #[test]
-    fn a_window_above_its_type_is_a_violation() {
+    fn cve_2025_54804_russh_a_window_above_its_type_is_a_violation() {
         let mut channel = Channel::new(7, u32::MAX, 300);
         assert_eq!(channel.widen(1), Err(WindowViolation));
     }

@@ -648,3 +648,56 @@ fn track(
 const MAX_TYPE_NAME: usize = 256;
 
 const EXTENDED_DATA_STDERR: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a payload when the client has opened nothing.
+    fn without_channels(payload: &[u8]) -> (Result<(), Misbehaviour>, usize) {
+        let mut link = Link::new();
+        let before = link.unread();
+        let result = dispatch(payload, &mut link, &mut HashMap::new(), &mut HashMap::new());
+        (result, link.unread() - before)
+    }
+
+    fn message(number: u8, fields: &[u32], data: &[u8]) -> Vec<u8> {
+        let mut payload = vec![number];
+        for field in fields {
+            payload.put_uint32(*field);
+        }
+        payload.put_string(data);
+        payload
+    }
+
+    /// russh: handlers were called for channels that nobody had opened; GHSA-47hw-gvq5-r2gm is the
+    /// same on the client's side.
+    #[test]
+    fn cve_2026_68930_russh_data_for_a_channel_that_is_not_open_ends_the_connection() {
+        for number in [0, 1, u32::MAX] {
+            for payload in [
+                message(CHANNEL_DATA, &[number], b"data"),
+                message(
+                    CHANNEL_EXTENDED_DATA,
+                    &[number, EXTENDED_DATA_STDERR],
+                    b"data",
+                ),
+            ] {
+                let (result, for_russh) = without_channels(&payload);
+                assert!(result.is_err());
+                assert_eq!(for_russh, 0, "russh must not hear of it");
+            }
+        }
+    }
+
+    /// A window may be meant for a channel that has just gone: it changes nothing, whatever it says.
+    #[test]
+    fn ghsa_47hw_gvq5_r2gm_russh_a_window_for_a_channel_that_is_not_open_changes_nothing() {
+        let mut payload = vec![CHANNEL_WINDOW_ADJUST];
+        payload.put_uint32(7);
+        payload.put_uint32(u32::MAX);
+        let (result, for_russh) = without_channels(&payload);
+        assert!(result.is_ok());
+        assert_eq!(for_russh, 0, "russh must not hear of it");
+    }
+}

@@ -77,43 +77,6 @@ fn without_strictness_the_rfcs_exceptions_are_let_in() {
 }
 
 #[test]
-fn terrapin_cannot_cut_off_the_first_packets() {
-    for offer in Offer::each() {
-        let protection = offer.protection();
-        // The attacker inserts a packet in clear before the keys, to be able to drop one after.
-        let mut pair = Pair::with_offer(offer.clone());
-        pair.server_to_client();
-        let ignore = [0, 0, 0, 12, 6, number::IGNORE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        pair.client_to_server();
-        pair.client.output.splice(..0, ignore);
-        pair.client_to_server();
-        assert!(
-            matches!(
-                pair.error,
-                Some(Error::Misbehaved(Misbehaviour::StrictKeyExchange { .. }))
-            ),
-            "{protection}: {:?}",
-            pair.error
-        );
-
-        // Dropping the first packet under keys without that is noticed by the next tag.
-        let mut pair = Pair::with_offer(offer);
-        pair.run();
-        pair.client.send(&[number::EXT_INFO, 0, 0, 0, 0]);
-        pair.client.output.clear();
-        pair.client.send(&service_request("ssh-userauth"));
-        let error = pair.expect_disconnect();
-        assert!(
-            matches!(
-                error,
-                Error::Misbehaved(Misbehaviour::Corrupted | Misbehaviour::PacketLength(_))
-            ),
-            "{protection}: {error}"
-        );
-    }
-}
-
-#[test]
 fn every_changed_byte_of_a_sealed_packet_ends_the_connection() {
     for offer in Offer::each() {
         let length = {

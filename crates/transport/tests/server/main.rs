@@ -7,6 +7,7 @@
 
 mod agreement;
 mod authentication;
+mod breaks;
 mod client;
 mod compressing;
 mod compression;
