@@ -354,7 +354,7 @@ fn cve_2026_46673_russh_waiting_for_a_packet_costs_nothing() {
         (pair.error.clone(), pair.transport.output_pending()),
         (None, 0)
     );
-    assert!(transport::PACKET_LIMIT < 264 * 1024);
+    const { assert!(transport::PACKET_LIMIT < 264 * 1024) };
 }
 
 /// russh: a keyboard-interactive response that announces 2^32-1 answers, before the login.
@@ -454,15 +454,13 @@ fn cve_2026_48110_russh_a_field_is_bounded_before_it_is_copied() {
         number::KEX_ECDH_INIT,
     );
 
-    let several: [(fn() -> Pair, u8, &[u8]); 5] = [
-        (under_keys, number::SERVICE_REQUEST, &[]),
-        (under_keys, number::EXT_INFO, &[0, 0, 0, 1]),
-        (under_keys, number::DISCONNECT, &[0, 0, 0, 2]),
-        (authenticating, number::USERAUTH_REQUEST, &[]),
-        (|| logged_in(Offer::default()), number::PING, &[]),
-    ];
-    for (situation, message, before) in several {
-        let mut pair = situation();
+    for (mut pair, message, before) in [
+        (under_keys(), number::SERVICE_REQUEST, &[][..]),
+        (under_keys(), number::EXT_INFO, &[0, 0, 0, 1]),
+        (under_keys(), number::DISCONNECT, &[0, 0, 0, 2]),
+        (authenticating(), number::USERAUTH_REQUEST, &[]),
+        (logged_in(Offer::default()), number::PING, &[]),
+    ] {
         pair.client.send(&huge(message, before));
         pair.client_to_server();
         too_long(pair.error, message);
