@@ -22,6 +22,7 @@ use wire::message::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION,
     CHANNEL_OPEN_FAILURE, CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS,
 };
+use wire::quirks::Quirk;
 
 use super::channel::{Channel, Feed};
 use super::end::EngineEnd;
@@ -97,15 +98,22 @@ struct State {
 }
 
 impl Mux {
-    /// Begins with telling the client all `host_keys` (hostkeys-00@openssh.com).
+    /// Begins with telling the client all `host_keys` (hostkeys-00@openssh.com), unless it is one
+    /// that would disconnect for it.
     pub(super) fn new(transport: Transport, host_keys: Vec<Vec<u8>>) -> Arc<Self> {
-        let announcement = hostkeys::announcement(host_keys.iter().map(Vec::as_slice));
+        let replies = match transport.quirks().has(Quirk::NoHostKeyUpdates) {
+            true => Replies::default(),
+            false => {
+                let keys = host_keys.iter().map(Vec::as_slice);
+                Replies::beginning_with(hostkeys::announcement(keys))
+            }
+        };
         let state = State {
             transport,
             link: Link::new(),
             channels: HashMap::new(),
             opening: HashMap::new(),
-            replies: Replies::beginning_with(announcement),
+            replies,
             host_keys,
             engine_reads: None,
             engine_writes: None,
