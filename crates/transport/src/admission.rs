@@ -35,7 +35,7 @@ pub(crate) enum Expected {
     /// The method's first message.
     MethodInit,
     /// SSH_MSG_KEX_DH_GEX_REQUEST, the first message of a group exchange. Its old form, with the
-    /// number of the other methods' first message, is refused, as OpenSSH does since 6.9.
+    /// number of the other methods' first message, is refused, as by OpenSSH.
     GroupRequest,
     /// SSH_MSG_KEX_DH_GEX_INIT
     GroupInit,

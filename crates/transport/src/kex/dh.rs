@@ -16,7 +16,7 @@ use crate::error::{Error, Failure, Misbehaviour};
 
 /// Bits of our exponent: twice the 256 bits that a key can need, for the best attack on a short
 /// exponent takes the square root of its range. OpenSSH doubles this for ciphers with two keys, but
-/// no group here is worth 256 bits: RFC 7919 section 5.2 finds 400 enough for 8192 bits.
+/// no group here is worth 256 bits: RFC 7919 appendix A.5 asks for 400 with 8192 bits.
 const EXPONENT_BITS: u32 = 512;
 
 /// Bits that a public value has set at least (OpenSSH's dh_pub_is_valid). Of a power of two, or of
