@@ -34,11 +34,14 @@ impl Inflating {
 
     pub(crate) fn payload(&mut self, packet: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(ROOM);
-        let status = self
-            .0
-            .decompress_vec(packet, &mut out, FlushDecompress::Sync)
-            .unwrap();
-        assert!(status != Status::StreamEnd && out.len() < ROOM);
+        // What this implementation has taken in may come out at the next call only.
+        for input in [packet, &[]] {
+            let status = self
+                .0
+                .decompress_vec(input, &mut out, FlushDecompress::Sync)
+                .unwrap();
+            assert!(status != Status::StreamEnd && out.len() < ROOM);
+        }
         out
     }
 }
