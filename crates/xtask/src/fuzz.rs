@@ -161,7 +161,9 @@ impl Search {
         let child = Command::new(programs.join(target))
             .arg(format!("-max_total_time={}", time.as_secs()))
             .arg(format!("-artifact_prefix={}/{target}-", findings.display()))
-            .args([LONGEST_INPUT, SLOWEST_INPUT, "-print_final_stats=1"])
+            .args([LONGEST_INPUT, SLOWEST_INPUT])
+            // Longer inputs soon: a session is long.
+            .args(["-len_control=10", "-print_final_stats=1"])
             .arg(found)
             .arg(kept_corpus(target)?)
             .stdin(Stdio::null())

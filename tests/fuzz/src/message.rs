@@ -3,8 +3,8 @@
 use arbitrary::Arbitrary;
 use wire::codec::Write;
 use wire::message::{
-    Disconnect, ExtInfo, KexEcdhInit, KexEcdhReply, KexInit, NameList, Ping, ServiceAccept,
-    ServiceRequest, Unimplemented, UserauthFailure, UserauthPkOk,
+    Disconnect, ExtInfo, KexDhGexInit, KexDhGexRequest, KexEcdhInit, KexEcdhReply, KexInit,
+    NameList, Ping, ServiceAccept, ServiceRequest, Unimplemented, UserauthFailure, UserauthPkOk,
 };
 use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
@@ -212,6 +212,25 @@ enum Kind {
     UserauthFailure(u8),
     UserauthPkOk(Text, Blob),
     Ping(Blob),
+    /// min, n, max: what a client asks for is more often near these.
+    GroupRequest([Size; 3]),
+    GroupInit(Blob),
+}
+
+/// Bits of a group.
+#[derive(Debug, Arbitrary)]
+enum Size {
+    Usual(u8),
+    Other(u32),
+}
+
+impl Size {
+    fn bits(&self) -> u32 {
+        match self {
+            Self::Usual(index) => pick(&[1024, 2048, 3072, 4096, 8192], *index),
+            Self::Other(bits) => *bits,
+        }
+    }
 }
 
 #[derive(Debug, Arbitrary)]
@@ -294,6 +313,16 @@ impl Kind {
             Self::UserauthPkOk(algorithm, key) => UserauthPkOk {
                 algorithm: algorithm.text(),
                 key: &key.bytes(),
+            }
+            .encode(&mut out),
+            Self::GroupRequest([min, preferred, max]) => KexDhGexRequest {
+                min: min.bits(),
+                preferred: preferred.bits(),
+                max: max.bits(),
+            }
+            .encode(&mut out),
+            Self::GroupInit(share) => KexDhGexInit {
+                client_share: &share.bytes(),
             }
             .encode(&mut out),
             Self::Ping(data) => Ping {

@@ -5,8 +5,9 @@ use arbitrary::{Arbitrary, Unstructured};
 use transport::RekeyLimit;
 use transport::link::Link;
 use wire::message::{
-    Disconnect, ExtInfo, KexEcdhInit, KexEcdhReply, KexInit, Ping, Pong, ServiceAccept,
-    ServiceRequest, Unimplemented, UserauthFailure, UserauthPkOk, number,
+    Disconnect, ExtInfo, KexDhGexGroup, KexDhGexInit, KexDhGexReply, KexDhGexRequest, KexEcdhInit,
+    KexEcdhReply, KexInit, Ping, Pong, ServiceAccept, ServiceRequest, Unimplemented,
+    UserauthFailure, UserauthPkOk, number,
 };
 use wire::userauth::AuthRequest;
 
@@ -45,6 +46,7 @@ fn decode(payload: &[u8]) {
     same_again!(
         Disconnect Unimplemented ServiceRequest ServiceAccept ExtInfo KexInit KexEcdhInit
         KexEcdhReply UserauthFailure UserauthPkOk Ping Pong
+        KexDhGexRequest KexDhGexGroup KexDhGexInit KexDhGexReply
     );
     // A boolean may be any byte, and a method that is not ours any bytes: here it is the meaning
     // that stays.

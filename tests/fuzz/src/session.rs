@@ -344,7 +344,7 @@ impl Session {
                 Outcome::Packet(payload) => {
                     // What was changed on the way was refused by its tag.
                     if let Some(to_server) = &mut self.to_server {
-                        assert_eq!(Some(payload), to_server.pop_front());
+                        assert!(Some(payload) == to_server.pop_front());
                     }
                 }
                 Outcome::Ended => self.ended = true,
@@ -360,7 +360,8 @@ impl Session {
         self.client.receive(&bytes);
         for payload in self.client.received.drain(..) {
             if is_of_connection(&payload) {
-                assert_eq!(Some(payload), self.to_client.pop_front());
+                // The payloads may be long: they are not shown.
+                assert!(Some(payload) == self.to_client.pop_front());
             }
         }
     }

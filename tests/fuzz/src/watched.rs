@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use transport::{Error, Event, Failure, PACKET_LIMIT, Phase, RekeyLimit, Transport};
 use wire::exchange::ExchangeValues;
+use wire::groups::GroupRequest;
 use wire::userauth::{AuthOutcome, AuthRequest};
 
 use crate::memory::Account;
@@ -107,13 +108,7 @@ impl Watched {
                 let outcome = match step.event {
                     None if consumed == 0 => Outcome::Waiting,
                     None => Outcome::Went,
-                    Some(Event::ChooseGroup(request)) => {
-                        let group = MONITOR.choose(request);
-                        let transport = &mut self.transport;
-                        let answer = self.account.charge(|| transport.handle_group(Some(group)));
-                        answer.unwrap();
-                        Outcome::Went
-                    }
+                    Some(Event::ChooseGroup(request)) => self.choose(request),
                     Some(Event::SignExchange(values)) => Outcome::Sign(values),
                     Some(Event::Authenticate(request)) => Outcome::Authenticate(request),
                     Some(Event::Packet(payload)) => Outcome::Packet(payload.to_vec()),
@@ -162,6 +157,24 @@ impl Watched {
         }
     }
 
+    /// Answers the question for a group.
+    fn choose(&mut self, request: GroupRequest) -> Outcome {
+        let group = MONITOR.choose(request);
+        let fits = group.is_some();
+        let transport = &mut self.transport;
+        match self.account.charge(|| transport.handle_group(group)) {
+            Ok(()) => {
+                assert!(fits && !self.transport.question_open());
+                Outcome::Went
+            }
+            Err(error) => {
+                assert!(!fits, "{error}");
+                self.error = Some(error);
+                Outcome::Ended
+            }
+        }
+    }
+
     /// Answers the question for a signature.
     pub(crate) fn sign(&mut self, values: ExchangeValues, signature: Vec<u8>) {
         let transport = &mut self.transport;
@@ -170,6 +183,10 @@ impl Watched {
             // An answer to another question changes nothing.
             assert_eq!(
                 transport.handle_auth_outcome(AuthOutcome::Accepted),
+                Err(Failure::NoQuestion.into())
+            );
+            assert_eq!(
+                transport.handle_group(None),
                 Err(Failure::NoQuestion.into())
             );
             assert!(transport.question_open());

@@ -142,7 +142,7 @@ pub(crate) fn exchange_keys(kex: KexAlgorithm) -> Duration {
             let (answer, used) = match step.event {
                 Some(Event::ChooseGroup(request)) => {
                     let group = monitor.choose(request);
-                    timed(|| transport.handle_group(Some(group)))
+                    timed(|| transport.handle_group(group))
                 }
                 Some(Event::SignExchange(values)) => {
                     let signature = monitor.sign(&values);

@@ -69,16 +69,15 @@ impl Monitor {
         }
     }
 
-    /// A group for a client, which the next signature covers.
-    pub(crate) fn choose(&self, request: GroupRequest) -> DhGroup {
+    /// A group for a client, which the next signature covers; `None` if there is none that fits.
+    pub(crate) fn choose(&self, request: GroupRequest) -> Option<DhGroup> {
         let fits = |fixed: &FixedGroup| request.permitted().contains(&fixed.bits());
-        let fixed = FixedGroup::ALL.into_iter().find(fits).unwrap();
-        let group = fixed.group();
+        let group = FixedGroup::ALL.into_iter().find(fits)?.group();
         *self.chosen.lock().unwrap() = Some(ChosenGroup {
             request,
             group: group.clone(),
         });
-        group
+        Some(group)
     }
 
     /// Signs, over a hash of its own.

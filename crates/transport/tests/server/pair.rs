@@ -123,7 +123,7 @@ impl Pair {
     /// Answers a question for a group.
     pub(crate) fn choose(&mut self, request: GroupRequest) {
         let group = self.monitor.choose(request);
-        self.transport.handle_group(Some(group)).unwrap();
+        self.transport.handle_group(group).unwrap();
     }
 
     /// Goes on until neither side can.
