@@ -20,6 +20,7 @@ const KEX: &[&str] = &[
     "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512",
     "diffie-hellman-group18-sha512",
+    "diffie-hellman-group-exchange-sha256",
 ];
 
 /// Signature algorithms of host keys.

@@ -17,7 +17,7 @@ use crate::{newer, packages};
 const ECHO: &str = "cat";
 
 /// How long a client may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A client, ready to be run.
 #[derive(Debug, Clone)]

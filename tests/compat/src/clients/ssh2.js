@@ -20,6 +20,8 @@ client
   .connect({
     host: "127.0.0.1",
     username: user,
+    // It tests the prime of a group exchange, of 8192 bits for some ciphers, and has 20 seconds for a handshake.
+    readyTimeout: 110000,
     privateKey: fs.readFileSync(identity),
     hostVerifier: (key) => known.includes(key.toString("base64")),
     algorithms: { compress: [compression === "compressed" ? "zlib@openssh.com" : "none"] },
