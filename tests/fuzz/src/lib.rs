@@ -3,7 +3,7 @@
 //! ```text
 //!  raw_bytes   bytes ─────────────────────────────────▶ transport
 //!  packets     messages ─▶ framed in clear ───────────▶ transport, link, every decoder of wire
-//!  session     acts ─▶ scripted client ═ sealed ══════▶ transport
+//!  connection  acts ─▶ scripted client ═ sealed ══════▶ transport
 //! ```
 //!
 //! Each target is a function of bytes. `cargo xtask fuzz` gives it libFuzzer's, with coverage as the
@@ -20,12 +20,12 @@
     reason = "a panic is how a finding is told"
 )]
 
+pub mod connection;
 mod memory;
 mod message;
 pub mod packets;
 pub mod raw_bytes;
 pub mod replay;
-pub mod session;
 mod watched;
 
 // The scripted client and the monitor of transport's own tests.
@@ -55,7 +55,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("raw_bytes", raw_bytes::run),
     ("packets", packets::run),
-    ("session", session::run),
+    ("connection", connection::run),
 ];
 
 /// The `main` of a target: libFuzzer's, or one that runs the files it is given.

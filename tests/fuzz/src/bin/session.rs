@@ -1,5 +1,0 @@
-//! The target of [`fuzz::session`].
-#![forbid(unsafe_code)]
-#![cfg_attr(feature = "libfuzzer", no_main)]
-
-fuzz::main!(fuzz::session::run);
