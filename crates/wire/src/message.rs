@@ -6,11 +6,15 @@
 //! the last field: what was accepted encodes to the same bytes again.
 
 mod group_exchange;
+mod shares;
 
 use crate::codec::{DecodeError, Reader, Write};
 use crate::names::SignatureAlgorithm;
 
-pub use group_exchange::{KexDhGexGroup, KexDhGexInit, KexDhGexReply, KexDhGexRequest};
+pub use group_exchange::{KexDhGexGroup, KexDhGexRequest};
+pub use shares::{
+    ClientShare, KexDhGexInit, KexDhGexReply, KexEcdhInit, KexEcdhReply, ServerShare,
+};
 
 /// Message numbers. One table; which of them may come when is the admission table of `transport`.
 pub mod number {
@@ -363,43 +367,21 @@ impl<'a> ExtInfo<'a> {
 }
 
 /// SSH2_MSG_PING (OpenSSH PROTOCOL section 1.9)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ping<'a> {
-    /// "ping data"
-    pub data: &'a [u8],
-}
-
-impl<'a> Ping<'a> {
-    /// Message number.
-    pub const NUMBER: u8 = number::PING;
-
-    /// Reads a payload.
-    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = body(payload, Self::NUMBER)?;
-        let message = Self {
-            data: reader.string(PING_LIMIT)?,
-        };
-        reader.finish()?;
-        Ok(message)
-    }
-
-    /// Appends the payload.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_byte(Self::NUMBER);
-        out.put_string(self.data);
-    }
-}
+pub type Ping<'a> = Echo<'a, { number::PING }>;
 
 /// SSH2_MSG_PONG (OpenSSH PROTOCOL section 1.9)
+pub type Pong<'a> = Echo<'a, { number::PONG }>;
+
+/// [`Ping`] and [`Pong`], which differ in their number only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pong<'a> {
-    /// "ping data", as it came.
+pub struct Echo<'a, const N: u8> {
+    /// "ping data": in the answer as it came.
     pub data: &'a [u8],
 }
 
-impl<'a> Pong<'a> {
+impl<'a, const N: u8> Echo<'a, N> {
     /// Message number.
-    pub const NUMBER: u8 = number::PONG;
+    pub const NUMBER: u8 = N;
 
     /// Reads a payload.
     pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
@@ -497,71 +479,6 @@ impl<'a> KexInit<'a> {
         }
         out.put_byte(self.first_kex_packet_follows);
         out.put_uint32(self.reserved);
-    }
-}
-
-/// SSH_MSG_KEX_ECDH_INIT (RFC 5656 section 4), SSH_MSG_KEX_HYBRID_INIT of the hybrid exchanges, and
-/// SSH_MSG_KEXDH_INIT (RFC 4253 section 8), whose mpint is a string here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KexEcdhInit<'a> {
-    /// "Q_C", "C_INIT", or the contents of "e"
-    pub client_share: &'a [u8],
-}
-
-impl<'a> KexEcdhInit<'a> {
-    /// Message number.
-    pub const NUMBER: u8 = number::KEX_ECDH_INIT;
-
-    /// Reads a payload.
-    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = body(payload, Self::NUMBER)?;
-        let message = Self {
-            client_share: reader.string(BLOB_LIMIT)?,
-        };
-        reader.finish()?;
-        Ok(message)
-    }
-
-    /// Appends the payload.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_byte(Self::NUMBER);
-        out.put_string(self.client_share);
-    }
-}
-
-/// SSH_MSG_KEX_ECDH_REPLY (RFC 5656 section 4), SSH_MSG_KEX_HYBRID_REPLY and SSH_MSG_KEXDH_REPLY.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KexEcdhReply<'a> {
-    /// "K_S"
-    pub host_key: &'a [u8],
-    /// "Q_S", "S_REPLY", or the contents of "f"
-    pub server_share: &'a [u8],
-    /// "the signature on the exchange hash"
-    pub signature: &'a [u8],
-}
-
-impl<'a> KexEcdhReply<'a> {
-    /// Message number.
-    pub const NUMBER: u8 = number::KEX_ECDH_REPLY;
-
-    /// Reads a payload.
-    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = body(payload, Self::NUMBER)?;
-        let message = Self {
-            host_key: reader.string(BLOB_LIMIT)?,
-            server_share: reader.string(BLOB_LIMIT)?,
-            signature: reader.string(BLOB_LIMIT)?,
-        };
-        reader.finish()?;
-        Ok(message)
-    }
-
-    /// Appends the payload.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_byte(Self::NUMBER);
-        out.put_string(self.host_key);
-        out.put_string(self.server_share);
-        out.put_string(self.signature);
     }
 }
 

@@ -39,16 +39,8 @@ fn after_kexinit(offer: Offer, payloads: &[&[u8]]) -> Pair {
     pair
 }
 
-fn under_keys() -> Pair {
-    let mut pair = Pair::with_offer(Offer::default());
-    pair.run();
-    pair
-}
-
 fn authenticating() -> Pair {
-    let mut pair = under_keys();
-    pair.client.send(&service_request("ssh-userauth"));
-    pair.run();
+    let mut pair = Pair::authenticating();
     pair.client.received.clear();
     pair
 }
@@ -213,7 +205,7 @@ fn cve_2025_32433_erlang_channel_messages_before_the_login_are_refused() {
         pair
     };
     for message in 80..=127 {
-        for mut pair in [under_keys(), authenticating(), asked()] {
+        for mut pair in [Pair::under_keys(), authenticating(), asked()] {
             pair.client.send(&[message, 0, 0, 0, 0]);
             let error = pair.expect_disconnect();
             assert!(is_refused(&error), "{error}");
@@ -252,7 +244,7 @@ fn cve_2025_26466_openssh_pings_before_the_login_cost_nothing_that_grows() {
     assert!(is_refused(&pair.error.unwrap()));
 
     // Under keys a stranger's ping is answered in few bytes, and the allowance ends it.
-    let mut pair = under_keys();
+    let mut pair = Pair::under_keys();
     for _ in 0..2000 {
         pair.client.send(&ping(&[0; 1000]));
     }
@@ -336,7 +328,7 @@ fn announced(mut pair: Pair, length: u32) {
 fn cve_2024_43410_russh_a_length_is_refused_before_its_packet() {
     for length in [u32::MAX, 1 << 31, 300_000] {
         announced(silent(Offer::default()), length);
-        announced(under_keys(), length);
+        announced(Pair::under_keys(), length);
         announced(authenticating(), length);
         announced(logged_in(Offer::default()), length);
     }
@@ -455,9 +447,9 @@ fn cve_2026_48110_russh_a_field_is_bounded_before_it_is_copied() {
     );
 
     for (mut pair, message, before) in [
-        (under_keys(), number::SERVICE_REQUEST, &[][..]),
-        (under_keys(), number::EXT_INFO, &[0, 0, 0, 1]),
-        (under_keys(), number::DISCONNECT, &[0, 0, 0, 2]),
+        (Pair::under_keys(), number::SERVICE_REQUEST, &[][..]),
+        (Pair::under_keys(), number::EXT_INFO, &[0, 0, 0, 1]),
+        (Pair::under_keys(), number::DISCONNECT, &[0, 0, 0, 2]),
         (authenticating(), number::USERAUTH_REQUEST, &[]),
         (logged_in(Offer::default()), number::PING, &[]),
     ] {

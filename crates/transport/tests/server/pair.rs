@@ -101,6 +101,21 @@ impl Pair {
         Self::new(Client::new(offer), RekeyLimit::default())
     }
 
+    /// The first keys are in use, no service was requested.
+    pub(crate) fn under_keys() -> Self {
+        let mut pair = Self::with_offer(Offer::default());
+        pair.run();
+        pair
+    }
+
+    /// `ssh-userauth` waits for a request.
+    pub(crate) fn authenticating() -> Self {
+        let mut pair = Self::under_keys();
+        pair.client.send(&service_request("ssh-userauth"));
+        pair.run();
+        pair
+    }
+
     /// A pair in which alice has logged in.
     pub(crate) fn logged_in(offer: Offer, rekey: RekeyLimit) -> Self {
         let mut pair = Self::new(Client::new(offer), rekey);

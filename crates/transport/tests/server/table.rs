@@ -5,7 +5,7 @@ use wire::message::{KexDhGexRequest, KexEcdhInit, Unimplemented, number};
 use wire::names::KexAlgorithm;
 use wire::userauth::AuthMethod;
 
-use crate::client::{Client, Offer, service_request};
+use crate::client::{Client, Offer};
 use crate::pair::{Pair, request};
 
 const TABLE: &str = include_str!("../../admission.txt");
@@ -179,19 +179,6 @@ fn later_exchange(mut pair: Pair, next: Next) -> Pair {
     pair
 }
 
-fn under_keys() -> Pair {
-    let mut pair = Pair::with_offer(Offer::default());
-    pair.run();
-    pair
-}
-
-fn authenticating() -> Pair {
-    let mut pair = under_keys();
-    pair.client.send(&service_request("ssh-userauth"));
-    pair.run();
-    pair
-}
-
 fn logged_in() -> Pair {
     Pair::logged_in(Offer::default(), RekeyLimit::default())
 }
@@ -226,7 +213,7 @@ fn in_a_first_key_exchange_that_is_not_strict() {
 fn in_a_key_exchange_before_the_login() {
     for (next, step) in STEPS {
         let title = format!("any other key exchange, {step}");
-        compare(&title, || later_exchange(authenticating(), next));
+        compare(&title, || later_exchange(Pair::authenticating(), next));
     }
 }
 
@@ -240,13 +227,13 @@ fn in_a_key_exchange_after_the_login() {
 
 #[test]
 fn right_after_the_first_keys() {
-    compare("first packet under the first keys", under_keys);
+    compare("first packet under the first keys", Pair::under_keys);
 }
 
 #[test]
 fn before_the_service_is_requested() {
     compare("before the service request", || {
-        let mut pair = under_keys();
+        let mut pair = Pair::under_keys();
         pair.client.send(&[number::IGNORE, 0, 0, 0, 0]);
         pair.run();
         pair
@@ -255,9 +242,9 @@ fn before_the_service_is_requested() {
 
 #[test]
 fn in_authentication() {
-    compare("authentication", authenticating);
+    compare("authentication", Pair::authenticating);
     compare("authentication", || {
-        let mut pair = authenticating();
+        let mut pair = Pair::authenticating();
         pair.client.send(&request("alice", AuthMethod::None));
         pair.run();
         pair

@@ -1,7 +1,7 @@
 //! Diffie-Hellman group exchange (RFC 4419 section 3).
 
-use super::{BLOB_LIMIT, body, number};
-use crate::codec::{DecodeError, Reader, Write};
+use super::{body, number};
+use crate::codec::{DecodeError, Write};
 
 /// Largest number of a group, in bytes: 8192 bits.
 const NUMBER_LIMIT: usize = 1024;
@@ -74,73 +74,10 @@ impl<'a> KexDhGexGroup<'a> {
     }
 }
 
-/// SSH_MSG_KEX_DH_GEX_INIT
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KexDhGexInit<'a> {
-    /// Contents of "e".
-    pub client_share: &'a [u8],
-}
-
-impl<'a> KexDhGexInit<'a> {
-    /// Message number.
-    pub const NUMBER: u8 = number::KEX_DH_GEX_INIT;
-
-    /// Reads a payload.
-    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = body(payload, Self::NUMBER)?;
-        let message = Self {
-            client_share: reader.string(BLOB_LIMIT)?,
-        };
-        reader.finish()?;
-        Ok(message)
-    }
-
-    /// Appends the payload.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_byte(Self::NUMBER);
-        out.put_string(self.client_share);
-    }
-}
-
-/// SSH_MSG_KEX_DH_GEX_REPLY
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KexDhGexReply<'a> {
-    /// "K_S"
-    pub host_key: &'a [u8],
-    /// Contents of "f".
-    pub server_share: &'a [u8],
-    /// "signature of H"
-    pub signature: &'a [u8],
-}
-
-impl<'a> KexDhGexReply<'a> {
-    /// Message number.
-    pub const NUMBER: u8 = number::KEX_DH_GEX_REPLY;
-
-    /// Reads a payload.
-    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader: Reader<'a> = body(payload, Self::NUMBER)?;
-        let message = Self {
-            host_key: reader.string(BLOB_LIMIT)?,
-            server_share: reader.string(BLOB_LIMIT)?,
-            signature: reader.string(BLOB_LIMIT)?,
-        };
-        reader.finish()?;
-        Ok(message)
-    }
-
-    /// Appends the payload.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_byte(Self::NUMBER);
-        out.put_string(self.host_key);
-        out.put_string(self.server_share);
-        out.put_string(self.signature);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{KexDhGexInit, KexDhGexReply};
 
     #[test]
     fn each_message_reads_back_as_written_and_nothing_else_does() {
