@@ -9,7 +9,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("russh", &["preauth"]),
     ("transport", &["preauth"]),
     ("accounts", &["monitor"]),
-    ("config", &["accounts", "monitor"]),
+    ("config", &["accounts", "cli", "monitor"]),
     ("zbus", &["monitor"]),
     ("landlock", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
