@@ -1,7 +1,7 @@
 //! `/etc/ssh/sshd_config`, see sshd_config(5).
 //!
-//! [`load`] reads a file and what it includes for a server that obeys it; [`read`] reads it to show what it says, with
-//! Match blocks evaluated for a connection by [`Configuration::effective`]. Both report **all** errors of a run, each with
+//! [`load`] reads a file and what it includes for a server that obeys it; [`read`] reads it to show what it says. Match
+//! blocks are evaluated for a connection by [`Configuration::effective`]. Both report **all** errors of a run, each with
 //! file, line, column and a marker, and warnings for what has no effect. Of a keyword that occurs more than once the first
 //! value counts, unless it is one that collects (AcceptEnv, HostCertificate, HostKey, Subsystem).
 //!
@@ -35,16 +35,7 @@ pub use include::{FileSystem, IncludedFile, Includes, NoFiles};
 pub use keywords::{KeywordSupport, OWN_KEYWORDS, OwnKeyword, Support, support};
 pub use matching::{Account, COMPATIBLE_RELEASE, Criteria, CriteriaError, MatchError};
 pub use offers::Offers;
-pub use parser::{load, parse, read, read_text};
+pub use parser::{load, read, read_text};
 pub use print::Explained;
 pub use report::{Error, ErrorKind, Errors, Location, Warning, WarningKind};
 pub use values::*;
-
-/// A configuration that can be obeyed, and the remarks on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
-    /// What is configured.
-    pub config: SshdConfig,
-    /// What the administrator should know.
-    pub warnings: Vec<Warning>,
-}

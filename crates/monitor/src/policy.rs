@@ -8,7 +8,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use config::sshd::{self, AlgorithmList, Compression, LogLevel, Offers, SshdConfig, YesNo};
+use config::sshd::{
+    self, AlgorithmList, Compression, Configuration, LogLevel, Offers, SshdConfig, YesNo,
+};
 use journal::LevelFilter;
 use rpc::lane::Welcome;
 use thiserror::Error;
@@ -26,7 +28,9 @@ const SOFTWARE: &str = concat!("sshd_privsep_", env!("CARGO_PKG_VERSION"));
 
 /// Everything that an administrator decided.
 pub struct Policy {
-    /// The values of `sshd_config`.
+    /// What `sshd_config` says, Match blocks included.
+    pub configuration: Configuration,
+    /// What holds outside of them.
     pub config: SshdConfig,
     /// Host keys and algorithms for key exchange.
     pub offer: Offer,
@@ -62,8 +66,10 @@ impl Policy {
     /// See [`PolicyError`]; the caller keeps the policy that it has.
     pub fn load(path: &Path) -> Result<Loaded, PolicyError> {
         let offers = Offers::ours();
-        let sshd::Loaded { config, warnings } = sshd::load(path, &offers.offered())?;
-        let mut remarks: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let configuration = sshd::load(path, &[], &offers.offered())?;
+        let config = configuration.global().config;
+        let warnings = configuration.warnings().iter();
+        let mut remarks: Vec<String> = warnings.map(ToString::to_string).collect();
 
         let (mut keys, mut failures) = load_host_keys(&config);
         let fallback = Path::new(sshd::FALLBACK_HOST_KEY);
@@ -108,6 +114,7 @@ impl Policy {
         let policy = Arc::new(Self {
             pubkey_algorithms: signatures(&config.pubkey_accepted_algorithms),
             authority_algorithms: signatures(&config.ca_signature_algorithms),
+            configuration,
             config,
             offer,
         });

@@ -92,6 +92,19 @@ impl Configuration {
         global
     }
 
+    /// Whether the names of a user's groups can make a difference to [`effective`](Self::effective) or to who may log in.
+    /// To look them up costs a question to the name service each.
+    #[must_use]
+    pub fn asks_for_groups(&self) -> bool {
+        let listed =
+            |config: &SshdConfig| !config.allow_groups.is_empty() || !config.deny_groups.is_empty();
+        listed(&self.global.config)
+            || self.matched.iter().any(|directive| {
+                matches!(directive.keyword.name, "AllowGroups" | "DenyGroups")
+                    || directive.conditions.iter().any(|c| c.asks_for_groups())
+            })
+    }
+
     /// Remarks on what has no effect.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {

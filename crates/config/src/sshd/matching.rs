@@ -173,6 +173,11 @@ impl Condition {
         })
     }
 
+    /// Whether the names of a user's groups are among the criteria.
+    pub(crate) fn asks_for_groups(&self) -> bool {
+        self.0.iter().any(|c| matches!(c, Criterion::Group(_)))
+    }
+
     /// Whether the block holds for a connection.
     pub(crate) fn holds(&self, connection: &Criteria) -> bool {
         self.0.iter().all(|criterion| criterion.holds(connection))

@@ -1,6 +1,5 @@
 //! From lines to a configuration.
 
-use super::Loaded;
 use super::algorithms::Offered;
 use super::config::SshdConfig;
 use super::configuration::{Conditions, Configuration, Directive};
@@ -24,28 +23,15 @@ const COUNT_LIMIT: usize = 256;
 /// The name of the command line in messages, as in OpenSSH.
 const COMMAND_LINE: &str = "command-line";
 
-/// Reads a configuration file and what it includes, for a server that obeys it.
+/// Reads a configuration file and what it includes, for a server that obeys it. `options` are those of `-o`, which count
+/// before the file.
 ///
 /// # Errors
 ///
 /// Everything that is wrong, and everything that this version would have to enforce and does not, in the order of the
 /// text; what no line alone can show comes last. The caller keeps the configuration it has.
-pub fn load(path: &Path, offered: &Offered<'_>) -> Result<Loaded, Errors> {
-    served(parse_file(path, &[], offered)?)
-}
-
-/// As [`load`], from text. `file` is its name in messages.
-///
-/// # Errors
-///
-/// As [`load`].
-pub fn parse(
-    text: &str,
-    file: &str,
-    includes: &dyn Includes,
-    offered: &Offered<'_>,
-) -> Result<Loaded, Errors> {
-    served(Parsed::new(text, file, &[], includes, offered))
+pub fn load(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Configuration, Errors> {
+    parse_file(path, options, offered)?.obeyed()
 }
 
 /// Reads a configuration file and what it includes, to show what it says (`-T`, `-G`, `explain`). It may say what this
@@ -81,17 +67,6 @@ fn parse_file(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Pa
     let text = read_file(path).map_err(unreadable)?;
     let file = path.display().to_string();
     Ok(Parsed::new(&text, &file, options, &FileSystem, offered))
-}
-
-fn served(parsed: Parsed) -> Result<Loaded, Errors> {
-    if !parsed.problems.is_empty() {
-        let errors = parsed.problems.into_iter().map(|problem| problem.error);
-        return Err(Errors(errors.collect()));
-    }
-    Ok(Loaded {
-        config: parsed.configuration.global().config,
-        warnings: parsed.configuration.warnings,
-    })
 }
 
 /// A configuration and what speaks against it.
@@ -150,6 +125,14 @@ impl Parsed {
             configuration,
             problems,
         }
+    }
+
+    fn obeyed(self) -> Result<Configuration, Errors> {
+        if self.problems.is_empty() {
+            return Ok(self.configuration);
+        }
+        let errors = self.problems.into_iter().map(|problem| problem.error);
+        Err(Errors(errors.collect()))
     }
 
     fn shown(self) -> Result<Configuration, Errors> {

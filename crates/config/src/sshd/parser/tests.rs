@@ -62,12 +62,16 @@ impl Includes for Files {
     }
 }
 
-fn loaded(text: &str) -> Loaded {
-    parse(text, "f", &NoFiles, &OFFERED).unwrap_or_else(|errors| panic!("{errors}"))
+fn parse(text: &str, includes: &dyn Includes) -> Result<Configuration, Errors> {
+    Parsed::new(text, "f", &[], includes, &OFFERED).obeyed()
+}
+
+fn loaded(text: &str) -> Configuration {
+    parse(text, &NoFiles).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn config(text: &str) -> SshdConfig {
-    loaded(text).config
+    loaded(text).global().config
 }
 
 fn warnings(text: &str) -> Vec<String> {
@@ -79,7 +83,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 fn errors(text: &str) -> Vec<String> {
-    match parse(text, "f", &NoFiles, &OFFERED) {
+    match parse(text, &NoFiles) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
     }
@@ -119,14 +123,12 @@ fn own_keywords_have_the_documented_defaults() {
 #[test]
 fn debians_file_loads_with_warnings_only() {
     let loaded = loaded(DEBIAN_12);
-    assert_eq!(loaded.config.use_pam, YesNo::Yes);
-    assert!(loaded.config.accepts_env("LC_ALL") && loaded.config.accepts_env("LANG"));
-    assert!(!loaded.config.accepts_env("LD_PRELOAD"));
-    assert_eq!(loaded.config.subsystems[0].name, "sftp");
-    assert_eq!(
-        loaded.config.subsystems[0].command,
-        "/usr/lib/openssh/sftp-server"
-    );
+    let config = loaded.global().config;
+    assert_eq!(config.use_pam, YesNo::Yes);
+    assert!(config.accepts_env("LC_ALL") && config.accepts_env("LANG"));
+    assert!(!config.accepts_env("LD_PRELOAD"));
+    assert_eq!(config.subsystems[0].name, "sftp");
+    assert_eq!(config.subsystems[0].command, "/usr/lib/openssh/sftp-server");
     let remarks: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         remarks,
@@ -247,20 +249,18 @@ fn an_included_file_counts_where_it_is_included() {
     ]));
     let loaded = parse(
         "MaxAuthTries 1\nInclude /d/*.conf /missing\nLoginGraceTime 9",
-        "f",
         &files,
-        &OFFERED,
-    )
-    .unwrap();
-    assert_eq!(loaded.config.max_auth_tries, 1);
-    assert_eq!(loaded.config.max_sessions, 10);
-    assert_eq!(loaded.config.login_grace_time, Some(Duration::from_secs(5)));
+    );
+    let config = loaded.unwrap().global().config;
+    assert_eq!(config.max_auth_tries, 1);
+    assert_eq!(config.max_sessions, 10);
+    assert_eq!(config.login_grace_time, Some(Duration::from_secs(5)));
 }
 
 #[test]
 fn an_error_in_an_included_file_names_that_file() {
     let files = Files(BTreeMap::from([("/d/10.conf", "\nPermitRotLogin no")]));
-    let Errors(errors) = parse("Include /d/*", "f", &files, &OFFERED).unwrap_err();
+    let Errors(errors) = parse("Include /d/*", &files).unwrap_err();
     assert!(
         errors[0]
             .to_string()
@@ -271,14 +271,14 @@ fn an_error_in_an_included_file_names_that_file() {
 #[test]
 fn includes_that_include_each_other_end() {
     let files = Files(BTreeMap::from([("/a", "Include /a")]));
-    let Errors(errors) = parse("Include /a", "f", &files, &OFFERED).unwrap_err();
+    let Errors(errors) = parse("Include /a", &files).unwrap_err();
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0].kind, ErrorKind::IncludeDepth(DEPTH_LIMIT));
     let files = Files(BTreeMap::from([
         ("/a", "Include /*\nInclude /*"),
         ("/b", "Include /*"),
     ]));
-    let Errors(errors) = parse("Include /*", "f", &files, &OFFERED).unwrap_err();
+    let Errors(errors) = parse("Include /*", &files).unwrap_err();
     assert!(
         errors
             .iter()
@@ -448,12 +448,12 @@ fn bytes_that_are_not_text_harm_only_outside_of_comments() {
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join("sshd_config");
     std::fs::write(&path, b"# f\xfcr alle\nMaxSessions 3 # \xfc\n").unwrap();
-    let good = load(&path, &OFFERED);
+    let good = load(&path, &[], &OFFERED);
     std::fs::write(&path, b"Banner /etc/\xfc\n").unwrap();
-    let bad = load(&path, &OFFERED);
-    let missing = load(&directory.join("none"), &OFFERED);
+    let bad = load(&path, &[], &OFFERED);
+    let missing = load(&directory.join("none"), &[], &OFFERED);
     std::fs::remove_dir_all(&directory).unwrap();
-    assert_eq!(good.unwrap().config.max_sessions, 3);
+    assert_eq!(good.unwrap().global().config.max_sessions, 3);
     assert_eq!(bad.unwrap_err().0[0].kind, ErrorKind::NotUtf8);
     assert!(
         missing
@@ -500,7 +500,7 @@ fn any_line() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_text_panics_and_every_error_can_be_shown(lines in proptest::collection::vec(any_line(), 0..6)) {
-        match parse(&lines.join("\n"), "f", &Files(BTreeMap::from([("/a", "Include *")])), &OFFERED) {
+        match parse(&lines.join("\n"), &Files(BTreeMap::from([("/a", "Include *")]))) {
             Ok(loaded) => drop(loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()),
             Err(errors) => prop_assert!(!errors.to_string().is_empty()),
         }
@@ -508,7 +508,7 @@ proptest! {
 
     #[test]
     fn arbitrary_text_does_not_panic(text in "\\PC{0,200}|[\\x00-\\x7f]{0,200}") {
-        if let Err(errors) = parse(&text, "f", &NoFiles, &OFFERED) {
+        if let Err(errors) = parse(&text, &NoFiles) {
             prop_assert!(!errors.to_string().is_empty());
         }
     }
