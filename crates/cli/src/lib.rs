@@ -2,6 +2,17 @@
 //!
 //! Nothing here meets a network byte or decides about a login. The server itself is the monitor; the programs here check
 //! and show its configuration, and start it.
+//!
+//! - [`flags`], [`command_line`]: the flags and what they mean together.
+//! - [`check`]: `-t`, `-T`, `-G`, with [`groups`] for `-C` and [`running_socket`] for what is open.
 #![forbid(unsafe_code)]
 
+pub mod check;
+pub mod command_line;
+pub mod flags;
+pub mod groups;
+pub mod running_socket;
 pub mod version;
+
+/// The program that serves.
+pub const MONITOR: &str = "/usr/libexec/sshd-privsep/monitor";

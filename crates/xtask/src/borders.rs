@@ -8,7 +8,7 @@ use crate::workspace::{cargo, output};
 const WRAPPERS: &[(&str, &[&str])] = &[
     ("russh", &["preauth"]),
     ("transport", &["preauth"]),
-    ("accounts", &["monitor"]),
+    ("accounts", &["cli", "monitor"]),
     ("config", &["accounts", "cli", "monitor"]),
     ("zbus", &["monitor"]),
     ("landlock", &["sandbox"]),

@@ -26,6 +26,9 @@ pub(crate) const BUILD_PACKAGES: &[&str] = &[
 /// sockets, say) would be linked into all.
 const PROGRAMS: &[&str] = &["preauth", "monitor", "session"];
 
+/// The package of what people and systemd start, and where its programs go.
+const COMMANDS: (&str, &[(&str, &str)]) = ("cli", &[("sshd-privsep", "usr/sbin")]);
+
 /// The PAM module's package.
 const PAM_MODULE: &str = "pam_sshd_privsep";
 
@@ -57,7 +60,7 @@ impl Profile {
 /// Builds programs and package; returns the path of the .deb.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     host::ensure_packages(BUILD_PACKAGES)?;
-    for package in PROGRAMS.iter().chain([&PAM_MODULE]) {
+    for package in PROGRAMS.iter().chain([&COMMANDS.0, &PAM_MODULE]) {
         let step = Step::begin(format!("building {package}"));
         run(&mut cargo(&[
             "build",
@@ -112,6 +115,10 @@ fn pack(profile: Profile) -> Result<PathBuf> {
     for program in PROGRAMS {
         let to = format!("usr/libexec/sshd-privsep/{program}");
         binaries.push(stage.binary(&built.join(program), &to, 0o755)?);
+    }
+    for (command, directory) in COMMANDS.1 {
+        let to = format!("{directory}/{command}");
+        binaries.push(stage.binary(&built.join(command), &to, 0o755)?);
     }
     let triplet = dpkg_architecture("DEB_HOST_MULTIARCH")?;
     let to = format!("usr/lib/{triplet}/security/{PAM_MODULE}.so");

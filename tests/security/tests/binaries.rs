@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // libm is a part of libc.
     ("preauth", &["libm.so.6"]),
     ("session", &[]),
+    ("sshd-privsep", &[]),
     ("pam_sshd_privsep.so", &["libpam.so.0"]),
 ];
 

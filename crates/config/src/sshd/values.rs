@@ -15,6 +15,7 @@ pub use limits::{
     RekeyLimit,
 };
 pub use network::{Dscp, ForwardPort, IpQos, ListenAddress, Listener, PermitForward};
+pub use numbers::time as parse_time;
 pub use paths::{AuthorizedKeysFile, Template, UnknownToken};
 pub use words::{
     AddressFamily, Compression, FingerprintHash, Forwarding, GatewayPorts, IgnoreRhosts, LogLevel,

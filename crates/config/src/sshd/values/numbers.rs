@@ -99,7 +99,8 @@ pub(crate) fn within(word: &str, range: RangeInclusive<u32>) -> Option<u32> {
 }
 
 /// Reads the time formats of sshd_config(5): seconds, or numbers with the units s, m, h, d, w as in `1h30m`.
-pub(crate) fn time(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn time(text: &str) -> Option<Duration> {
     fractional_time(text).filter(|time| time.subsec_nanos() == 0)
 }
 
