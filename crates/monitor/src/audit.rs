@@ -6,7 +6,6 @@
 mod end;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use journal::message_id::{
@@ -14,7 +13,7 @@ use journal::message_id::{
     INVALID_USER, SESSION_ENDED, SESSION_STARTED, WORKER_LOST,
 };
 use journal::{Escaped, RateLimit, Verdict};
-use rpc::Endpoints;
+use rpc::{Endpoint, Endpoints};
 use tracing::{debug, error, info, warn};
 use wire::userauth::UserName;
 
@@ -25,30 +24,31 @@ pub use self::end::{Stage, reported};
 
 /// The line for a connection that is looked at for the first time.
 pub fn connection(endpoints: Endpoints) {
-    debug!(
-        "Connection from {} port {} on {} port {} rdomain \"\"",
-        endpoints.peer.ip(),
-        endpoints.peer.port(),
-        endpoints.local.ip(),
-        endpoints.local.port(),
-    );
+    let (peer, local) = (endpoints.peer(), endpoints.local());
+    // Routing domains are OpenBSD's; what has no address is in none.
+    let rdomain = match local {
+        Endpoint::Inet(_) => " rdomain \"\"",
+        Endpoint::Unknown => "",
+    };
+    debug!("Connection from {peer} on {local}{rdomain}");
 }
 
 /// MaxStartups dropped a connection.
 pub fn dropped(endpoints: Endpoints, number: u32) {
     static DROPS: RateLimit = RateLimit::new(10, Duration::from_secs(10));
     if let Verdict::Log { suppressed } = DROPS.check() {
+        let (peer, local) = (endpoints.peer(), endpoints.local());
         info!(
             message_id = ADMISSION_REFUSED,
-            peer = %endpoints.peer.ip(),
-            peer_port = endpoints.peer.port(),
+            peer = %peer.address(),
+            peer_port = peer.port(),
             reason = "Maxstartups",
             suppressed,
             "drop connection #{number} from [{}]:{} on [{}]:{} Maxstartups",
-            endpoints.peer.ip(),
-            endpoints.peer.port(),
-            endpoints.local.ip(),
-            endpoints.local.port(),
+            peer.address(),
+            peer.port(),
+            local.address(),
+            local.port(),
         );
     }
 }
@@ -61,8 +61,8 @@ pub fn grace_timeout(endpoints: Endpoints, pid: i32) {
             message_id = GRACE_TIMEOUT,
             suppressed,
             "Timeout before authentication for connection from {} to {}, pid = {pid}",
-            endpoints.peer.ip(),
-            endpoints.local.ip(),
+            endpoints.peer().address(),
+            endpoints.local().address(),
         );
     }
 }
@@ -97,8 +97,8 @@ pub enum Weight {
 }
 
 impl Subject<'_> {
-    fn peer(&self) -> (IpAddr, u16) {
-        (self.endpoints.peer.ip(), self.endpoints.peer.port())
+    fn peer(&self) -> Endpoint {
+        self.endpoints.peer()
     }
 
     fn name(&self) -> Escaped<'_> {
@@ -114,19 +114,19 @@ impl Subject<'_> {
 
     /// No such user.
     pub fn invalid_user(&self) {
-        let (name, (ip, port)) = (self.name(), self.peer());
+        let (name, peer) = (self.name(), self.peer());
         info!(
             message_id = INVALID_USER,
             user = %name,
-            "Invalid user {name} from {ip} port {port}"
+            "Invalid user {name} from {peer}"
         );
     }
 
     /// There is such a user, who may not log in.
     pub fn denied(&self, denial: &accounts::Denial) {
-        let (name, (ip, port)) = (self.name(), self.peer());
+        let (name, peer) = (self.name(), self.peer());
         let from = match denial {
-            accounts::Denial::Root => format!(" FROM {ip} port {port}"),
+            accounts::Denial::Root => format!(" FROM {peer}"),
             _ => String::new(),
         };
         info!(
@@ -162,7 +162,7 @@ impl Subject<'_> {
 
     /// An attempt failed.
     pub fn failed(&self, method: &str, key: Option<&ClientKey>, weight: Weight) {
-        let (name, (ip, port)) = (self.name(), self.peer());
+        let (name, peer) = (self.name(), self.peer());
         let (invalid, method) = (self.invalid(), Escaped::word(method));
         let (key_type, key_fp) = (
             key.map(ClientKey::log_name),
@@ -177,7 +177,7 @@ impl Subject<'_> {
                     method = %method,
                     key_type,
                     key_fp,
-                    "Failed {method} for {invalid}{name} from {ip} port {port} ssh2{key}"
+                    "Failed {method} for {invalid}{name} from {peer} ssh2{key}"
                 )
             };
         }
@@ -189,11 +189,11 @@ impl Subject<'_> {
 
     /// MaxAuthTries is used up.
     pub fn too_many_failures(&self) {
-        let (name, (ip, port), invalid) = (self.name(), self.peer(), self.invalid());
+        let (name, peer, invalid) = (self.name(), self.peer(), self.invalid());
         error!(
             message_id = FAILED,
             user = %name,
-            "maximum authentication attempts exceeded for {invalid}{name} from {ip} port {port} ssh2 [preauth]"
+            "maximum authentication attempts exceeded for {invalid}{name} from {peer} ssh2 [preauth]"
         );
         let kind = match self.validity {
             Validity::Valid => "authenticating user ",
@@ -202,7 +202,7 @@ impl Subject<'_> {
         info!(
             message_id = DISCONNECTED,
             user = %name,
-            "Disconnecting {kind}{name} {ip} port {port}: Too many authentication failures [preauth]"
+            "Disconnecting {kind}{name} {peer}: Too many authentication failures [preauth]"
         );
     }
 }
@@ -212,14 +212,14 @@ pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
     let name = Escaped::word(user.user().as_str());
     let (kind, fingerprint, key) = (user.key().log_name(), user.fingerprint(), user.key());
     let key = Described(key);
-    let (ip, port) = (endpoints.peer.ip(), endpoints.peer.port());
+    let peer = endpoints.peer();
     info!(
         message_id = ACCEPTED,
         user = %name,
         method = "publickey",
         key_type = kind,
         key_fp = %fingerprint,
-        "Accepted publickey for {name} from {ip} port {port} ssh2: {key}"
+        "Accepted publickey for {name} from {peer} ssh2: {key}"
     );
 }
 

@@ -1,14 +1,13 @@
 //! One client from accept(2) to the end of its worker: a task that owns everything of it.
 //!
 //! ```text
-//!  vigil         holds the TCP socket and the admission ticket until login or LoginGraceTime
+//!  vigil         holds the socket and the admission ticket until login or LoginGraceTime
 //!  serve         HTTP/2 with the worker, until that goes or breaks the contract
 //!  conversation  questions and answers
 //! ```
 //!
 //! The three run side by side; the first that ends is the end of the connection.
 
-use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,7 +46,7 @@ pub struct Client {
     /// Name and addresses.
     pub origin: Origin,
     /// Its socket; this process never reads from it.
-    pub tcp: TcpStream,
+    pub socket: OwnedFd,
     /// Its share of MaxStartups.
     pub ticket: Ticket,
     /// When it must be logged in.
@@ -76,14 +75,14 @@ enum End {
 pub async fn serve<M: ServiceManager>(common: Arc<Common<M>>, client: Client, place: Place) {
     let Client {
         origin,
-        tcp,
+        socket,
         ticket,
         deadline,
     } = client;
     audit::connection(origin.endpoints);
     let login = Arc::new(Notify::new());
-    let for_worker = tcp.try_clone();
-    let mut vigil = pin!(vigil(tcp, ticket, deadline, Arc::clone(&login)));
+    let for_worker = socket.try_clone();
+    let mut vigil = pin!(vigil(socket, ticket, deadline, Arc::clone(&login)));
 
     let assigned = tokio::select! {
         assigned = assign(&common.pool, place, origin, for_worker) => assigned,
@@ -139,14 +138,14 @@ pub async fn serve<M: ServiceManager>(common: Arc<Common<M>>, client: Client, pl
 
 /// Keeps LoginGraceTime, and what only a connection before login has. Ends when the time is over,
 /// with the socket shut down for whoever else holds it; never after a login.
-async fn vigil(tcp: TcpStream, ticket: Ticket, deadline: Option<Instant>, login: Arc<Notify>) {
+async fn vigil(socket: OwnedFd, ticket: Ticket, deadline: Option<Instant>, login: Arc<Notify>) {
     tokio::select! {
         () = until(deadline) => {
             // Fails only if the client has gone already.
-            let _gone = shutdown(&tcp, Shutdown::Both);
+            let _gone = shutdown(&socket, Shutdown::Both);
         }
         () = login.notified() => {
-            drop((tcp, ticket));
+            drop((socket, ticket));
             std::future::pending().await
         }
     }
@@ -164,14 +163,14 @@ async fn assign(
     pool: &Pool,
     place: Place,
     origin: Origin,
-    tcp: std::io::Result<TcpStream>,
+    socket: std::io::Result<OwnedFd>,
 ) -> Result<Worker, Unassigned> {
     let message = ToWorker::Connection {
         connection: Connection {
             id: origin.id,
             endpoints: origin.endpoints,
         },
-        tcp: OwnedFd::from(tcp?),
+        socket: socket?,
     };
     let worker = place.worker().await?;
     if worker.lane.send_to_worker(&message).await.is_ok() {

@@ -1,18 +1,19 @@
 //! accept(2), and who is let in.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use journal::{RateLimit, Verdict as LogVerdict};
 use rpc::{ConnectionId, Endpoints};
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendFlags, getpeername, getsockname, send};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::{Instrument, info_span, warn};
+use tracing::{Instrument, Span, info_span, warn};
 
 use crate::admission::{Admission, Verdict};
 use crate::audit;
@@ -39,9 +40,9 @@ pub async fn accept<M: ServiceManager>(
     while let Ok(place) = common.pool.place().await {
         let policy = || Arc::clone(&policy.borrow());
         let admitted = match listener.accept().await {
-            Ok((tcp, peer)) => tcp
+            Ok((tcp, _)) => tcp
                 .into_std()
-                .and_then(|tcp| admit(tcp, peer, &admission, &policy())),
+                .and_then(|tcp| admit(tcp.into(), &admission, &policy())),
             Err(error) => {
                 sleep(PAUSE).await;
                 Err(error)
@@ -49,15 +50,7 @@ pub async fn accept<M: ServiceManager>(
         };
         match admitted {
             Ok(Some(client)) => {
-                let (id, Endpoints { peer, local }) = (client.origin.id, client.origin.endpoints);
-                let span = info_span!(
-                    "connection",
-                    conn = %id,
-                    peer = %peer.ip(),
-                    peer_port = peer.port(),
-                    local = %local.ip(),
-                    local_port = local.port(),
-                );
+                let span = span(client.origin);
                 let serving = connection::serve(Arc::clone(&common), client, place);
                 tokio::spawn(serving.instrument(span));
             }
@@ -72,16 +65,8 @@ pub async fn accept<M: ServiceManager>(
 }
 
 /// Decides about one connection. `None`: it was dropped.
-fn admit(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    admission: &Admission,
-    policy: &Policy,
-) -> io::Result<Option<Client>> {
-    let endpoints = Endpoints {
-        peer: unmapped(peer),
-        local: unmapped(tcp.local_addr()?),
-    };
+fn admit(socket: OwnedFd, admission: &Admission, policy: &Policy) -> io::Result<Option<Client>> {
+    let endpoints = endpoints(&socket)?;
     let limits = policy.config.max_startups;
     let roll = u32::from_be_bytes(random()?) % 100;
     match admission.decide(limits, roll) {
@@ -90,23 +75,43 @@ fn admit(
                 id: ConnectionId::from_bytes(random()?),
                 endpoints,
             },
-            tcp,
+            socket,
             ticket,
             deadline: connection::deadline(policy.config.login_grace_time),
         })),
         Verdict::Dropped { number } => {
             audit::dropped(endpoints, number);
             // A courtesy: 26 bytes fit a new socket's buffer, and if not, nobody waits.
-            let _unread = send(&tcp, REFUSAL, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            let _unread = send(&socket, REFUSAL, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
             Ok(None)
         }
     }
 }
 
-/// An IPv4 client of a dual-stack socket under its own address (RFC 4291 section 2.5.5.2): in logs,
-/// in Match blocks and in limits per source.
-fn unmapped(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+/// Between which addresses a connected socket runs.
+///
+/// # Errors
+/// As getpeername(2): the client may have gone in the meantime.
+fn endpoints(socket: &OwnedFd) -> io::Result<Endpoints> {
+    let inet = |address| SocketAddr::try_from(address).ok();
+    let (local, peer) = (getsockname(socket)?, getpeername(socket)?);
+    Ok(match (peer.and_then(inet), inet(local)) {
+        (Some(peer), Some(local)) => Endpoints::inet(peer, local),
+        _ => Endpoints::UNKNOWN,
+    })
+}
+
+/// The span of everything that is done for a connection.
+fn span(origin: Origin) -> Span {
+    let (peer, local) = (origin.endpoints.peer(), origin.endpoints.local());
+    info_span!(
+        "connection",
+        conn = %origin.id,
+        peer = %peer.address(),
+        peer_port = peer.port(),
+        local = %local.address(),
+        local_port = local.port(),
+    )
 }
 
 fn random<const N: usize>() -> io::Result<[u8; N]> {
@@ -117,14 +122,29 @@ fn random<const N: usize>() -> io::Result<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
-    fn mapped_addresses_are_unmapped_and_others_left_alone() {
-        let map = |text: &str| unmapped(text.parse().unwrap()).to_string();
-        assert_eq!(map("[::ffff:192.0.2.1]:22"), "192.0.2.1:22");
-        assert_eq!(map("192.0.2.1:22"), "192.0.2.1:22");
-        assert_eq!(map("[2001:db8::1]:22"), "[2001:db8::1]:22");
-        assert_eq!(map("[::1]:22"), "[::1]:22");
+    fn the_kernel_says_between_which_addresses_a_connection_runs() {
+        // A dual-stack socket, as systemd makes them; its IPv4 clients come mapped.
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let accepted = OwnedFd::from(listener.accept().unwrap().0);
+        let expected = Endpoints::inet(client.local_addr().unwrap(), ([127, 0, 0, 1], port).into());
+        assert_eq!(endpoints(&accepted).unwrap(), expected);
+        assert_eq!(
+            expected.local().to_string(),
+            format!("127.0.0.1 port {port}")
+        );
+    }
+
+    #[test]
+    fn a_local_socket_runs_between_no_addresses() {
+        let (socket, _other) = UnixStream::pair().unwrap();
+        assert_eq!(endpoints(&socket.into()).unwrap(), Endpoints::UNKNOWN);
     }
 }

@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::policy::{Policy, whole_seconds};
+use crate::policy::{self, Policy, whole_seconds};
 use crate::proof::AuthenticatedUser;
 use crate::systemd::{ServiceManager, SessionUnit, StartError};
 
@@ -96,7 +96,7 @@ pub async fn open_session<M: ServiceManager>(
     let unit = SessionUnit {
         id: origin.id,
         user: name.clone(),
-        remote_host: origin.endpoints.peer.ip(),
+        remote_host: origin.endpoints.peer().address(),
         stdio,
     };
     services.start_session(unit).await?;
@@ -142,6 +142,7 @@ fn start(policy: &Policy, origin: Origin, user: &AuthenticatedUser) -> SessionSt
     SessionStart {
         id: origin.id,
         endpoints: origin.endpoints,
+        log_level: policy::log_level(config),
         user: account.name.clone(),
         home: account.home.display().to_string(),
         shell: account.shell.display().to_string(),

@@ -169,16 +169,16 @@ impl Policy {
             partial_success: false,
         }
     }
+}
 
-    /// LogLevel in the terms of the journal: VERBOSE is `debug`, DEBUG is everything.
-    pub fn log_level(&self) -> LevelFilter {
-        match self.config.log_level {
-            LogLevel::Quiet => LevelFilter::OFF,
-            LogLevel::Fatal | LogLevel::Error => LevelFilter::ERROR,
-            LogLevel::Info => LevelFilter::INFO,
-            LogLevel::Verbose => LevelFilter::DEBUG,
-            LogLevel::Debug1 | LogLevel::Debug2 | LogLevel::Debug3 => LevelFilter::TRACE,
-        }
+/// LogLevel in the terms of the journal: VERBOSE is `debug`, DEBUG is everything.
+pub fn log_level(config: &SshdConfig) -> LevelFilter {
+    match config.log_level {
+        LogLevel::Quiet => LevelFilter::OFF,
+        LogLevel::Fatal | LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Verbose => LevelFilter::DEBUG,
+        LogLevel::Debug1 | LogLevel::Debug2 | LogLevel::Debug3 => LevelFilter::TRACE,
     }
 }
 

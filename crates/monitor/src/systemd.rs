@@ -6,11 +6,10 @@
 //! what it alone knows: the user, the descriptors, and where the client is.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rpc::ConnectionId;
+use rpc::{Address, ConnectionId};
 use thiserror::Error;
 use tokio::sync::Mutex;
 use zbus::connection::Builder;
@@ -54,7 +53,7 @@ pub struct SessionUnit {
     /// Login name, for `User=`.
     pub user: String,
     /// Address of the client, for PAM_RHOST.
-    pub remote_host: IpAddr,
+    pub remote_host: Address,
     /// Standard input and output: the session's end of its lane.
     pub stdio: OwnedFd,
 }

@@ -318,10 +318,7 @@ pub(crate) fn origin() -> Origin {
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();
     Origin {
         id: ConnectionId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]),
-        endpoints: Endpoints {
-            peer: address("192.0.2.7:4711"),
-            local: address("192.0.2.1:22"),
-        },
+        endpoints: Endpoints::inet(address("192.0.2.7:4711"), address("192.0.2.1:22")),
     }
 }
 

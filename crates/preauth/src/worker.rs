@@ -71,11 +71,11 @@ async fn idle(lane: Lane) -> anyhow::Result<Option<Client>> {
         Err(error) => return Err(error.into()),
     };
     match lane.receive_to_worker().await {
-        Ok(ToWorker::Connection { tcp, .. }) => Ok(Some(Client {
+        Ok(ToWorker::Connection { socket, .. }) => Ok(Some(Client {
             welcome,
             monitor,
             lane,
-            socket: tcp,
+            socket,
         })),
         Ok(_) => anyhow::bail!("the monitor sent something else than a client"),
         Err(LaneError::Closed) => Ok(None),

@@ -21,6 +21,7 @@ use rustix::net::{
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tracing::level_filters::LevelFilter;
 
 use crate::identity::{ConnectionId, Endpoints};
 use crate::reactor::watch;
@@ -120,6 +121,8 @@ pub struct SessionStart {
     pub id: ConnectionId,
     /// Its addresses, for SSH_CONNECTION.
     pub endpoints: Endpoints,
+    /// LogLevel
+    pub log_level: LevelFilter,
     /// Login name.
     pub user: String,
     /// Home directory.
@@ -150,8 +153,8 @@ pub enum ToWorker {
     Connection {
         /// Who.
         connection: Connection,
-        /// Its TCP socket.
-        tcp: OwnedFd,
+        /// Its socket.
+        socket: OwnedFd,
     },
     /// The login is accepted.
     Session {

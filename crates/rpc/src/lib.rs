@@ -24,10 +24,11 @@ pub mod session;
 pub mod stored;
 
 pub use grpc::{CallError, ServeEnd, Violation};
-pub use identity::{ConnectionId, Endpoints};
+pub use identity::{Address, ConnectionId, Endpoint, Endpoints};
 
 #[allow(
     missing_docs,
+    unnameable_types,
     unreachable_pub,
     unused_qualifications,
     elided_lifetimes_in_paths,

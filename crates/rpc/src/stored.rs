@@ -4,7 +4,7 @@ use prost::Message;
 
 use crate::identity::{ConnectionId, Endpoints};
 use crate::lane::LaneError;
-use crate::lane::convert::{address_to_proto, endpoints, id_from_proto, id_to_proto};
+use crate::lane::convert::{endpoints_from_proto, endpoints_to_proto, id_from_proto, id_to_proto};
 use crate::proto::stored::v1 as pb;
 
 /// A connection whose user is logged in, without its descriptors.
@@ -23,8 +23,7 @@ impl SavedConnection {
     pub fn to_bytes(&self) -> Vec<u8> {
         let message = pb::SavedConnection {
             id: Some(id_to_proto(self.id)),
-            peer: Some(address_to_proto(self.endpoints.peer)),
-            local: Some(address_to_proto(self.endpoints.local)),
+            endpoints: Some(endpoints_to_proto(self.endpoints)),
             user: self.user.clone(),
         };
         message.encode_to_vec()
@@ -42,7 +41,7 @@ impl SavedConnection {
         }
         Ok(Self {
             id: id_from_proto(message.id)?,
-            endpoints: endpoints(message.peer, message.local)?,
+            endpoints: endpoints_from_proto(message.endpoints)?,
             user: message.user,
         })
     }
@@ -56,13 +55,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_connection_survives_its_bytes(id: [u8; 8], peer: std::net::SocketAddrV4, user in ".{1,32}") {
+        fn a_connection_survives_its_bytes(
+            id: [u8; 8],
+            peer: Option<std::net::SocketAddrV4>,
+            user in ".{1,32}",
+        ) {
+            let local = "[2001:db8::1]:22".parse().unwrap();
             let saved = SavedConnection {
                 id: ConnectionId::from_bytes(id),
-                endpoints: Endpoints {
-                    peer: peer.into(),
-                    local: "[2001:db8::1]:22".parse().unwrap(),
-                },
+                endpoints: peer.map_or(Endpoints::UNKNOWN, |peer| Endpoints::inet(peer.into(), local)),
                 user,
             };
             prop_assert_eq!(SavedConnection::from_bytes(&saved.to_bytes()).unwrap(), saved);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use rpc::Endpoints;
+use rpc::{Endpoint, Endpoints};
 
 use crate::glob;
 
@@ -211,20 +211,12 @@ pub(crate) fn build(
     set("LOGNAME", account.user.clone());
     set("HOME", account.home.clone());
     set("SHELL", account.shell.clone());
-    let Endpoints { peer, local } = endpoints;
-    set(
-        "SSH_CLIENT",
-        format!("{} {} {}", peer.ip(), peer.port(), local.port()),
-    );
+    let words = |end: Endpoint| format!("{} {}", end.address(), end.port());
+    let (peer, local) = (endpoints.peer(), endpoints.local());
+    set("SSH_CLIENT", format!("{} {}", words(peer), local.port()));
     set(
         "SSH_CONNECTION",
-        format!(
-            "{} {} {} {}",
-            peer.ip(),
-            peer.port(),
-            local.ip(),
-            local.port()
-        ),
+        format!("{} {}", words(peer), words(local)),
     );
     if let Some(TerminalNames { device, kind }) = terminal {
         set("SSH_TTY", device.to_owned());
@@ -268,10 +260,10 @@ mod tests {
         for (name, value) in client {
             environment.set((*name).into(), (*value).into()).unwrap();
         }
-        let endpoints = Endpoints {
-            peer: "[2001:db8::1]:40000".parse().unwrap(),
-            local: "[2001:db8::2]:22".parse().unwrap(),
-        };
+        let endpoints = Endpoints::inet(
+            "[2001:db8::1]:40000".parse().unwrap(),
+            "[2001:db8::2]:22".parse().unwrap(),
+        );
         build(
             &environment,
             &unit(unit_variables),
@@ -356,18 +348,31 @@ mod tests {
 
     #[test]
     fn root_finds_the_administrators_programs() {
-        let endpoints = Endpoints {
-            peer: ([192, 0, 2, 1], 1).into(),
-            local: ([192, 0, 2, 2], 22).into(),
-        };
         let environment = build(
             &ClientEnvironment::default(),
             &UnitEnvironment::default(),
             &account(Rank::Superuser),
-            endpoints,
+            Endpoints::UNKNOWN,
             None,
         );
         assert_eq!(environment[OsStr::new("PATH")], SUPERUSER_PATH);
+    }
+
+    #[test]
+    fn a_connection_without_addresses_is_described_as_by_sshd() {
+        let environment = build(
+            &ClientEnvironment::default(),
+            &UnitEnvironment::default(),
+            &account(Rank::User),
+            Endpoints::UNKNOWN,
+            None,
+        );
+        let variable = |name: &str| environment[OsStr::new(name)].to_str();
+        assert_eq!(variable("SSH_CLIENT"), Some("UNKNOWN 65535 65535"));
+        assert_eq!(
+            variable("SSH_CONNECTION"),
+            Some("UNKNOWN 65535 UNKNOWN 65535")
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rpc::ServeEnd;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
 use session::{Session, UnitEnvironment, lane, second_stage};
+use tokio::runtime::Runtime;
 
 /// How long the monitor may take for its one message; it has it ready before the unit is started.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -25,14 +26,13 @@ fn main() -> ExitCode {
     {
         return second_stage::run(arguments);
     }
-    // Without a journal, lines go to stderr; if that fails there is nobody to tell.
-    let journal = journal::connect().ok();
-    drop(journal::init(
-        journal,
-        Identity::of(Role::Session),
-        LevelFilter::INFO,
-    ));
-    match serve() {
+    let told = hear();
+    // LogLevel is in what the monitor said; what kept it from being heard is an error at any level.
+    log_from(match &told {
+        Ok((_, ToSession::Start { start, .. })) => start.log_level,
+        Err(_) => LevelFilter::ERROR,
+    });
+    match told.and_then(|(runtime, start)| serve(&runtime, start)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -41,29 +41,42 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve() -> anyhow::Result<()> {
+fn log_from(level: LevelFilter) {
+    // Without a journal, lines go to stderr; if that fails there is nobody to tell.
+    let journal = journal::connect().ok();
+    drop(journal::init(journal, Identity::of(Role::Session), level));
+}
+
+/// What the monitor has to say, and the runtime to go on with.
+fn hear() -> anyhow::Result<(Runtime, ToSession)> {
     let descriptor = lane::take_from_stdin().context("lane at stdin")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .context("runtime")?;
-    let unit = UnitEnvironment::of_this_process();
     sd_notify::notify(&[NotifyState::Ready]).context("telling systemd READY=1")?;
-    let ToSession::Start { start, rpc, lane } = runtime.block_on(async {
+    let start = runtime.block_on(async {
         tokio::time::timeout(START_DEADLINE, Lane::new(descriptor)?.receive_to_session())
             .await
             .context("monitor sent no start")?
             .context("lane of the monitor")
     })?;
+    Ok((runtime, start))
+}
+
+fn serve(runtime: &Runtime, start: ToSession) -> anyhow::Result<()> {
+    let ToSession::Start { start, rpc, lane } = start;
+    let unit = UnitEnvironment::of_this_process();
 
     // Entered outside of the runtime: all its tasks run on this thread and so inside of the span.
+    let peer = start.endpoints.peer();
     let span = tracing::info_span!(
         "session",
         conn = %start.id,
         user = %start.user,
-        peer = %start.endpoints.peer.ip(),
-        peer_port = start.endpoints.peer.port(),
+        peer = %peer.address(),
+        peer_port = peer.port(),
     );
     let _entered = span.entered();
     runtime.block_on(async {

@@ -87,15 +87,17 @@ impl Policy {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use journal::LevelFilter;
     use rpc::{ConnectionId, Endpoints};
 
     pub(crate) fn start() -> SessionStart {
         SessionStart {
             id: ConnectionId::from_bytes([7; 8]),
-            endpoints: Endpoints {
-                peer: ([192, 0, 2, 1], 40_000).into(),
-                local: ([192, 0, 2, 2], 22).into(),
-            },
+            endpoints: Endpoints::inet(
+                ([192, 0, 2, 1], 40_000).into(),
+                ([192, 0, 2, 2], 22).into(),
+            ),
+            log_level: LevelFilter::INFO,
             user: "alice".into(),
             home: "/home/alice".into(),
             shell: "/bin/bash".into(),

@@ -10,7 +10,7 @@ use rpc::session::{
     Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
 };
 use rpc::{Endpoints, Violation};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, UnitEnvironment};
 use crate::launch;
@@ -169,18 +169,15 @@ impl Session {
             started.process.signal(Signal::Hup).ok();
         }
         started.process.forget();
-        let peer = self.0.endpoints.peer;
-        info!(
-            "Close session: user {} from {} port {} id {}",
+        debug!(
+            "Close session: user {} from {} id {}",
             self.0.account.user,
-            peer.ip(),
-            peer.port(),
+            self.0.endpoints.peer(),
             channel.0
         );
     }
 
     fn report_start(&self, channel: Channel, started: &Started) {
-        let peer = self.0.endpoints.peer;
         let (on, terminal) = match &started.terminal {
             Some(terminal) => (" on ", terminal.short_name()),
             None => ("", ""),
@@ -191,11 +188,10 @@ impl Session {
             // It is one of the names in the configuration.
             Program::Subsystem(name) => format!("subsystem '{name}'"),
         };
-        info!(
-            "Starting session: {what}{on}{terminal} for {} from {} port {} id {}",
+        debug!(
+            "Starting session: {what}{on}{terminal} for {} from {} id {}",
             self.0.account.user,
-            peer.ip(),
-            peer.port(),
+            self.0.endpoints.peer(),
             channel.0
         );
     }

@@ -38,8 +38,8 @@ pub fn reported(endpoints: Endpoints, stage: Stage<'_>, end: &ConnectionEnd) {
 
 /// OpenSSH's words for an end.
 fn lines(endpoints: Endpoints, stage: Stage<'_>, end: &ConnectionEnd) -> Vec<String> {
-    let (ip, port) = (endpoints.peer.ip(), endpoints.peer.port());
-    let peer = format!("{}{ip} port {port}", Who(stage));
+    let address = endpoints.peer();
+    let peer = format!("{}{address}", Who(stage));
     let preauth = match stage {
         Stage::Before(_) => " [preauth]",
         Stage::LoggedIn(_) => "",
@@ -63,20 +63,15 @@ fn lines(endpoints: Endpoints, stage: Stage<'_>, end: &ConnectionEnd) -> Vec<Str
         } => {
             let description = Escaped::new(description);
             return vec![
-                format!(
-                    "Received disconnect from {ip} port {port}:{reason}: {description}{preauth}"
-                ),
+                format!("Received disconnect from {address}:{reason}: {description}{preauth}"),
                 format!("Disconnected from {peer}{preauth}"),
             ];
         }
         ConnectionEnd::NotSsh(_) => {
-            format!("banner exchange: Connection from {ip} port {port}: invalid format")
+            format!("banner exchange: Connection from {address}: invalid format")
         }
         ConnectionEnd::Incompatible(what) => {
-            format!(
-                "Unable to negotiate with {ip} port {port}: {}",
-                Escaped::new(what)
-            )
+            format!("Unable to negotiate with {address}: {}", Escaped::new(what))
         }
         ConnectionEnd::Misbehaved(what) => {
             format!(
@@ -128,10 +123,10 @@ mod tests {
     const END: ConnectionEnd = ConnectionEnd::Closed;
 
     fn endpoints() -> Endpoints {
-        Endpoints {
-            peer: "192.0.2.7:4711".parse().unwrap(),
-            local: "192.0.2.1:22".parse().unwrap(),
-        }
+        Endpoints::inet(
+            "192.0.2.7:4711".parse().unwrap(),
+            "192.0.2.1:22".parse().unwrap(),
+        )
     }
 
     fn line(stage: Stage<'_>, end: &ConnectionEnd) -> String {

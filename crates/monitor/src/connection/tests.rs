@@ -1,7 +1,7 @@
 //! The task of a connection, with a worker that is played here and speaks real gRPC.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use config::sshd::MaxStartups;
 use rpc::lane::{self, Lane};
@@ -49,7 +49,7 @@ impl Bench {
         });
         let admitted = Client {
             origin: origin(),
-            tcp,
+            socket: tcp.into(),
             ticket,
             deadline: deadline(grace),
         };
@@ -62,7 +62,7 @@ impl Bench {
         let request = requests.recv().await.unwrap();
         request.send(worker).unwrap();
         let worker_lane = Lane::new(worker_lane).unwrap();
-        let ToWorker::Connection { connection, tcp } =
+        let ToWorker::Connection { connection, socket } =
             worker_lane.receive_to_worker().await.unwrap()
         else {
             panic!("another message");
@@ -71,7 +71,7 @@ impl Bench {
             (connection.id, connection.endpoints),
             (origin().id, origin().endpoints)
         );
-        drop(tcp);
+        drop(socket);
         let rpc = rpc::grpc::stream(rpc_ours).unwrap();
         Self {
             client,
@@ -214,7 +214,7 @@ async fn a_client_without_a_worker_is_let_go_at_the_grace_time() {
     });
     let admitted = Client {
         origin: origin(),
-        tcp,
+        socket: tcp.into(),
         ticket,
         deadline: deadline(Some(Duration::from_millis(20))),
     };

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use prost::Message;
+use tracing::level_filters::LevelFilter;
 
 use super::descriptor::{
     expect_client, expect_lane, expect_program_stream, expect_stream, expect_terminal,
@@ -12,7 +13,7 @@ use super::{
     Connection, FromSession, HostKey, LaneError, ProgramDescriptors, SessionGrant, SessionStart,
     ToSession, ToWorker, Welcome,
 };
-use crate::identity::{ConnectionId, Endpoints};
+use crate::identity::{ConnectionId, Endpoint, Endpoints};
 use crate::proto::lane::v1 as pb;
 use crate::proto::types::v1 as types;
 use crate::session::Channel;
@@ -25,13 +26,12 @@ pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
         ToWorker::Welcome { welcome, rpc } => {
             encode(Body::Welcome(welcome_to_proto(welcome)), vec![rpc.as_fd()])
         }
-        ToWorker::Connection { connection, tcp } => {
+        ToWorker::Connection { connection, socket } => {
             let body = pb::Connection {
                 id: Some(id_to_proto(connection.id)),
-                peer: Some(address_to_proto(connection.endpoints.peer)),
-                local: Some(address_to_proto(connection.endpoints.local)),
+                endpoints: Some(endpoints_to_proto(connection.endpoints)),
             };
-            encode(Body::Connection(body), vec![tcp.as_fd()])
+            encode(Body::Connection(body), vec![socket.as_fd()])
         }
         ToWorker::Session { grant, rpc, lane } => {
             let body = pb::Session {
@@ -53,8 +53,8 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
     };
     let body = pb::SessionStart {
         id: Some(id_to_proto(start.id)),
-        peer: Some(address_to_proto(start.endpoints.peer)),
-        local: Some(address_to_proto(start.endpoints.local)),
+        endpoints: Some(endpoints_to_proto(start.endpoints)),
+        log_level: log_level_to_proto(start.log_level).into(),
         user: start.user.clone(),
         home: start.home.clone(),
         shell: start.shell.clone(),
@@ -102,13 +102,13 @@ pub(super) fn read_to_worker(
             })
         }
         Body::Connection(body) => {
-            let [tcp] = exactly(descriptors)?;
-            expect_client(&tcp)?;
+            let [socket] = exactly(descriptors)?;
+            expect_client(&socket)?;
             let connection = Connection {
                 id: id_from_proto(body.id)?,
-                endpoints: endpoints(body.peer, body.local)?,
+                endpoints: endpoints_from_proto(body.endpoints)?,
             };
-            Ok(ToWorker::Connection { connection, tcp })
+            Ok(ToWorker::Connection { connection, socket })
         }
         Body::Session(body) => {
             let [rpc, lane] = exactly(descriptors)?;
@@ -138,9 +138,11 @@ pub(super) fn read_to_session(
     let [rpc, lane] = exactly(descriptors)?;
     expect_stream(&rpc)?;
     expect_lane(&lane)?;
+    let log_level = body.log_level();
     let start = SessionStart {
         id: id_from_proto(body.id)?,
-        endpoints: endpoints(body.peer, body.local)?,
+        endpoints: endpoints_from_proto(body.endpoints)?,
+        log_level: log_level_from_proto(log_level)?,
         user: body.user,
         home: body.home,
         shell: body.shell,
@@ -214,7 +216,35 @@ pub(crate) fn id_from_proto(id: Option<types::ConnectionId>) -> Result<Connectio
         .ok_or(LaneError::Malformed("connection id"))
 }
 
-pub(crate) fn address_to_proto(address: SocketAddr) -> types::SocketAddress {
+pub(crate) fn endpoints_to_proto(endpoints: Endpoints) -> types::Endpoints {
+    use types::endpoints::Kind;
+    let kind = match (endpoints.peer(), endpoints.local()) {
+        (Endpoint::Inet(peer), Endpoint::Inet(local)) => Kind::Internet(types::InternetEndpoints {
+            peer: Some(address_to_proto(peer)),
+            local: Some(address_to_proto(local)),
+        }),
+        _ => Kind::Unknown(types::UnknownEndpoints {}),
+    };
+    types::Endpoints { kind: Some(kind) }
+}
+
+pub(crate) fn endpoints_from_proto(
+    endpoints: Option<types::Endpoints>,
+) -> Result<Endpoints, LaneError> {
+    use types::endpoints::Kind;
+    match endpoints.and_then(|endpoints| endpoints.kind) {
+        Some(Kind::Unknown(types::UnknownEndpoints {})) => Ok(Endpoints::UNKNOWN),
+        Some(Kind::Internet(types::InternetEndpoints { peer, local })) => {
+            match (address_from_proto(peer), address_from_proto(local)) {
+                (Some(peer), Some(local)) => Ok(Endpoints::inet(peer, local)),
+                _ => Err(LaneError::Malformed("socket address")),
+            }
+        }
+        None => Err(LaneError::Malformed("endpoints")),
+    }
+}
+
+fn address_to_proto(address: SocketAddr) -> types::SocketAddress {
     types::SocketAddress {
         ip: address.ip().to_string(),
         port: address.port().into(),
@@ -227,13 +257,26 @@ fn address_from_proto(address: Option<types::SocketAddress>) -> Option<SocketAdd
     Some(SocketAddr::new(ip, u16::try_from(address.port).ok()?))
 }
 
-pub(crate) fn endpoints(
-    peer: Option<types::SocketAddress>,
-    local: Option<types::SocketAddress>,
-) -> Result<Endpoints, LaneError> {
-    match (address_from_proto(peer), address_from_proto(local)) {
-        (Some(peer), Some(local)) => Ok(Endpoints { peer, local }),
-        _ => Err(LaneError::Malformed("socket address")),
+fn log_level_to_proto(level: LevelFilter) -> pb::LogLevel {
+    match level {
+        LevelFilter::OFF => pb::LogLevel::Off,
+        LevelFilter::ERROR => pb::LogLevel::Error,
+        LevelFilter::WARN => pb::LogLevel::Warn,
+        LevelFilter::INFO => pb::LogLevel::Info,
+        LevelFilter::DEBUG => pb::LogLevel::Debug,
+        LevelFilter::TRACE => pb::LogLevel::Trace,
+    }
+}
+
+fn log_level_from_proto(level: pb::LogLevel) -> Result<LevelFilter, LaneError> {
+    match level {
+        pb::LogLevel::Unspecified => Err(LaneError::Malformed("log level")),
+        pb::LogLevel::Off => Ok(LevelFilter::OFF),
+        pb::LogLevel::Error => Ok(LevelFilter::ERROR),
+        pb::LogLevel::Warn => Ok(LevelFilter::WARN),
+        pb::LogLevel::Info => Ok(LevelFilter::INFO),
+        pb::LogLevel::Debug => Ok(LevelFilter::DEBUG),
+        pb::LogLevel::Trace => Ok(LevelFilter::TRACE),
     }
 }
 

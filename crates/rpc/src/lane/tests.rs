@@ -12,10 +12,10 @@ fn runtime() -> tokio::runtime::Runtime {
 fn connection() -> Connection {
     Connection {
         id: ConnectionId::from_bytes([7; 8]),
-        endpoints: Endpoints {
-            peer: "192.0.2.1:4711".parse().unwrap(),
-            local: "[2001:db8::1]:22".parse().unwrap(),
-        },
+        endpoints: Endpoints::inet(
+            "192.0.2.1:4711".parse().unwrap(),
+            "[2001:db8::1]:22".parse().unwrap(),
+        ),
     }
 }
 
@@ -33,19 +33,58 @@ fn a_message_arrives_with_its_descriptors() {
     runtime().block_on(async {
         let (monitor, worker) = pair().unwrap();
         let (monitor, worker) = (Lane::new(monitor).unwrap(), Lane::new(worker).unwrap());
-        let (tcp, _other) = stream_pair().unwrap();
-        let sent = ToWorker::Connection {
-            connection: connection(),
-            tcp,
+        let somewhere = connection();
+        let nowhere = Connection {
+            endpoints: Endpoints::UNKNOWN,
+            ..somewhere
         };
-        monitor.send_to_worker(&sent).await.unwrap();
-        let ToWorker::Connection {
-            connection: got, ..
-        } = worker.receive_to_worker().await.unwrap()
-        else {
-            panic!("another message");
-        };
-        assert_eq!(got, connection());
+        for connection in [somewhere, nowhere] {
+            let (socket, _other) = stream_pair().unwrap();
+            let sent = ToWorker::Connection { connection, socket };
+            monitor.send_to_worker(&sent).await.unwrap();
+            let ToWorker::Connection {
+                connection: got, ..
+            } = worker.receive_to_worker().await.unwrap()
+            else {
+                panic!("another message");
+            };
+            assert_eq!(got, connection);
+        }
+    });
+}
+
+#[test]
+fn a_session_hears_what_the_monitor_said() {
+    runtime().block_on(async {
+        let (monitor, session) = pair().unwrap();
+        let (monitor, session) = (Lane::new(monitor).unwrap(), Lane::new(session).unwrap());
+        for (endpoints, log_level) in [
+            (connection().endpoints, LevelFilter::OFF),
+            (connection().endpoints, LevelFilter::ERROR),
+            (connection().endpoints, LevelFilter::WARN),
+            (Endpoints::UNKNOWN, LevelFilter::INFO),
+            (Endpoints::UNKNOWN, LevelFilter::DEBUG),
+            (Endpoints::UNKNOWN, LevelFilter::TRACE),
+        ] {
+            let start = SessionStart {
+                id: connection().id,
+                endpoints,
+                log_level,
+                user: "alice".to_owned(),
+                home: "/home/alice".to_owned(),
+                shell: "/bin/sh".to_owned(),
+                accept_env: vec!["LC_*".to_owned()],
+                permit_tty: true,
+                subsystems: vec![("sftp".to_owned(), "internal-sftp".to_owned())],
+                max_sessions: 10,
+            };
+            let ((rpc, _rpc), (lane, _lane)) = (stream_pair().unwrap(), pair().unwrap());
+            let message = ToSession::Start { start, rpc, lane };
+            monitor.send_to_session(&message).await.unwrap();
+            let ToSession::Start { start: got, .. } = session.receive_to_session().await.unwrap();
+            let ToSession::Start { start: sent, .. } = message;
+            assert_eq!(got, sent);
+        }
     });
 }
 
@@ -138,11 +177,11 @@ fn a_message_for_somebody_else_is_refused() {
     runtime().block_on(async {
         let (monitor, worker) = pair().unwrap();
         let (monitor, worker) = (Lane::new(monitor).unwrap(), Lane::new(worker).unwrap());
-        let (tcp, _other) = stream_pair().unwrap();
+        let (socket, _other) = stream_pair().unwrap();
         monitor
             .send_to_worker(&ToWorker::Connection {
                 connection: connection(),
-                tcp,
+                socket,
             })
             .await
             .unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use journal::LevelFilter;
 use rpc::lane::{self, FromSession, Lane, ProgramDescriptors, SessionStart, ToSession};
 use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
 use rpc::{ConnectionId, Endpoints};
@@ -52,10 +53,8 @@ impl Drop for Scratch {
 pub(crate) fn start() -> SessionStart {
     SessionStart {
         id: ConnectionId::from_bytes([9; 8]),
-        endpoints: Endpoints {
-            peer: ([192, 0, 2, 1], 40_000).into(),
-            local: ([192, 0, 2, 2], 22).into(),
-        },
+        endpoints: Endpoints::inet(([192, 0, 2, 1], 40_000).into(), ([192, 0, 2, 2], 22).into()),
+        log_level: LevelFilter::INFO,
         user: "tester".into(),
         home: "/tmp".into(),
         shell: "/bin/sh".into(),
