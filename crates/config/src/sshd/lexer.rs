@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(crate) struct Line {
     pub(crate) file: Arc<str>,
     pub(crate) number: usize,
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
 }
 
 impl Line {
@@ -22,7 +22,7 @@ impl Line {
             line: self.number,
             column: span.start.saturating_add(1),
             width: span.end.saturating_sub(span.start).max(1),
-            text: self.text.clone(),
+            text: Arc::clone(&self.text),
         }
     }
 

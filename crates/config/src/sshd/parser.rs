@@ -174,7 +174,7 @@ impl Parser<'_> {
         let file: Arc<str> = file.into();
         let mut conditions = Arc::clone(around);
         for (at, text) in text.split('\n').enumerate() {
-            let text = text.strip_suffix('\r').unwrap_or(text).to_owned();
+            let text = text.strip_suffix('\r').unwrap_or(text).into();
             let line = Line {
                 file: Arc::clone(&file),
                 number: at.saturating_add(1),

@@ -16,8 +16,8 @@ pub struct Location {
     pub column: usize,
     /// How many characters are meant, at least 1.
     pub width: usize,
-    /// The whole line, without its end.
-    pub text: String,
+    /// The whole line, without its end. Shared: one line can be worth many remarks.
+    pub text: Arc<str>,
 }
 
 impl fmt::Display for Location {
@@ -371,7 +371,7 @@ mod tests {
                 line: 3,
                 column: 4,
                 width: 2,
-                text: "\tü\u{1b}xy".to_owned(),
+                text: "\tü\u{1b}xy".into(),
             }),
             kind: ErrorKind::UnterminatedQuote,
         };

@@ -513,3 +513,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn remarks_on_one_line_share_its_text() {
+    let text = format!("Ciphers {}aes256-ctr\n", "3des-cbc,".repeat(1000));
+    let configuration = read_text(&text, "f", &[], &NoFiles, &OFFERED).unwrap();
+    let mut remarks = configuration.warnings().iter();
+    let first = &remarks.next().unwrap().location.text;
+    assert_eq!(remarks.len(), 999);
+    assert!(remarks.all(|remark| Arc::ptr_eq(&remark.location.text, first)));
+}
