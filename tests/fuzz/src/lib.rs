@@ -1,14 +1,17 @@
-//! Fuzz targets for what a stranger's bytes reach: crates `wire` and `transport`.
+//! Fuzz targets for what a stranger's bytes reach, crates `wire` and `transport`, and for what an
+//! administrator or a user writes, crate `config`.
 //!
 //! ```text
-//!  raw_bytes   bytes ─────────────────────────────────▶ transport
-//!  packets     messages ─▶ framed in clear ───────────▶ transport, link, every decoder of wire
-//!  connection  acts ─▶ scripted client ═ sealed ══════▶ transport
+//!  raw_bytes    bytes ─────────────────────────────────▶ transport
+//!  packets      messages ─▶ framed in clear ───────────▶ transport, link, every decoder of wire
+//!  connection   acts ─▶ scripted client ═ sealed ══════▶ transport
+//!  sshd_config  texts that include each other ─────────▶ config ─▶ printed ─▶ config
+//!  texts        bytes ─────────────────────────────────▶ authorized_keys, moduli
 //! ```
 //!
 //! Each target is a function of bytes. `cargo xtask fuzz` gives it libFuzzer's, with coverage as the
-//! guide; the test `corpus` gives it the files of `corpus/`, without libFuzzer. All of them reach the
-//! transport through `watched`, which knows what must hold whatever arrives.
+//! guide; the test `corpus` gives it the files of `corpus/`, without libFuzzer. The first three reach
+//! the transport through `watched`, which knows what must hold whatever arrives.
 //!
 //! What is not repeatable is the ephemeral keys: aws-lc-rs draws them itself. An input whose way
 //! depends on them is rare and would show as a finding that does not come back.
@@ -26,6 +29,8 @@ mod message;
 pub mod packets;
 pub mod raw_bytes;
 pub mod replay;
+pub mod sshd_config;
+pub mod texts;
 mod watched;
 
 // The scripted client and the monitor of transport's own tests.
@@ -56,6 +61,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("raw_bytes", raw_bytes::run),
     ("packets", packets::run),
     ("connection", connection::run),
+    ("sshd_config", sshd_config::run),
+    ("texts", texts::run),
 ];
 
 /// The `main` of a target: libFuzzer's, or one that runs the files it is given.

@@ -17,6 +17,10 @@ const OUTPUT_MARK: usize = 1024 * 1024;
 /// One more step may add an answer as long as a packet.
 const OUTPUT_LIMIT: usize = OUTPUT_MARK + PACKET_LIMIT + 8 * 1024;
 
+/// What one transport may hold, or need for a moment: twice its longest queue of output, and room
+/// for one request and its copy.
+const MEMORY_LIMIT: usize = 4 * 1024 * 1024;
+
 /// The start of simulated time.
 pub(crate) static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -60,7 +64,7 @@ impl Watched {
     /// A new connection.
     pub(crate) fn new(rekey: RekeyLimit) -> Self {
         let settings = Arc::new(MONITOR.settings(rekey));
-        let mut account = Account::default();
+        let mut account = Account::new(MEMORY_LIMIT);
         let transport = account
             .charge(|| Transport::new(settings, Box::new(Counter::default())))
             .unwrap();

@@ -1,0 +1,5 @@
+//! The target of [`fuzz::texts`].
+#![forbid(unsafe_code)]
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+fuzz::main!(fuzz::texts::run);
