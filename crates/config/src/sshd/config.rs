@@ -129,6 +129,8 @@ pub struct SshdConfig {
     pub host_key_algorithms: AlgorithmList,
     /// IgnoreRhosts.
     pub ignore_rhosts: IgnoreRhosts,
+    /// IgnoreUnknown: patterns of keywords, separated by commas. The reader obeyed it.
+    pub ignore_unknown: Option<String>,
     /// IgnoreUserKnownHosts.
     pub ignore_user_known_hosts: YesNo,
     /// IPQoS.
@@ -341,6 +343,7 @@ impl SshdConfig {
             host_key_agent: None,
             host_key_algorithms: AlgorithmList::default_of(offered.host_key),
             ignore_rhosts: IgnoreRhosts::Yes,
+            ignore_unknown: None,
             ignore_user_known_hosts: YesNo::No,
             ip_qos: IpQos {
                 interactive: Dscp::EF,

@@ -37,6 +37,8 @@ pub(crate) enum State {
     OldNameOf(&'static str),
     /// Reads further files.
     Include,
+    /// Obeyed at once: names keywords that are skipped from here on.
+    IgnoreUnknown,
     /// Begins a block of conditions. Read and evaluated, but not obeyed by this version.
     Match,
 }
@@ -94,6 +96,12 @@ pub struct OwnKeyword {
 /// The keywords of this server that are not in OpenSSH's sshd_config(5).
 pub const OWN_KEYWORDS: &[OwnKeyword] = &[
     OwnKeyword {
+        name: "IgnoreUnknown",
+        default: "none",
+        meaning: "Patterns, separated by commas, of keywords that are skipped if this server does not know them. Holds for \
+                  what follows it, as in ssh_config(5).",
+    },
+    OwnKeyword {
         name: "WorkerPoolIdle",
         default: "4",
         meaning: "How many worker processes (sshd-privsep-preauth@.service) wait for connections. 1 to 64. A connection that \
@@ -148,7 +156,9 @@ pub enum Support {
 pub fn support() -> Vec<KeywordSupport> {
     let row = |keyword: &Keyword| {
         let (support, why) = match keyword.state {
-            State::Active | State::Include => (Support::Active, String::new()),
+            State::Active | State::Include | State::IgnoreUnknown => {
+                (Support::Active, String::new())
+            }
             State::ActiveExcept(values) => {
                 let but = values
                     .iter()
@@ -214,8 +224,8 @@ mod tests {
         assert_eq!(count(|state| matches!(state, State::Deprecated)), 15);
         // Protocol.
         assert_eq!(count(|state| matches!(state, State::Ignored)), 1);
-        // The 105 of OpenSSH 10.5, 4 of Debian's and 3 of ours.
-        assert_eq!(KEYWORDS.len(), 105 + 7 + 15 + 1 + 4 + 3);
+        // The 105 of OpenSSH 10.5, 4 of Debian's and 4 of ours.
+        assert_eq!(KEYWORDS.len(), 105 + 7 + 15 + 1 + 4 + 4);
     }
 
     #[test]
@@ -243,7 +253,7 @@ mod tests {
             assert!(
                 matches!(
                     find(own.name).map(|keyword| keyword.state),
-                    Some(State::Active)
+                    Some(State::Active | State::IgnoreUnknown)
                 ),
                 "{}",
                 own.name

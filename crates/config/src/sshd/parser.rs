@@ -10,6 +10,7 @@ use super::lexer::{self, Line, Malformed, Span, Statement};
 use super::matching::Condition;
 use super::report::{Error, ErrorKind, Errors, Warning, WarningKind};
 use super::setting::{Arguments, Turn};
+use crate::pattern::{PatternList, Verdict};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +102,7 @@ impl Parsed {
             includes,
             directives: Vec::new(),
             seen: BTreeSet::new(),
+            ignored: None,
             included: 0,
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -156,6 +158,8 @@ struct Parser<'a> {
     directives: Vec<Directive>,
     /// What occurred outside of Match.
     seen: BTreeSet<&'static str>,
+    /// What IgnoreUnknown names, in lower case; the first one counts.
+    ignored: Option<PatternList>,
     included: usize,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
@@ -196,6 +200,12 @@ impl Parser<'_> {
         }
     }
 
+    /// Whether IgnoreUnknown names a keyword.
+    fn is_ignored(&self, keyword: &str) -> bool {
+        let verdict = |list: &PatternList| list.verdict(&keyword.to_ascii_lowercase());
+        self.ignored.as_ref().map(verdict) == Some(Verdict::Included)
+    }
+
     fn problem(&mut self, line: &Line, span: Span, kind: ErrorKind, weight: Weight) {
         let error = line.error(span, kind);
         self.problems.push(Problem { error, weight });
@@ -211,6 +221,9 @@ impl Parser<'_> {
         let wrong = |kind| Err(Malformed { span, kind });
         let Some(row) = keywords::find(&statement.keyword.text) else {
             let keyword = statement.keyword.text.clone();
+            if self.is_ignored(&keyword) {
+                return Ok(());
+            }
             let suggestion = keywords::suggestion(&keyword);
             return wrong(ErrorKind::UnknownKeyword {
                 keyword,
@@ -259,6 +272,9 @@ impl Parser<'_> {
             _ => {}
         }
         let value = self.value(place, statement, row, conditions)?;
+        if let State::IgnoreUnknown = row.state {
+            self.ignored.get_or_insert_with(|| PatternList::new(&value));
+        }
         self.remark(place, span, row, &value);
         Ok(())
     }
@@ -341,6 +357,7 @@ impl Parser<'_> {
             State::Active
             | State::Ignored
             | State::Include
+            | State::IgnoreUnknown
             | State::Match
             | State::OldNameOf(_) => return,
         };

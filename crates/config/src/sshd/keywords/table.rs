@@ -189,6 +189,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     deprecated("GSSAPIUseSessionCredCache", Global),
     deprecated("GSSUseSessionCCache", Global),
     // Ours: see OWN_KEYWORDS.
+    Keyword::new("IgnoreUnknown", Global, field!(ignore_unknown: paths::NAME), State::IgnoreUnknown),
     active("WorkerPoolIdle", Global, field!(worker_pool.idle: numbers::POOL_IDLE)),
     active("WorkerPoolMax", Global, field!(worker_pool.max: numbers::POOL_MAX)),
     active("WorkerStartRate", Global, field!(worker_pool.start_rate: numbers::START_RATE)),

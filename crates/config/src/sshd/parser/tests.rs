@@ -523,3 +523,28 @@ fn remarks_on_one_line_share_its_text() {
     assert_eq!(remarks.len(), 999);
     assert!(remarks.all(|remark| Arc::ptr_eq(&remark.location.text, first)));
 }
+
+#[test]
+fn ignore_unknown_skips_what_nobody_knows_after_it() {
+    let read = |text: &str| read_text(text, "f", &[], &NoFiles, &OFFERED);
+    let ignored = "IgnoreUnknown Fly*,!FlyHigh\nflyToTheMoon \"x y\"\nMatch User a\nFlyBack\n";
+    assert!(read(ignored).is_ok());
+    let options = ["IgnoreUnknown=Fly*"];
+    assert!(read_text("FlyHigh 1", "f", &options, &NoFiles, &OFFERED).is_ok());
+    for (text, line) in [
+        // Before it, excluded, not the first, known, and with a value that cannot be split.
+        ("Fly x\nIgnoreUnknown Fly*\n", 1),
+        ("IgnoreUnknown Fly*,!FlyHigh\nFlyHigh x\n", 2),
+        ("IgnoreUnknown Walk*\nIgnoreUnknown Fly*\nFly x\n", 3),
+        ("IgnoreUnknown *\nPort x\n", 2),
+        ("IgnoreUnknown *\nFly \"x\n", 2),
+    ] {
+        let Errors(errors) = read(text).unwrap_err();
+        let lines = errors.iter().flat_map(|error| &error.location);
+        assert_eq!(
+            lines.map(|place| place.line).collect::<Vec<_>>(),
+            [line],
+            "{text}"
+        );
+    }
+}
