@@ -32,6 +32,25 @@ fn the_packaged_configuration_is_in_order() -> Result<()> {
     Ok(())
 }
 
+/// OpenSSH's sshd stops at keywords that it does not know: ours can stand beside the file that both servers read.
+#[test]
+fn the_own_file_belongs_to_the_default_configuration_only() -> Result<()> {
+    let Some(server) = SERVER.ours()? else {
+        return Ok(());
+    };
+    let output = server.shell(&format!(
+        "cp -a /etc/ssh /root/own; echo WorkerPoolIdle many >/root/own/sshd-privsep.conf
+         unshare --mount sh -c 'mount --bind /root/own /etc/ssh; {MONITOR} -t 2>&1; echo $?
+             {MONITOR} -t -f /root/own/sshd_config >/dev/null 2>&1; echo $?'"
+    ))?;
+    assert!(
+        output.contains("/etc/ssh/sshd-privsep.conf:1:16: WorkerPoolIdle"),
+        "{output}"
+    );
+    assert!(output.ends_with("\n255\n0\n"), "{output}");
+    Ok(())
+}
+
 #[test]
 fn errors_are_shown_with_file_line_column_and_suggestion() -> Result<()> {
     let Some(server) = SERVER.ours()? else {

@@ -20,6 +20,15 @@ pub struct IncludedFile {
     pub text: String,
 }
 
+impl IncludedFile {
+    pub(crate) fn read(path: &Path) -> Result<Self, ErrorKind> {
+        Ok(Self {
+            text: read(path)?,
+            name: path.display().to_string(),
+        })
+    }
+}
+
 /// What a configuration takes from the system: the files that an Include names, and the names of services.
 pub trait Includes {
     /// The files for one word of an Include: a name, or a pattern of glob(7). In lexical order; no match is no error.
@@ -40,13 +49,8 @@ pub struct FileSystem;
 impl Includes for FileSystem {
     fn resolve(&self, pattern: &str) -> Result<Vec<IncludedFile>, ErrorKind> {
         glob(&Path::new(BASE).join(pattern))
-            .into_iter()
-            .map(|path| {
-                Ok(IncludedFile {
-                    text: read(&path)?,
-                    name: path.display().to_string(),
-                })
-            })
+            .iter()
+            .map(|path| IncludedFile::read(path))
             .collect()
     }
 
@@ -80,7 +84,7 @@ impl Includes for NoFiles {
 }
 
 /// Reads a configuration file.
-pub(crate) fn read(path: &Path) -> Result<String, ErrorKind> {
+fn read(path: &Path) -> Result<String, ErrorKind> {
     let unreadable = |error: std::io::Error| ErrorKind::Unreadable {
         path: path.to_owned(),
         error: error.to_string(),

@@ -4,7 +4,7 @@ use super::algorithms::Offered;
 use super::config::SshdConfig;
 use super::configuration::{Conditions, Configuration, Directive};
 use super::consistency;
-use super::include::{FileSystem, IncludedFile, Includes, read as read_file};
+use super::include::{FileSystem, IncludedFile, Includes};
 use super::keywords::{self, Keyword, Scope, State};
 use super::lexer::{self, Line, Malformed, Span, Statement};
 use super::matching::Condition;
@@ -14,6 +14,15 @@ use crate::pattern::{PatternList, Verdict};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The file that is read unless `-f` names another.
+pub const DEFAULT_FILE: &str = "/etc/ssh/sshd_config";
+
+/// What holds for this server and not for OpenSSH's: read before [`DEFAULT_FILE`] if it exists, and not with another file.
+///
+/// OpenSSH's sshd refuses keywords that it does not know, whatever the file says about them, so a file for both servers
+/// cannot hold ours.
+pub const OWN_FILE: &str = "/etc/ssh/sshd-privsep.conf";
 
 /// How deep Includes may be nested, as in OpenSSH.
 const DEPTH_LIMIT: usize = 16;
@@ -57,7 +66,11 @@ pub fn read_text(
     includes: &dyn Includes,
     offered: &Offered<'_>,
 ) -> Result<Configuration, Errors> {
-    Parsed::new(text, file, options, includes, offered).shown()
+    let file = IncludedFile {
+        name: file.to_owned(),
+        text: text.to_owned(),
+    };
+    Parsed::new(&[file], options, includes, offered).shown()
 }
 
 fn parse_file(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Parsed, Errors> {
@@ -65,9 +78,18 @@ fn parse_file(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Pa
         let location = None;
         Errors(vec![Error { location, kind }])
     };
-    let text = read_file(path).map_err(unreadable)?;
-    let file = path.display().to_string();
-    Ok(Parsed::new(&text, &file, options, &FileSystem, offered))
+    let own = (path == Path::new(DEFAULT_FILE)).then_some(Path::new(OWN_FILE));
+    let files = files(own, path).map_err(unreadable)?;
+    Ok(Parsed::new(&files, options, &FileSystem, offered))
+}
+
+/// The files of a configuration in the order in which they are read.
+fn files(own: Option<&Path>, path: &Path) -> Result<Vec<IncludedFile>, ErrorKind> {
+    let own = own.filter(|own| own.exists());
+    own.into_iter()
+        .chain([path])
+        .map(IncludedFile::read)
+        .collect()
 }
 
 /// A configuration and what speaks against it.
@@ -91,8 +113,7 @@ enum Weight {
 
 impl Parsed {
     fn new(
-        text: &str,
-        file: &str,
+        files: &[IncludedFile],
         options: &[&str],
         includes: &dyn Includes,
         offered: &Offered<'_>,
@@ -111,7 +132,9 @@ impl Parsed {
         for option in options {
             parser.text(option, COMMAND_LINE, 0, &outside);
         }
-        parser.text(text, file, 0, &outside);
+        for IncludedFile { name, text } in files {
+            parser.text(text, name, 0, &outside);
+        }
         let Parser {
             directives,
             mut problems,

@@ -63,7 +63,11 @@ impl Includes for Files {
 }
 
 fn parse(text: &str, includes: &dyn Includes) -> Result<Configuration, Errors> {
-    Parsed::new(text, "f", &[], includes, &OFFERED).obeyed()
+    let file = IncludedFile {
+        name: "f".to_owned(),
+        text: text.to_owned(),
+    };
+    Parsed::new(&[file], &[], includes, &OFFERED).obeyed()
 }
 
 fn loaded(text: &str) -> Configuration {
@@ -547,4 +551,25 @@ fn ignore_unknown_skips_what_nobody_knows_after_it() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn the_own_file_counts_before_the_one_for_both_servers() {
+    let directory = std::env::temp_dir().join(format!("config-own-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (own, shared) = (directory.join("own"), directory.join("shared"));
+    std::fs::write(&own, "WorkerPoolIdle 7\nMatch User a\nPermitTTY no\n").unwrap();
+    std::fs::write(&shared, "MaxSessions 3\nWorkerPoolIdle 9\n").unwrap();
+    let read = |own: Option<&Path>| {
+        let files = files(own, &shared).unwrap();
+        let read = Parsed::new(&files, &[], &NoFiles, &OFFERED).shown();
+        read.unwrap().global().config
+    };
+    let (with, without) = (read(Some(&own)), read(None));
+    let missing = read(Some(&directory.join("missing")));
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!((with.worker_pool.idle, with.max_sessions), (7, 3));
+    // Its Match ends with it.
+    assert_eq!(with.permit_tty, YesNo::Yes);
+    assert_eq!((without.worker_pool.idle, &without), (9, &missing));
 }
