@@ -1,5 +1,6 @@
 //! No keyword of sshd_config(5) is forgotten: the table of what this server does with each is generated, and kept beside
-//! this test for review. After a change of the table: `KEYWORDS=write cargo test -p config --test keywords`.
+//! this test for review. After a change of the table: `KEYWORDS=write cargo test -p config`, which writes
+//! it into the manual page too.
 
 use config::sshd::{OWN_KEYWORDS, Support, support};
 use std::collections::BTreeSet;
