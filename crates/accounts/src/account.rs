@@ -1,7 +1,7 @@
 //! Users of the machine, as the name service switch knows them (nsswitch.conf(5)).
 
 use crate::bounded::{self, NotDone, Owner};
-use nix::unistd::{User, getgrouplist};
+use nix::unistd::{Gid, Group, User, getgrouplist};
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,9 @@ use thiserror::Error;
 
 /// The longest user name, in bytes: LOGIN_NAME_MAX without its NUL.
 const NAME_LIMIT: usize = 255;
+
+/// The overflow user and group, which no account has.
+const NOBODY: u32 = 65_534;
 
 /// The shell of an account that names none, passwd(5).
 const DEFAULT_SHELL: &str = "/bin/sh";
@@ -36,6 +39,9 @@ pub enum LookupError {
     /// The name service failed.
     #[error("cannot look up user: {0}")]
     NameService(#[source] std::io::Error),
+    /// The name service failed to name a group.
+    #[error("cannot look up groups: {0}")]
+    Groups(#[source] std::io::Error),
     /// It did not answer in time, or too many questions are open.
     #[error("cannot look up user: {0}")]
     NotDone(#[from] NotDone),
@@ -54,6 +60,8 @@ pub fn lookup(name: &str) -> Result<Option<Account>, LookupError> {
     }
     let failed = |error: nix::errno::Errno| LookupError::NameService(error.into());
     let Some(user) = User::from_name(name).map_err(failed)? else {
+        // The same question as for a user who exists: the time must not tell.
+        drop(getgrouplist(c"nobody", Gid::from_raw(NOBODY)));
         return Ok(None);
     };
     // The answer is passed on to systemd and to setresuid(2); it is held to the same rules as the question.
@@ -76,7 +84,7 @@ pub fn lookup(name: &str) -> Result<Option<Account>, LookupError> {
         gid,
         groups: groups
             .into_iter()
-            .map(nix::unistd::Gid::as_raw)
+            .map(Gid::as_raw)
             .filter(|gid| *gid != u32::MAX)
             .collect(),
         home: user.dir,
@@ -95,6 +103,33 @@ pub fn lookup_within(name: &str, timeout: Duration) -> Result<Option<Account>, L
     }
     let name = name.to_owned();
     bounded::run(Owner::NameService, timeout, move || lookup(&name))?
+}
+
+/// The names of groups. One without a name is left out, as by OpenSSH. May block: see [`group_names_within`].
+///
+/// # Errors
+///
+/// If the name service fails: who is in a group that cannot be named may be somebody to keep out.
+pub fn group_names(groups: &[u32]) -> Result<Vec<String>, LookupError> {
+    let name = |gid: &u32| {
+        let group = Group::from_gid(Gid::from_raw(*gid));
+        let name = group.map(|group| group.map(|group| group.name));
+        name.map_err(|error| LookupError::Groups(error.into()))
+    };
+    groups
+        .iter()
+        .filter_map(|gid| name(gid).transpose())
+        .collect()
+}
+
+/// [`group_names`] in a thread that is abandoned when `timeout` has passed.
+///
+/// # Errors
+///
+/// As [`group_names`], and if there is no answer in time.
+pub fn group_names_within(groups: &[u32], timeout: Duration) -> Result<Vec<String>, LookupError> {
+    let groups = groups.to_owned();
+    bounded::run(Owner::NameService, timeout, move || group_names(&groups))?
 }
 
 /// Whether a name can be that of an account for every program that gets to see it.
@@ -123,6 +158,17 @@ mod tests {
         assert_eq!(
             lookup_within("root", Duration::from_secs(10)).unwrap(),
             Some(root)
+        );
+    }
+
+    #[test]
+    fn groups_are_named_and_those_without_a_name_left_out() {
+        assert_eq!(group_names(&[0]).unwrap(), ["root"]);
+        let unused = 3_999_999_999;
+        assert_eq!(group_names(&[unused, 0]).unwrap(), ["root"]);
+        assert_eq!(
+            group_names_within(&[0], Duration::from_secs(10)).unwrap(),
+            ["root"]
         );
     }
 

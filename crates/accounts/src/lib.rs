@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  lookup("alice")          ──▶ Account           NSS: name, ids, groups, home, shell
-//!  login_permitted(account) ──▶ PermittedAccount  shell, locked, root
+//!  login_permitted(account) ──▶ PermittedAccount  locked, shell, AllowUsers and its kin, root
 //!  find_key(account, blob)  ──▶ AuthorizedKey     authorized_keys, read as the user
 //! ```
 //!
@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod account;
 pub mod bounded;
 pub mod identity;
@@ -24,7 +25,10 @@ mod permission;
 mod printable;
 mod strict_modes;
 
-pub use account::{Account, LookupError, lookup, lookup_within};
+pub use access::{AccessRule, Source};
+pub use account::{Account, LookupError, group_names, group_names_within, lookup, lookup_within};
 pub use keys::{AuthorizedKey, KeyRefusal, KeySearch, Verdict, find_key};
-pub use permission::{Denial, Method, Permission, PermittedAccount, Policy, login_permitted};
+pub use permission::{
+    Denial, Login, Method, Permission, PermittedAccount, Policy, login_permitted,
+};
 pub use strict_modes::Kind;

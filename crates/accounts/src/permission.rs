@@ -1,5 +1,6 @@
 //! Whether an account may log in, whatever its credentials are.
 
+use crate::access::{AccessRule, AccessRules, Source};
 use crate::account::Account;
 use crate::printable::Printable;
 use config::sshd::{PermitRootLogin, SshdConfig, YesNo};
@@ -23,6 +24,8 @@ pub struct Policy {
     pub permit_root_login: PermitRootLogin,
     /// UsePAM. With yes, PAM judges locked and expired accounts, as in OpenSSH.
     pub use_pam: YesNo,
+    /// AllowUsers and its kin.
+    access: AccessRules,
     /// `/etc/shadow`.
     pub shadow: PathBuf,
 }
@@ -34,6 +37,7 @@ impl Policy {
         Self {
             permit_root_login: config.permit_root_login,
             use_pam: config.use_pam,
+            access: AccessRules::of(config),
             shadow: PathBuf::from(SHADOW),
         }
     }
@@ -131,30 +135,59 @@ pub enum Denial {
         /// Why not.
         error: String,
     },
+    /// AllowUsers and its kin.
+    #[error("User {user} from {host} not allowed because {rule}")]
+    Access {
+        /// The account's name.
+        user: String,
+        /// Where the login comes from.
+        host: String,
+        /// Which of them.
+        rule: AccessRule,
+    },
     /// PermitRootLogin. (OpenSSH's line goes on with `FROM address port port`.)
     #[error("ROOT LOGIN REFUSED")]
     Root,
 }
 
-/// Checks shell, lock, expiry and PermitRootLogin.
+/// Somebody who wants to log in to an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// To which.
+    pub account: &'a Account,
+    /// The names of the account's groups. May be left empty if no configuration asks for them.
+    pub groups: &'a [String],
+    /// From where.
+    pub source: &'a Source,
+    /// How.
+    pub method: Method,
+}
+
+/// Checks lock, expiry, shell, AllowUsers and its kin, and PermitRootLogin, in OpenSSH's order.
 ///
 /// `/etc/nologin` and everything else that PAM's account modules know is theirs to judge, when the session is opened.
 #[must_use]
-pub fn login_permitted(account: &Account, policy: &Policy, method: Method) -> Permission {
+pub fn login_permitted(login: Login<'_>, policy: &Policy) -> Permission {
     let today = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() / 86_400);
-    match denial(account, policy, method, today) {
+    match denial(login, policy, today) {
         Some(denial) => Permission::Denied(denial),
         None => Permission::Permitted(PermittedAccount {
-            account: account.clone(),
-            method,
+            account: login.account.clone(),
+            method: login.method,
         }),
     }
 }
 
 /// `today` in days since 1970, as shadow(5) counts.
-fn denial(account: &Account, policy: &Policy, method: Method, today: u64) -> Option<Denial> {
+fn denial(login: Login<'_>, policy: &Policy, today: u64) -> Option<Denial> {
+    let Login {
+        account,
+        groups,
+        source,
+        method,
+    } = login;
     if policy.use_pam == YesNo::No
         && let Some(denial) = locked_or_expired(account, &policy.shadow, today)
     {
@@ -162,6 +195,13 @@ fn denial(account: &Account, policy: &Policy, method: Method, today: u64) -> Opt
     }
     if let Some(denial) = unusable_shell(account) {
         return Some(denial);
+    }
+    if let Some(rule) = policy.access.denial(&account.name, groups, source) {
+        return Some(Denial::Access {
+            user: account.name.clone(),
+            host: source.host.clone(),
+            rule,
+        });
     }
     if account.uid == 0 && !root_permitted(policy.permit_root_login, method) {
         return Some(Denial::Root);
@@ -251,9 +291,33 @@ mod tests {
         }
     }
 
+    /// What keeps `account` out, on a day in 1970.
+    fn denial(account: &Account, policy: &Policy, method: Method, today: u64) -> Option<Denial> {
+        let source = source();
+        let login = login(account, &source, method);
+        super::denial(login, policy, today)
+    }
+
+    fn login<'a>(account: &'a Account, source: &'a Source, method: Method) -> Login<'a> {
+        Login {
+            account,
+            groups: &[],
+            source,
+            method,
+        }
+    }
+
+    fn source() -> Source {
+        Source {
+            host: "192.0.2.7".to_owned(),
+            address: "192.0.2.7".parse().ok(),
+        }
+    }
+
     fn policy(permit_root_login: PermitRootLogin) -> Policy {
         Policy {
             permit_root_login,
+            access: AccessRules::default(),
             use_pam: YesNo::Yes,
             shadow: PathBuf::from("/nonexistent"),
         }
@@ -280,7 +344,9 @@ mod tests {
     #[test]
     fn an_ordinary_account_is_permitted() {
         let account = account(1000, "/bin/sh");
-        let permission = login_permitted(&account, &policy(PermitRootLogin::No), Method::PublicKey);
+        let source = source();
+        let login = login(&account, &source, Method::PublicKey);
+        let permission = login_permitted(login, &policy(PermitRootLogin::No));
         let Permission::Permitted(permitted) = permission else {
             panic!("{permission:?}")
         };

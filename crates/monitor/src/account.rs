@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use accounts::bounded::NotDone;
 use accounts::{
-    Account, AuthorizedKey, Denial, KeyRefusal, KeySearch, LookupError, Method, Permission,
-    PermittedAccount, Verdict, find_key, login_permitted, lookup_within,
+    Account, AuthorizedKey, Denial, KeyRefusal, KeySearch, Login, LookupError, Method, Permission,
+    PermittedAccount, Verdict, find_key, group_names_within, login_permitted, lookup_within,
 };
+use rpc::Endpoints;
 use tokio::time::sleep;
 use wire::userauth::UserName;
 
 use crate::policy::Policy;
+use crate::rules::{self, Rules};
 
 /// How long the name service may take. LDAP over a slow line takes a second.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(10);
@@ -77,40 +79,92 @@ impl AccountProof {
     }
 }
 
-/// Looks a user up and decides whether the account may be used with a public key.
-pub async fn admit(user: &UserName, policy: &Policy) -> Standing {
-    let rules = accounts::Policy::of(&policy.config);
-    let name = user.as_str().to_owned();
-    let work = move || match lookup_within(&name, LOOKUP_DEADLINE) {
-        Ok(None) => Err(Refusal::Unknown),
-        Err(error) => Err(Refusal::Unclear(error)),
-        Ok(Some(account)) => match login_permitted(&account, &rules, Method::PublicKey) {
-            Permission::Permitted(permitted) => Ok(permitted),
-            Permission::Denied(denial) => Err(Refusal::Denied(denial)),
-        },
+/// Looks a user up, evaluates the Match blocks for them, and decides whether the account may be used
+/// with a public key.
+///
+/// The blocks are evaluated for whatever name, as in sshd. When it cannot be told whether there is
+/// such a user, they are evaluated as if there were not.
+pub async fn admit(
+    user: &UserName,
+    policy: &Arc<Policy>,
+    endpoints: Endpoints,
+) -> (Arc<Rules>, Standing) {
+    let (name, shared) = (user.clone(), Arc::clone(policy));
+    let work = move || {
+        let found = look_up(&name, &shared);
+        let (account, groups) = match &found {
+            Ok((account, groups)) => (account, groups.as_slice()),
+            Err(_) => (&None, [].as_slice()),
+        };
+        let criteria = rules::criteria(&name, account.as_ref(), groups.to_vec(), endpoints);
+        let rules = Arc::new(shared.rules(&criteria));
+        let permitted = match found {
+            Ok((None, _)) => Err(Refusal::Unknown),
+            Err(error) => Err(Refusal::Unclear(error)),
+            Ok((Some(account), groups)) => {
+                let login = Login {
+                    account: &account,
+                    groups: &groups,
+                    source: &rules::source(endpoints),
+                    method: Method::PublicKey,
+                };
+                match login_permitted(login, &accounts::Policy::of(&rules.config)) {
+                    Permission::Permitted(permitted) => Ok(permitted),
+                    Permission::Denied(denial) => Err(Refusal::Denied(denial)),
+                }
+            }
+        };
+        (rules, permitted)
     };
-    let busy = |done: &Result<_, Refusal>| {
+    let busy = |(_, done): &(_, Result<_, Refusal>)| {
         let is_busy = |why: &LookupError| matches!(why, LookupError::NotDone(NotDone::Busy));
         matches!(done, Err(Refusal::Unclear(why)) if is_busy(why))
     };
     match blocking(work, busy).await {
-        Some(Ok(permitted)) => Standing::Permitted(AccountProof {
-            user: user.clone(),
-            permitted,
-        }),
-        Some(Err(refusal)) => Standing::Refused(refusal),
-        None => Standing::Refused(Refusal::Unclear(NotDone::Failed.into())),
+        Some((rules, Ok(permitted))) => {
+            let user = user.clone();
+            (rules, Standing::Permitted(AccountProof { user, permitted }))
+        }
+        Some((rules, Err(refusal))) => (rules, Standing::Refused(refusal)),
+        None => {
+            let criteria = rules::criteria(user, None, Vec::new(), endpoints);
+            let refusal = Refusal::Unclear(NotDone::Failed.into());
+            (
+                Arc::new(policy.rules(&criteria)),
+                Standing::Refused(refusal),
+            )
+        }
     }
 }
 
+/// The account of a name and the names of its groups, if these can matter. Of nobody's groups the
+/// names are asked for, too, so that the name service is asked the same questions for every name.
+fn look_up(
+    user: &UserName,
+    policy: &Policy,
+) -> Result<(Option<Account>, Vec<String>), LookupError> {
+    let account = lookup_within(user.as_str(), LOOKUP_DEADLINE)?;
+    let named = match policy.configuration.asks_for_groups() {
+        true => {
+            let groups = account
+                .as_ref()
+                .map_or_else(|| nobody().groups, |a| a.groups.clone());
+            group_names_within(&groups, LOOKUP_DEADLINE)?
+        }
+        false => Vec::new(),
+    };
+    let groups = if account.is_some() { named } else { Vec::new() };
+    Ok((account, groups))
+}
+
 /// Looks for a key in the account's files, or in nobody's. What was not used comes with it.
-pub async fn find(standing: &Standing, policy: &Policy, blob: &[u8]) -> (Listing, Vec<KeyRefusal>) {
+pub async fn find(standing: &Standing, rules: &Rules, blob: &[u8]) -> (Listing, Vec<KeyRefusal>) {
     let account = match standing {
         Standing::Permitted(proof) => proof.account().clone(),
         Standing::Refused(_) => nobody(),
     };
-    let files = Arc::new(policy.config.authorized_keys_files.clone());
-    let (strict_modes, blob) = (policy.config.strict_modes, blob.to_vec());
+    let files = Arc::new(rules.config.authorized_keys_files.clone());
+    let (strict_modes, blob) = (rules.config.strict_modes, blob.to_vec());
     let work = move || find_key(&account, &files, strict_modes, &blob, FILES_DEADLINE);
     let busy = |search: &KeySearch| matches!(search.verdict, Verdict::Unknown(NotDone::Busy));
     let Some(search) = blocking(work, busy).await else {

@@ -137,6 +137,17 @@ impl Subject<'_> {
         );
     }
 
+    /// RefuseConnection.
+    pub fn prohibited(&self) {
+        let (name, peer, invalid) = (self.name(), self.peer(), self.invalid());
+        info!(
+            message_id = ADMISSION_REFUSED,
+            user = %name,
+            reason = "RefuseConnection",
+            "administratively prohibited connection for {invalid}{name} from {peer}"
+        );
+    }
+
     /// It is not known whether there is such a user.
     pub fn unclear(&self, error: &accounts::LookupError) {
         let name = self.name();

@@ -4,10 +4,14 @@
 //! the same number of calls, the same kind of work (a stand-in's files are read), and refusals are
 //! held back to a time of their own ([`delay`](crate::delay)).
 
+use std::sync::Arc;
+
+use config::sshd::YesNo;
 use rpc::{Endpoints, Violation};
+use thiserror::Error;
 use tokio::time::Instant;
 use wire::names::SignatureAlgorithm;
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
+use wire::userauth::{AuthMethod, AuthOutcome, PublicKeyRequest, UserName};
 
 use crate::account::{self, Listing, Refusal, Standing};
 use crate::audit::{self, Subject, Validity, Weight};
@@ -17,6 +21,7 @@ use crate::exchange::FirstExchange;
 use crate::policy::Policy;
 use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::public_key::BadSignature;
+use crate::rules::Rules;
 use crate::verify::{Binding, SERVICE, SignatureProof, prove_possession};
 
 /// Requests of one connection, whatever becomes of them (as in OpenSSH): questions about acceptable
@@ -27,7 +32,7 @@ const ATTEMPTS_LIMIT: u32 = 1024;
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
     /// The administrator's.
-    pub policy: &'a Policy,
+    pub policy: &'a Arc<Policy>,
     /// Between which addresses.
     pub endpoints: Endpoints,
     /// This process's.
@@ -36,30 +41,55 @@ pub struct Terms<'a> {
 
 /// A connection between its first key exchange and its login.
 #[derive(Debug)]
-pub struct Authentication {
+pub enum Authentication {
+    /// Nobody was named yet.
+    Unnamed(FirstExchange),
+    /// The first request bound it to a user.
+    Named(Named),
+}
+
+/// A connection that is bound to a user name: what holds for it, and how often it was tried.
+#[derive(Debug)]
+pub struct Named {
     first: FirstExchange,
-    claim: Option<Claim>,
+    user: UserName,
+    rules: Arc<Rules>,
+    standing: Standing,
     attempts: u32,
     failures: u32,
 }
 
-/// The user that the first request bound the connection to.
-#[derive(Debug)]
-struct Claim {
-    user: UserName,
-    /// `None` until a request needs it: `none`, which every client begins with, is answered without.
-    standing: Option<Standing>,
+/// Why a request is not decided.
+#[derive(Debug, Error)]
+pub enum Undecided {
+    /// The worker broke the contract.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// RefuseConnection.
+    #[error("administratively prohibited connection")]
+    Prohibited,
 }
 
 /// What a request comes to.
 #[derive(Debug)]
 pub enum Decision {
     /// Not yet.
-    Continue(Authentication, AuthOutcome),
-    /// A login, and the first exchange, which is needed further on.
-    Accepted(Box<AuthenticatedUser>, FirstExchange),
+    Continue(Named, AuthOutcome),
+    /// A login.
+    Accepted(Box<Login>),
     /// MaxAuthTries failures; whose, for the journal.
-    TooManyFailures(Authentication),
+    TooManyFailures(Named),
+}
+
+/// A login, and what is needed further on.
+#[derive(Debug)]
+pub struct Login {
+    /// Who.
+    pub user: AuthenticatedUser,
+    /// What holds for the connection.
+    pub rules: Arc<Rules>,
+    /// The first key exchange.
+    pub first: FirstExchange,
 }
 
 /// What became of one method.
@@ -75,104 +105,155 @@ enum Attempt {
 }
 
 impl Authentication {
-    /// Begins with the first key exchange.
-    pub fn new(first: FirstExchange) -> Self {
+    /// Who tries, for the journal.
+    pub fn subject(&self, endpoints: Endpoints) -> Option<Subject<'_>> {
+        match self {
+            Self::Unnamed(_) => None,
+            Self::Named(named) => Some(named.subject(endpoints)),
+        }
+    }
+
+    /// Takes the user name of a request. The first one binds the connection, and decides what holds
+    /// for it; see [`rules`](crate::rules).
+    ///
+    /// # Errors
+    /// RefuseConnection; or the user name is not the one that binds the connection: RFC 4252 section
+    /// 5 lets a server disconnect then, and the worker does so before it asks. This one is corrupted.
+    pub async fn name(self, user: UserName, terms: Terms<'_>) -> Result<Named, Undecided> {
+        match self {
+            Self::Unnamed(first) => Named::bind(first, user, terms).await,
+            Self::Named(named) if named.user == user => Ok(named),
+            Self::Named(_) => Err(Violation::new("a second user name").into()),
+        }
+    }
+}
+
+impl Named {
+    async fn bind(
+        first: FirstExchange,
+        user: UserName,
+        terms: Terms<'_>,
+    ) -> Result<Self, Undecided> {
+        let asked = Instant::now();
+        let (rules, standing) = account::admit(&user, terms.policy, terms.endpoints).await;
+        terms.delay.settle_lookup(&user, asked).await;
+        let named = Self {
+            first,
+            user,
+            rules,
+            standing,
+            attempts: 0,
+            failures: 0,
+        };
+        let subject = named.subject(terms.endpoints);
+        if named.rules.config.refuse_connection == YesNo::Yes {
+            // Before anybody asks whether the account may be used.
+            let validity = match &named.standing {
+                Standing::Permitted(_) | Standing::Refused(Refusal::Denied(_)) => Validity::Valid,
+                Standing::Refused(_) => Validity::Invalid,
+            };
+            Subject {
+                validity,
+                ..subject
+            }
+            .prohibited();
+            return Err(Undecided::Prohibited);
+        }
+        match &named.standing {
+            Standing::Refused(Refusal::Unknown) => subject.invalid_user(),
+            Standing::Refused(Refusal::Denied(denial)) => subject.denied(denial),
+            Standing::Refused(Refusal::Unclear(error)) => subject.unclear(error),
+            Standing::Permitted(_) => {}
+        }
+        Ok(named)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(first: FirstExchange) -> Self {
+        let defaults = config::sshd::SshdConfig::defaults(&config::sshd::Offers::ours().offered());
         Self {
             first,
-            claim: None,
+            user: UserName::new("alice").unwrap(),
+            rules: Arc::new(Rules::new(defaults)),
+            standing: Standing::Refused(Refusal::Unknown),
             attempts: 0,
             failures: 0,
         }
     }
 
-    /// Whether nobody was named yet.
+    /// What holds for it.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether nothing was decided yet.
     pub fn is_fresh(&self) -> bool {
         self.attempts == 0
     }
 
-    /// Who tries, for the journal.
-    pub fn subject(&self, endpoints: Endpoints) -> Option<Subject<'_>> {
-        self.claim.as_ref().map(|claim| claim.subject(endpoints))
-    }
-
-    /// Decides one request.
+    /// Decides one request of the user for `service`.
     ///
     /// # Errors
-    /// The user name is not the one that binds the connection. RFC 4252 section 5 lets a server
-    /// disconnect then, and the worker does so before it asks: this one is corrupted.
+    /// Proofs do not belong together, which cannot be.
     pub async fn decide(
         mut self,
-        request: AuthRequest,
+        service: &str,
+        method: AuthMethod,
         terms: Terms<'_>,
     ) -> Result<Decision, Violation> {
         let asked = Instant::now();
-        let claim = self.bind(request.user)?;
         self.attempts = self.attempts.saturating_add(1);
-        let (claim, attempt) = match request.method {
+        let attempt = match method {
             // The first `none` asks for the methods; it is no failure (as in OpenSSH).
-            AuthMethod::None if self.attempts == 1 => (claim, Attempt::Asked),
+            AuthMethod::None if self.attempts == 1 => Attempt::Asked,
             AuthMethod::None => {
-                let subject = claim.subject(terms.endpoints);
+                let subject = self.subject(terms.endpoints);
                 subject.failed("none", None, Weight::Light);
-                (claim, Attempt::Failed)
+                Attempt::Failed
             }
             AuthMethod::Unsupported(method) => {
-                let claim = claim.looked_up(terms).await;
-                let subject = claim.subject(terms.endpoints);
-                subject.failed(&method, None, self.weight(terms.policy));
-                (claim, Attempt::Failed)
+                let subject = self.subject(terms.endpoints);
+                subject.failed(&method, None, self.weight());
+                Attempt::Failed
             }
-            AuthMethod::PublicKey(public_key) => {
-                let claim = claim.looked_up(terms).await;
-                let service = request.service.as_str();
-                let attempt = self.public_key(&claim, service, public_key, terms).await;
-                (claim, attempt)
-            }
+            AuthMethod::PublicKey(public_key) => self.public_key(service, public_key, terms).await,
         };
-        let claim = match (attempt, claim) {
-            (Attempt::Proved(method), claim) => match claim.standing {
-                Some(Standing::Permitted(account)) => {
-                    let user = AuthenticatedUser::new(*method, account).map_err(internal)?;
-                    audit::accepted(&user, terms.endpoints);
-                    return Ok(Decision::Accepted(Box::new(user), self.first));
-                }
-                // Cannot be: no key is listed for somebody who has no account.
-                Some(Standing::Refused(_)) | None => return Err(internal(Mismatch)),
-            },
-            (Attempt::Asked, claim) => {
-                return Ok(self.continue_with(claim, terms.policy.refused()));
+        match attempt {
+            Attempt::Proved(method) => return self.accepted(*method, terms.endpoints),
+            Attempt::Asked => {
+                let outcome = self.rules.refused();
+                return Ok(Decision::Continue(self, outcome));
             }
-            (Attempt::Acceptable, claim) if self.attempts < ATTEMPTS_LIMIT => {
-                return Ok(self.continue_with(claim, AuthOutcome::KeyAcceptable));
+            Attempt::Acceptable if self.attempts < ATTEMPTS_LIMIT => {
+                return Ok(Decision::Continue(self, AuthOutcome::KeyAcceptable));
             }
-            (Attempt::Acceptable | Attempt::Failed, claim) => claim,
-        };
-        terms.delay.settle(&claim.user, asked).await;
+            Attempt::Acceptable | Attempt::Failed => {}
+        }
+        terms.delay.settle(&self.user, asked).await;
         self.failures = self.failures.saturating_add(1);
-        let tries = terms.policy.config.max_auth_tries;
+        let tries = self.rules.config.max_auth_tries;
         if self.failures >= tries || self.attempts >= ATTEMPTS_LIMIT {
-            claim.subject(terms.endpoints).too_many_failures();
-            self.claim = Some(claim);
+            self.subject(terms.endpoints).too_many_failures();
             return Ok(Decision::TooManyFailures(self));
         }
-        Ok(self.continue_with(claim, terms.policy.refused()))
+        let outcome = self.rules.refused();
+        Ok(Decision::Continue(self, outcome))
     }
 
-    /// The first user name binds the connection; another one is a violation.
-    fn bind(&mut self, user: UserName) -> Result<Claim, Violation> {
-        match self.claim.take() {
-            None => Ok(Claim {
-                user,
-                standing: None,
-            }),
-            Some(claim) if claim.user == user => Ok(claim),
-            Some(_) => Err(Violation::new("a second user name")),
+    fn accepted(self, method: MethodProof, endpoints: Endpoints) -> Result<Decision, Violation> {
+        match self.standing {
+            Standing::Permitted(account) => {
+                let user = AuthenticatedUser::new(method, account).map_err(internal)?;
+                audit::accepted(&user, endpoints);
+                Ok(Decision::Accepted(Box::new(Login {
+                    user,
+                    rules: self.rules,
+                    first: self.first,
+                })))
+            }
+            // Cannot be: no key is listed for somebody who has no account.
+            Standing::Refused(_) => Err(internal(Mismatch)),
         }
-    }
-
-    fn continue_with(self, claim: Claim, outcome: AuthOutcome) -> Decision {
-        let claim = Some(claim);
-        Decision::Continue(Self { claim, ..self }, outcome)
     }
 
     /// The `publickey` method (RFC 4252 section 7).
@@ -180,14 +261,13 @@ impl Authentication {
     /// Signature first, files second, for whatever user: the order must not tell who exists.
     async fn public_key(
         &self,
-        claim: &Claim,
         service: &str,
         request: PublicKeyRequest,
         terms: Terms<'_>,
     ) -> Attempt {
-        let subject = claim.subject(terms.endpoints);
-        let usable = match terms.policy.offers_publickey() && service == SERVICE {
-            true => self.usable_key(&request, subject, terms.policy),
+        let subject = self.subject(terms.endpoints);
+        let usable = match self.rules.offers_publickey() && service == SERVICE {
+            true => self.usable_key(&request, subject),
             false => None,
         };
         let Some(Usable {
@@ -196,14 +276,14 @@ impl Authentication {
             binding,
         }) = usable
         else {
-            subject.failed("publickey", None, self.weight(terms.policy));
+            subject.failed("publickey", None, self.weight());
             return Attempt::Failed;
         };
         let possession = match &request.signature {
             None => Possession::Unasked,
             Some(signature) => Possession::of(prove_possession(
                 &self.first,
-                &claim.user,
+                &self.user,
                 binding,
                 algorithm,
                 key.clone(),
@@ -212,7 +292,7 @@ impl Authentication {
         };
         // An account's files list plain keys. A certificate is looked for under its own blob, which
         // takes the same time and is on no line: it never counts as the key inside.
-        let listing = claim.find(key.blob(), terms).await;
+        let listing = self.find(key.blob(), subject).await;
         match (possession, listing) {
             (Possession::Unasked, Listing::Listed(_)) => Attempt::Acceptable,
             (Possession::Proved(signature), Listing::Listed(listed)) => {
@@ -222,31 +302,26 @@ impl Authentication {
                 }
             }
             (Possession::Unasked | Possession::Proved(_) | Possession::Refuted, _) => {
-                subject.failed("publickey", Some(&key), self.weight(terms.policy));
+                subject.failed("publickey", Some(&key), self.weight());
                 Attempt::Failed
             }
         }
     }
 
     /// The key of a request and what goes with it, if this server verifies with them.
-    fn usable_key(
-        &self,
-        request: &PublicKeyRequest,
-        subject: Subject<'_>,
-        policy: &Policy,
-    ) -> Option<Usable> {
+    fn usable_key(&self, request: &PublicKeyRequest, subject: Subject<'_>) -> Option<Usable> {
         let Some(binding) = Binding::of(request.host_key.as_deref(), &self.first) else {
             // The client spoke with another server: somebody stands between.
             subject.key_unusable(&"request is bound to another host key");
             return None;
         };
         let algorithm = SignatureAlgorithm::from_name(&request.algorithm)
-            .filter(|algorithm| policy.pubkey_algorithms.contains(algorithm));
+            .filter(|algorithm| self.rules.pubkey_algorithms.contains(algorithm));
         let Some(algorithm) = algorithm else {
             subject.key_unusable(&"signature algorithm not in PubkeyAcceptedAlgorithms");
             return None;
         };
-        match ClientKey::parse(&request.key, algorithm, policy.key_requirements()) {
+        match ClientKey::parse(&request.key, algorithm, self.rules.key_requirements()) {
             Ok(key) => Some(Usable {
                 algorithm,
                 key,
@@ -259,10 +334,32 @@ impl Authentication {
         }
     }
 
-    fn weight(&self, policy: &Policy) -> Weight {
-        match self.failures.saturating_add(1) >= policy.config.max_auth_tries / 2 {
+    async fn find(&self, blob: &[u8], subject: Subject<'_>) -> Listing {
+        let (listing, refusals) = account::find(&self.standing, &self.rules, blob).await;
+        if let Standing::Permitted(_) = self.standing {
+            refusals
+                .iter()
+                .for_each(|refusal| subject.key_refused(refusal));
+        }
+        listing
+    }
+
+    fn weight(&self) -> Weight {
+        match self.failures.saturating_add(1) >= self.rules.config.max_auth_tries / 2 {
             true => Weight::Heavy,
             false => Weight::Light,
+        }
+    }
+
+    /// Who tries, for the journal.
+    pub fn subject(&self, endpoints: Endpoints) -> Subject<'_> {
+        Subject {
+            user: &self.user,
+            validity: match self.standing {
+                Standing::Refused(_) => Validity::Invalid,
+                Standing::Permitted(_) => Validity::Valid,
+            },
+            endpoints,
         }
     }
 }
@@ -289,52 +386,6 @@ impl Possession {
         match result {
             Ok(proof) => Self::Proved(proof),
             Err(BadSignature) => Self::Refuted,
-        }
-    }
-}
-
-impl Claim {
-    /// Looks the user up, once per connection.
-    async fn looked_up(self, terms: Terms<'_>) -> Self {
-        if self.standing.is_some() {
-            return self;
-        }
-        let claim = Self {
-            standing: Some(account::admit(&self.user, terms.policy).await),
-            user: self.user,
-        };
-        let subject = claim.subject(terms.endpoints);
-        match &claim.standing {
-            Some(Standing::Refused(Refusal::Unknown)) => subject.invalid_user(),
-            Some(Standing::Refused(Refusal::Denied(denial))) => subject.denied(denial),
-            Some(Standing::Refused(Refusal::Unclear(error))) => subject.unclear(error),
-            Some(Standing::Permitted(_)) | None => {}
-        }
-        claim
-    }
-
-    async fn find(&self, blob: &[u8], terms: Terms<'_>) -> Listing {
-        let Some(standing) = &self.standing else {
-            return Listing::NotListed;
-        };
-        let (listing, refusals) = account::find(standing, terms.policy, blob).await;
-        if let Standing::Permitted(_) = standing {
-            let subject = self.subject(terms.endpoints);
-            refusals
-                .iter()
-                .for_each(|refusal| subject.key_refused(refusal));
-        }
-        listing
-    }
-
-    fn subject(&self, endpoints: Endpoints) -> Subject<'_> {
-        Subject {
-            user: &self.user,
-            validity: match &self.standing {
-                Some(Standing::Refused(_)) => Validity::Invalid,
-                Some(Standing::Permitted(_)) | None => Validity::Valid,
-            },
-            endpoints,
         }
     }
 }

@@ -124,6 +124,8 @@ pub async fn serve<M: ServiceManager>(common: Arc<Common<M>>, client: Client, pl
         End::Broken(Broken::Violation(violation)) => {
             audit::violation(&worker.unit, conversation.phase().name(), violation);
         }
+        // Said when it was decided.
+        End::Broken(Broken::Prohibited) => {}
         End::Broken(broken) => error!("connection is ended: {broken}"),
     }
     if !matches!(end, End::WorkerGone) {

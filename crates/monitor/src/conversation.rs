@@ -19,7 +19,7 @@ use wire::names::KexAlgorithm;
 use wire::userauth::{AuthOutcome, AuthRequest};
 
 use crate::audit;
-use crate::authenticate::{Decision, Terms};
+use crate::authenticate::{Authentication, Decision, Login, Terms, Undecided};
 use crate::banner;
 use crate::delay::FailureDelay;
 use crate::exchange::{self, ExchangeError};
@@ -39,6 +39,9 @@ pub enum Broken {
     /// The worker broke the contract.
     #[error(transparent)]
     Violation(#[from] Violation),
+    /// RefuseConnection.
+    #[error("administratively prohibited")]
+    Prohibited,
     /// The host key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -50,6 +53,15 @@ pub enum Broken {
         /// What failed.
         error: OpenError,
     },
+}
+
+impl From<Undecided> for Broken {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Violation(violation) => Self::Violation(violation),
+            Undecided::Prohibited => Self::Prohibited,
+        }
+    }
 }
 
 /// The monitor's side of one connection.
@@ -176,59 +188,49 @@ impl<M: ServiceManager> Conversation<M> {
 
     /// `Authenticate` of `preauth.proto`.
     async fn authenticate(&mut self, request: AuthRequest) -> Result<Answer, Broken> {
-        let state = self.take_phase().authenticate()?;
-        let banner = match state.authentication.is_fresh() {
-            true => banner::text(self.policy.config.banner.as_deref()).await,
-            false => None,
-        };
-        let outcome = self.decide(state, request).await?;
-        Ok(Answer { banner, outcome })
-    }
-
-    async fn decide(
-        &mut self,
-        state: Authenticating,
-        request: AuthRequest,
-    ) -> Result<AuthOutcome, Broken> {
         let Authenticating {
             authentication,
             rekeys,
-        } = state;
+        } = self.take_phase().authenticate()?;
         let terms = Terms {
             policy: &self.policy,
             endpoints: self.origin.endpoints,
             delay: &self.delay,
         };
-        match authentication.decide(request, terms).await? {
-            Decision::Continue(authentication, outcome) => {
+        let named = authentication.name(request.user, terms).await?;
+        let banner = match named.is_fresh() {
+            true => banner::text(named.rules().config.banner.as_deref()).await,
+            false => None,
+        };
+        let decision = named.decide(&request.service, request.method, terms);
+        let outcome = match decision.await? {
+            Decision::Continue(named, outcome) => {
                 self.phase = Phase::Authenticating(Authenticating {
-                    authentication,
+                    authentication: Authentication::Named(named),
                     rekeys,
                 });
-                Ok(outcome)
+                outcome
             }
-            Decision::TooManyFailures(authentication) => {
-                self.phase = Phase::Exhausted(authentication);
-                Ok(AuthOutcome::TooManyFailures)
+            Decision::TooManyFailures(named) => {
+                self.phase = Phase::Exhausted(named);
+                AuthOutcome::TooManyFailures
             }
-            Decision::Accepted(user, first) => {
-                let name = user.account().name.clone();
-                let opened = open_session(
-                    &*self.services,
-                    &self.worker,
-                    &self.policy,
-                    self.origin,
-                    *user,
-                );
-                let session = opened
-                    .await
-                    .map_err(|error| Broken::Open { user: name, error })?;
-                audit::session_started(&session.user, &session.unit);
-                self.login.notify_one();
-                self.phase = Phase::Open(Open::new(session, first, Instant::now()));
-                Ok(AuthOutcome::Accepted)
-            }
-        }
+            Decision::Accepted(login) => self.log_in(*login).await?,
+        };
+        Ok(Answer { banner, outcome })
+    }
+
+    async fn log_in(&mut self, login: Login) -> Result<AuthOutcome, Broken> {
+        let Login { user, rules, first } = login;
+        let name = user.account().name.clone();
+        let opened = open_session(&*self.services, &self.worker, &rules, self.origin, user);
+        let session = opened
+            .await
+            .map_err(|error| Broken::Open { user: name, error })?;
+        audit::session_started(&session.user, &session.unit);
+        self.login.notify_one();
+        self.phase = Phase::Open(Open::new(session, first, Instant::now()));
+        Ok(AuthOutcome::Accepted)
     }
 
     /// `ProveHostKeys` of `preauth.proto`.

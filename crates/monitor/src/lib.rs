@@ -21,6 +21,7 @@
 //!
 //! Decisions:
 //! - [`exchange`], [`hostkeys`]: the exchange hash is computed here and signed.
+//! - [`rules`]: what holds for a connection once its user is named: the Match blocks about it.
 //! - [`authenticate`]: one authentication request, with [`account`] and [`verify`].
 //! - [`client_key`], [`public_key`], [`certificate`]: what a client can prove to have.
 //! - [`proof`]: what it takes to be logged in. To review that, begin there.
@@ -57,6 +58,7 @@ pub mod policy;
 pub mod pool;
 pub mod proof;
 pub mod public_key;
+pub mod rules;
 pub mod server;
 pub mod signals;
 pub mod sockets;

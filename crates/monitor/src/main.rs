@@ -8,10 +8,10 @@ use anyhow::Context;
 use journal::message_id::CONFIGURATION_ERROR;
 use journal::{Identity, LevelFilter};
 use monitor::options::{Mode, Options};
-use monitor::policy::{self, Loaded, Policy, PolicyError};
+use monitor::policy::{Loaded, Policy, PolicyError};
 use monitor::server::{self, Prepared};
 use monitor::systemd::Systemd;
-use monitor::{signals, sockets};
+use monitor::{rules, signals, sockets};
 use tracing::{error, warn};
 
 fn main() -> ExitCode {
@@ -52,7 +52,7 @@ fn serve(options: Options) -> anyhow::Result<()> {
     let loaded = Policy::load(&options.file);
 
     let level = match &loaded {
-        Ok(loaded) => policy::log_level(&loaded.policy.config),
+        Ok(loaded) => rules::log_level(&loaded.policy.config),
         Err(_) => LevelFilter::INFO,
     };
     // Without a journal, standard error has to do.

@@ -21,8 +21,9 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::policy::{self, Policy, whole_seconds};
+use crate::policy::whole_seconds;
 use crate::proof::AuthenticatedUser;
+use crate::rules::{self, Rules};
 use crate::systemd::{ServiceManager, SessionUnit, StartError};
 
 /// Why a session could not be opened.
@@ -74,7 +75,7 @@ pub enum SessionEnd {
 pub async fn open_session<M: ServiceManager>(
     services: &M,
     worker: &Lane,
-    policy: &Policy,
+    rules: &Rules,
     origin: Origin,
     user: AuthenticatedUser,
 ) -> Result<Session, OpenError> {
@@ -84,7 +85,7 @@ pub async fn open_session<M: ServiceManager>(
     let account = user.account();
 
     let start = ToSession::Start {
-        start: start(policy, origin, &user),
+        start: start(rules, origin, &user),
         rpc: session_rpc,
         lane: session_lane,
     };
@@ -102,7 +103,7 @@ pub async fn open_session<M: ServiceManager>(
     services.start_session(unit).await?;
 
     let session = ToWorker::Session {
-        grant: grant(policy, &user),
+        grant: grant(rules, &user),
         rpc: worker_rpc,
         lane: worker_lane,
     };
@@ -136,13 +137,13 @@ impl Session {
     }
 }
 
-fn start(policy: &Policy, origin: Origin, user: &AuthenticatedUser) -> SessionStart {
-    let (config, account) = (&policy.config, user.account());
+fn start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) -> SessionStart {
+    let (config, account) = (&rules.config, user.account());
     let subsystems = config.subsystems.iter();
     SessionStart {
         id: origin.id,
         endpoints: origin.endpoints,
-        log_level: policy::log_level(config),
+        log_level: rules::log_level(config),
         user: account.name.clone(),
         home: account.home.display().to_string(),
         shell: account.shell.display().to_string(),
@@ -155,8 +156,8 @@ fn start(policy: &Policy, origin: Origin, user: &AuthenticatedUser) -> SessionSt
     }
 }
 
-fn grant(policy: &Policy, user: &AuthenticatedUser) -> SessionGrant {
-    let config = &policy.config;
+fn grant(rules: &Rules, user: &AuthenticatedUser) -> SessionGrant {
+    let config = &rules.config;
     SessionGrant {
         user: user.account().name.clone(),
         max_sessions: config.max_sessions,

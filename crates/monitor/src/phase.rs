@@ -18,7 +18,7 @@ use rpc::{Endpoints, Violation};
 use tokio::time::Instant;
 
 use crate::audit::Stage;
-use crate::authenticate::Authentication;
+use crate::authenticate::{Authentication, Named};
 use crate::exchange::FirstExchange;
 use crate::open_session::{Session, SessionEnd};
 use crate::token_bucket::TokenBucket;
@@ -43,7 +43,7 @@ pub enum Phase {
     /// Keys were exchanged, nobody is logged in.
     Authenticating(Authenticating),
     /// MaxAuthTries is used up.
-    Exhausted(Authentication),
+    Exhausted(Named),
     /// A user is logged in.
     Open(Open),
     /// It ends. Nothing may be asked any more.
@@ -188,10 +188,10 @@ impl Phase {
     pub fn report(&self, endpoints: Endpoints) -> Result<Stage<'_>, Violation> {
         match self {
             Self::AwaitingExchange => Ok(Stage::Before(None)),
-            Self::Authenticating(Authenticating { authentication, .. })
-            | Self::Exhausted(authentication) => {
+            Self::Authenticating(Authenticating { authentication, .. }) => {
                 Ok(Stage::Before(authentication.subject(endpoints)))
             }
+            Self::Exhausted(named) => Ok(Stage::Before(Some(named.subject(endpoints)))),
             Self::Open(open) => Ok(Stage::LoggedIn(&open.session.user)),
             Self::Over => Err(Violation::new("Report after the end")),
         }
@@ -229,7 +229,7 @@ impl Authenticating {
     /// Begins with the first exchange.
     pub fn new(first: FirstExchange) -> Self {
         Self {
-            authentication: Authentication::new(first),
+            authentication: Authentication::Unnamed(first),
             rekeys: EarlyRekeys(REKEYS_BEFORE_LOGIN),
         }
     }

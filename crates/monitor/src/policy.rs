@@ -8,20 +8,15 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use config::sshd::{
-    self, AlgorithmList, Compression, Configuration, LogLevel, Offers, SshdConfig, YesNo,
-};
-use journal::LevelFilter;
+use config::sshd::{self, AlgorithmList, Compression, Configuration, Criteria, Offers, SshdConfig};
 use rpc::lane::Welcome;
 use thiserror::Error;
-use wire::names::{CompressionAlgorithm, KexAlgorithm, SignatureAlgorithm};
-use wire::userauth::AuthOutcome;
+use wire::names::{CompressionAlgorithm, KexAlgorithm};
 
-use crate::certificate::Requirements;
 use crate::exchange::Offer;
 use crate::groups::Groups;
 use crate::hostkeys::{HostKey, HostKeys, LoadError};
-use crate::public_key::RequiredRsaSize;
+use crate::rules::{Rules, required_rsa_size, signatures};
 
 /// What this server is called in its identification string. RFC 4253 section 4.2 permits no `-`.
 const SOFTWARE: &str = concat!("sshd_privsep_", env!("CARGO_PKG_VERSION"));
@@ -30,14 +25,10 @@ const SOFTWARE: &str = concat!("sshd_privsep_", env!("CARGO_PKG_VERSION"));
 pub struct Policy {
     /// What `sshd_config` says, Match blocks included.
     pub configuration: Configuration,
-    /// What holds outside of them.
+    /// What holds outside of them, for the server as a whole.
     pub config: SshdConfig,
     /// Host keys and algorithms for key exchange.
     pub offer: Offer,
-    /// Signature algorithms for publickey.
-    pub pubkey_algorithms: Vec<SignatureAlgorithm>,
-    /// Signature algorithms of certificate authorities.
-    pub authority_algorithms: Vec<SignatureAlgorithm>,
 }
 
 /// A usable policy and what the administrator should know of it.
@@ -112,8 +103,6 @@ impl Policy {
             groups,
         };
         let policy = Arc::new(Self {
-            pubkey_algorithms: signatures(&config.pubkey_accepted_algorithms),
-            authority_algorithms: signatures(&config.ca_signature_algorithms),
             configuration,
             config,
             offer,
@@ -145,40 +134,9 @@ impl Policy {
         }
     }
 
-    /// RequiredRSASize and CASignatureAlgorithms.
-    pub fn key_requirements(&self) -> Requirements<'_> {
-        Requirements {
-            rsa: required_rsa_size(&self.config),
-            authority: &self.authority_algorithms,
-        }
-    }
-
-    /// Whether clients may log in with a key (PubkeyAuthentication).
-    pub fn offers_publickey(&self) -> bool {
-        self.config.pubkey_authentication == YesNo::Yes
-    }
-
-    /// SSH_MSG_USERAUTH_FAILURE with the methods that can continue.
-    pub fn refused(&self) -> AuthOutcome {
-        let methods = match self.offers_publickey() {
-            true => vec!["publickey".to_owned()],
-            false => Vec::new(),
-        };
-        AuthOutcome::Refused {
-            methods,
-            partial_success: false,
-        }
-    }
-}
-
-/// LogLevel in the terms of the journal: VERBOSE is `debug`, DEBUG is everything.
-pub fn log_level(config: &SshdConfig) -> LevelFilter {
-    match config.log_level {
-        LogLevel::Quiet => LevelFilter::OFF,
-        LogLevel::Fatal | LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Verbose => LevelFilter::DEBUG,
-        LogLevel::Debug1 | LogLevel::Debug2 | LogLevel::Debug3 => LevelFilter::TRACE,
+    /// What holds for a connection.
+    pub fn rules(&self, connection: &Criteria) -> Rules {
+        Rules::new(self.configuration.effective(connection).config)
     }
 }
 
@@ -204,12 +162,6 @@ fn load_host_keys(config: &SshdConfig) -> (Vec<HostKey>, Vec<LoadError>) {
         }
     }
     (keys, failures)
-}
-
-/// RequiredRSASize. Below 1024 bits nobody goes, whatever is configured; nor does OpenSSH.
-fn required_rsa_size(config: &SshdConfig) -> RequiredRsaSize {
-    let bits = config.required_rsa_size.max(1024);
-    RequiredRsaSize(usize::try_from(bits).unwrap_or(usize::MAX))
 }
 
 /// Some clients may know this host by its ECDSA key only: OpenSSH before 8.5 asked for it first.
@@ -240,13 +192,6 @@ fn compression(setting: Compression) -> &'static [CompressionAlgorithm] {
         ],
         Compression::No => &[CompressionAlgorithm::None],
     }
-}
-
-fn signatures(list: &AlgorithmList) -> Vec<SignatureAlgorithm> {
-    let names = list.names().iter();
-    names
-        .filter_map(|name| SignatureAlgorithm::from_name(name))
-        .collect()
 }
 
 /// One item per line.

@@ -109,8 +109,10 @@ impl Machine {
         fs::set_permissions(&directory.0, fs::Permissions::from_mode(0o755)).unwrap();
         let keys = directory.write("authorized_keys", lines);
         let host_key = directory.key("host_key", &["-t", "ed25519", "-N", ""]);
+        // Match blocks go to the end: what follows one is in it.
+        let (more, blocks) = more.split_at(more.find("Match ").unwrap_or(more.len()));
         let config = format!(
-            "{more}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nUsePAM yes\n",
+            "{more}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nUsePAM yes\n{blocks}\n",
             host_key.display(),
             keys.display(),
         );

@@ -39,7 +39,7 @@ pub(crate) enum State {
     Include,
     /// Obeyed at once: names keywords that are skipped from here on.
     IgnoreUnknown,
-    /// Begins a block of conditions. Read and evaluated, but not obeyed by this version.
+    /// Begins a block of conditions.
     Match,
 }
 
@@ -156,7 +156,7 @@ pub enum Support {
 pub fn support() -> Vec<KeywordSupport> {
     let row = |keyword: &Keyword| {
         let (support, why) = match keyword.state {
-            State::Active | State::Include | State::IgnoreUnknown => {
+            State::Active | State::Include | State::IgnoreUnknown | State::Match => {
                 (Support::Active, String::new())
             }
             State::ActiveExcept(values) => {
@@ -168,7 +168,6 @@ pub fn support() -> Vec<KeywordSupport> {
             State::NoEffect(why) => (Support::NoEffect, why.to_owned()),
             State::NotYet(why) => (Support::Planned, why.to_owned()),
             State::Refused(why) => (Support::Refused, why.to_owned()),
-            State::Match => (Support::Refused, BLOCKS.to_owned()),
             State::Deprecated | State::Ignored => (Support::Obsolete, String::new()),
             State::OldNameOf(new) => (Support::OldName, new.to_owned()),
         };
@@ -181,9 +180,6 @@ pub fn support() -> Vec<KeywordSupport> {
     };
     KEYWORDS.iter().map(row).collect()
 }
-
-/// Why Match is refused.
-pub(crate) const BLOCKS: &str = "its block would hold for nobody, or for everybody";
 
 /// The row of a word in a file; an old name leads to the row of the new one.
 pub(crate) fn find(word: &str) -> Option<&'static Keyword> {

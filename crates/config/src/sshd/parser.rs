@@ -272,9 +272,6 @@ impl Parser<'_> {
             }
             State::Include => return self.include(place, statement, conditions),
             State::Match => {
-                let why = keywords::BLOCKS;
-                let kind = ErrorKind::Refused { keyword, why };
-                self.problem(place.line, span, kind, Weight::Unenforced);
                 let condition = match statement.arguments.is_empty() {
                     true => {
                         let expected = "criteria, or all".to_owned();

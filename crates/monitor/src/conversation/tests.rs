@@ -1,5 +1,7 @@
 //! The worker is taken to be corrupted: it says here what an honest one never would.
 
+mod blocks;
+
 use rpc::lane::{self, ToSession, ToWorker};
 use wire::codec::Write;
 use wire::groups::ChosenGroup;

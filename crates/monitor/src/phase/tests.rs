@@ -18,7 +18,7 @@ fn phase(name: &str) -> Phase {
     match name {
         "awaiting exchange" => Phase::AwaitingExchange,
         "authenticating" => Phase::Authenticating(Authenticating::new(first())),
-        "exhausted" => Phase::Exhausted(Authentication::new(first())),
+        "exhausted" => Phase::Exhausted(Named::for_test(first())),
         "open" => Phase::Open(Open::new(
             Session::for_test("alice", lane::pair().unwrap().0),
             first(),
@@ -54,6 +54,9 @@ async fn each_cell_of_the_table_is_as_documented() {
         match (*name, phase.report(origin().endpoints)) {
             ("open", Ok(Stage::LoggedIn(user))) => assert_eq!(user, "alice"),
             ("over", reported) => assert!(reported.is_err()),
+            ("exhausted", Ok(Stage::Before(Some(subject)))) => {
+                assert_eq!(subject.user.as_str(), "alice");
+            }
             (_, reported) => assert!(matches!(reported, Ok(Stage::Before(None))), "{name}"),
         }
     }

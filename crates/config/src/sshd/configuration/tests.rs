@@ -59,12 +59,7 @@ fn lists_of_a_layer_collect_and_replace_the_layer_below() {
     let config = read(LAYERS).effective(&of("alice")).config;
     let users: Vec<bool> = ["a", "c", "d"]
         .iter()
-        .map(|user| {
-            config
-                .allow_users
-                .iter()
-                .any(|p| p.matches(user, "", [0; 4].into()))
-        })
+        .map(|user| config.allow_users.iter().any(|p| p.matches(user, "", None)))
         .collect();
     assert_eq!(users, [false, true, true]);
 }
@@ -95,19 +90,32 @@ fn each_value_knows_the_lines_that_set_it() {
 }
 
 #[test]
-fn match_is_read_but_not_served_with() {
-    let configuration = read("Match User alice\n  ForceCommand /bin/false\n");
+fn what_cannot_be_ignored_is_refused_in_a_block_too() {
+    let configuration = read("Match User alice\n  ChrootDirectory /srv\n  MaxSessions 1\n");
     let refused: Vec<String> = configuration
         .refused()
         .iter()
         .map(|error| error.kind.to_string())
         .collect();
-    assert_eq!(refused.len(), 2, "{refused:?}");
-    assert!(
-        refused
-            .iter()
-            .all(|error| error.contains("cannot be ignored"))
-    );
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].contains("cannot be ignored"));
+}
+
+#[test]
+fn groups_are_asked_for_only_where_they_can_matter() {
+    for (text, expected) in [
+        ("", false),
+        ("AllowUsers a\nMatch User a\n MaxSessions 1\n", false),
+        ("DenyGroups a", true),
+        ("AllowGroups a", true),
+        ("Match Group a\n MaxSessions 1\n", true),
+        ("Match User a Group b\n MaxSessions 1\n", true),
+        ("Match User a\n AllowGroups b\n", true),
+        // A block that sets nothing makes no difference.
+        ("Match Group a\n", false),
+    ] {
+        assert_eq!(read(text).asks_for_groups(), expected, "{text}");
+    }
 }
 
 #[test]

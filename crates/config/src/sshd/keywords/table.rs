@@ -25,10 +25,10 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("AcceptEnv", Match, field!(accept_env: environment::NAMES)),
     no_effect("AddressFamily", Global, field!(address_family: word()), SOCKET_UNIT, &["any"]),
     not_yet("AllowAgentForwarding", Match, field!(allow_agent_forwarding: word()), NO_FORWARDING, &["no"]),
-    refused("AllowGroups", Match, field!(allow_groups: access::GROUPS), EVERY_ACCOUNT, &[]),
+    active("AllowGroups", Match, field!(allow_groups: access::GROUPS)),
     not_yet("AllowStreamLocalForwarding", Match, field!(allow_stream_local_forwarding: word()), NO_FORWARDING, &["no"]),
     not_yet("AllowTcpForwarding", Match, field!(allow_tcp_forwarding: word()), NO_FORWARDING, &["no"]),
-    refused("AllowUsers", Match, field!(allow_users: access::USERS), EVERY_ACCOUNT, &[]),
+    active("AllowUsers", Match, field!(allow_users: access::USERS)),
     refused("AuthenticationMethods", Match, field!(authentication_methods: access::METHODS),
         "one method would be enough to log in", &["any", "publickey"]),
     not_yet("AuthorizedKeysCommand", Match, field!(authorized_keys_command: paths::KEYS_COMMAND),
@@ -52,8 +52,8 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("ClientAliveCountMax", Match, field!(client_alive_count_max: numbers::INTEGER)),
     active("ClientAliveInterval", Match, field!(client_alive_interval: numbers::TIME)),
     active("Compression", Global, field!(compression: word())),
-    refused("DenyGroups", Match, field!(deny_groups: access::GROUPS), EVERY_ACCOUNT, &[]),
-    refused("DenyUsers", Match, field!(deny_users: access::USERS), EVERY_ACCOUNT, &[]),
+    active("DenyGroups", Match, field!(deny_groups: access::GROUPS)),
+    active("DenyUsers", Match, field!(deny_users: access::USERS)),
     not_yet("DisableForwarding", Match, field!(disable_forwarding: word()), NO_FORWARDING, &["yes"]),
     not_yet("ExposeAuthInfo", Match, field!(expose_auth_info: word()), "SSH_USER_AUTH is not set", &["no"]),
     Keyword::new("FingerprintHash", Global, field!(fingerprint_hash: word().last()),
@@ -128,8 +128,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         "security keys would be accepted without touch or PIN", &["none"]),
     refused("RDomain", Match, field!(rdomain: paths::ROUTING_DOMAIN),
         "sessions would run outside of their routing domain", &["none"]),
-    refused("RefuseConnection", Match, field!(refuse_connection: word()),
-        "connections that it refuses would be served", &["no"]),
+    active("RefuseConnection", Match, field!(refuse_connection: word())),
     active("RekeyLimit", Match, field!(rekey_limit: limits::REKEY)),
     active("RequiredRSASize", Match, field!(required_rsa_size: numbers::INTEGER)),
     refused("RevokedKeys", Match, field!(revoked_keys: paths::FILE_LIST), "revoked keys would be accepted", &["none"]),
@@ -253,5 +252,4 @@ const NO_HOSTBASED: &str = "host-based authentication is not offered";
 const NO_PASSWORD: &str = "only public keys are accepted";
 const NO_FORWARDING: &str = "no forwarding is offered";
 const NO_PENALTIES: &str = "MaxStartups alone limits connections that have not authenticated";
-const EVERY_ACCOUNT: &str = "accounts that it shuts out could log in";
 const PAM_ALWAYS: &str = "sessions are always opened through PAM; \"no\" only has locked accounts refused by their password field";

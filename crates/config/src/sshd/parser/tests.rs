@@ -325,17 +325,12 @@ fn all_errors_are_reported_in_one_run_and_in_order() {
 #[test]
 fn what_forbids_something_is_never_ignored() {
     for line in [
-        "AllowUsers alice",
-        "DenyUsers bob",
-        "AllowGroups ssh",
-        "DenyGroups ftp",
         "ForceCommand /bin/false",
         "ChrootDirectory /srv",
-        "Match User alice",
+        "Match User alice\n ChrootDirectory /srv",
         "RevokedKeys /etc/ssh/revoked",
         "AuthenticationMethods publickey,password",
         "PubkeyAuthOptions touch-required",
-        "RefuseConnection yes",
         "ForceCommand none # not a comment: the rest of the line is a command",
         "ChannelTimeout session=1h",
         "UnusedConnectionTimeout 5m",
@@ -374,9 +369,13 @@ fn what_has_no_effect_is_remarked() {
 }
 
 #[test]
-fn lines_below_a_match_are_checked_but_do_not_count() {
+fn lines_below_a_match_are_checked_and_do_not_count_for_everybody() {
     let got = errors("Match User a\n  MaxSessions x\n  PermitTTY no\n");
-    assert_eq!(got.len(), 2);
+    assert_eq!(got.len(), 1);
+    assert_eq!(
+        config("Match User a\n PermitTTY no\n").permit_tty,
+        YesNo::Yes
+    );
 }
 
 #[test]

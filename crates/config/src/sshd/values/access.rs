@@ -105,17 +105,18 @@ impl UserPattern {
         })
     }
 
-    /// Whether it stands for a user who comes from a host with an address. `host` is the address if UseDNS is off.
+    /// Whether it stands for a user who comes from a host with an address, if it has one. `host` is the address if UseDNS
+    /// is off.
     #[must_use]
-    pub fn matches(&self, user: &str, host: &str, address: IpAddr) -> bool {
+    pub fn matches(&self, user: &str, host: &str, address: Option<IpAddr>) -> bool {
         let Some((names, addresses)) = &self.host else {
             return self.user.matches(user);
         };
         // As match_host_and_ip() of OpenSSH: an exclusion in either form counts.
         let by_name = names.verdict(&host.to_ascii_lowercase());
-        let verdicts = (by_name, addresses.verdict(address));
+        let by_address = address.map_or(Verdict::Absent, |address| addresses.verdict(address));
         self.user.matches(user)
-            && match verdicts {
+            && match (by_name, by_address) {
                 (Verdict::Excluded, _) | (_, Verdict::Excluded) => false,
                 (by_name, by_address) => {
                     by_name == Verdict::Included || by_address == Verdict::Included
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_user_pattern_can_name_where_from() {
-        let address: IpAddr = "10.1.2.3".parse().unwrap();
+        let address: Option<IpAddr> = "10.1.2.3".parse().ok();
         for (pattern, user, expected) in [
             ("alice", "alice", true),
             ("a*", "bob", false),

@@ -1,0 +1,119 @@
+//! What holds for one connection: the configuration with the Match blocks that are about it.
+//!
+//! As in sshd, the blocks are evaluated once, when the first user name binds the connection, and for
+//! names that nobody has as well. What is decided before (algorithms, MaxStartups, LoginGraceTime)
+//! is decided by what stands outside of the blocks, and sshd_config(5) permits it there only.
+
+use accounts::{Account, Source};
+use config::sshd::{self, AlgorithmList, Criteria, LogLevel, SshdConfig, YesNo};
+use journal::LevelFilter;
+use rpc::Endpoints;
+use wire::names::SignatureAlgorithm;
+use wire::userauth::{AuthOutcome, UserName};
+
+use crate::certificate::Requirements;
+use crate::public_key::RequiredRsaSize;
+
+/// The values of one connection, or those outside of Match.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The values of `sshd_config`.
+    pub config: SshdConfig,
+    /// Signature algorithms for publickey.
+    pub pubkey_algorithms: Vec<SignatureAlgorithm>,
+    /// Signature algorithms of certificate authorities.
+    authority_algorithms: Vec<SignatureAlgorithm>,
+}
+
+impl Rules {
+    /// The rules that a configuration says.
+    pub fn new(config: SshdConfig) -> Self {
+        Self {
+            pubkey_algorithms: signatures(&config.pubkey_accepted_algorithms),
+            authority_algorithms: signatures(&config.ca_signature_algorithms),
+            config,
+        }
+    }
+
+    /// RequiredRSASize and CASignatureAlgorithms.
+    pub fn key_requirements(&self) -> Requirements<'_> {
+        Requirements {
+            rsa: required_rsa_size(&self.config),
+            authority: &self.authority_algorithms,
+        }
+    }
+
+    /// Whether clients may log in with a key (PubkeyAuthentication).
+    pub fn offers_publickey(&self) -> bool {
+        self.config.pubkey_authentication == YesNo::Yes
+    }
+
+    /// SSH_MSG_USERAUTH_FAILURE with the methods that can continue.
+    pub fn refused(&self) -> AuthOutcome {
+        let methods = match self.offers_publickey() {
+            true => vec!["publickey".to_owned()],
+            false => Vec::new(),
+        };
+        AuthOutcome::Refused {
+            methods,
+            partial_success: false,
+        }
+    }
+}
+
+/// LogLevel in the terms of the journal: VERBOSE is `debug`, DEBUG is everything.
+pub fn log_level(config: &SshdConfig) -> LevelFilter {
+    match config.log_level {
+        LogLevel::Quiet => LevelFilter::OFF,
+        LogLevel::Fatal | LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Verbose => LevelFilter::DEBUG,
+        LogLevel::Debug1 | LogLevel::Debug2 | LogLevel::Debug3 => LevelFilter::TRACE,
+    }
+}
+
+/// Who wants to log in from where, as Match blocks see it.
+pub fn criteria(
+    user: &UserName,
+    account: Option<&Account>,
+    groups: Vec<String>,
+    endpoints: Endpoints,
+) -> Criteria {
+    let source = source(endpoints);
+    Criteria {
+        // As the client spelled it, which is what sshd compares.
+        user: Some(user.as_str().to_owned()),
+        account: match account {
+            Some(_) => sshd::Account::Exists,
+            None => sshd::Account::Invalid,
+        },
+        groups,
+        host: Some(source.host),
+        address: source.address,
+        local_address: endpoints.local().ip(),
+        local_port: Some(endpoints.local().port()),
+        rdomain: None,
+    }
+}
+
+/// Where a connection comes from. Names are not looked up, so its host is its address.
+pub fn source(endpoints: Endpoints) -> Source {
+    Source {
+        host: endpoints.peer().address().to_string(),
+        address: endpoints.peer().ip(),
+    }
+}
+
+/// RequiredRSASize. Below 1024 bits nobody goes, whatever is configured; nor does OpenSSH.
+pub(crate) fn required_rsa_size(config: &SshdConfig) -> RequiredRsaSize {
+    let bits = config.required_rsa_size.max(1024);
+    RequiredRsaSize(usize::try_from(bits).unwrap_or(usize::MAX))
+}
+
+/// The algorithms of a list.
+pub(crate) fn signatures(list: &AlgorithmList) -> Vec<SignatureAlgorithm> {
+    let names = list.names().iter();
+    names
+        .filter_map(|name| SignatureAlgorithm::from_name(name))
+        .collect()
+}
