@@ -81,6 +81,18 @@ fn what_is_printed_for_the_corpus_is_a_fixed_point() {
     }
 }
 
+#[test]
+fn every_keyword_of_debians_manual_is_in_the_table() {
+    let known = sshd::support();
+    let keywords = Sshd::from_package().keywords();
+    assert!(keywords.len() >= 100, "{keywords:?}");
+    let forgotten: Vec<&String> = keywords
+        .iter()
+        .filter(|keyword| !known.iter().any(|row| row.name == **keyword))
+        .collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}");
+}
+
 /// What is wrong with a case; none if nothing is.
 fn compare(
     case: &Case,

@@ -85,6 +85,27 @@ impl Sshd {
         command
     }
 
+    /// The keywords that its manual page has an entry for.
+    pub(crate) fn keywords(&self) -> Vec<String> {
+        let page = self.root.join("usr/share/man/man5/sshd_config.5.gz");
+        let page = run(Command::new("gzip").arg("-dc").arg(page)).stdout;
+        let page = String::from_utf8(page).unwrap();
+        let (_, page) = page.split_once("\n.Sh DESCRIPTION\n").unwrap();
+        let (page, _) = page.split_once("\n.Sh ").unwrap();
+        let mut depth = 0;
+        let mut keywords = Vec::new();
+        for line in page.lines() {
+            match line.split(' ').collect::<Vec<_>>().as_slice() {
+                [".Bl", ..] => depth += 1,
+                [".El", ..] => depth -= 1,
+                // Lists within are of the values of a keyword.
+                [".It", "Cm", keyword, ..] if depth == 1 => keywords.push((*keyword).to_owned()),
+                _ => {}
+            }
+        }
+        keywords
+    }
+
     /// The algorithms that it has.
     pub(crate) fn algorithms(&self) -> Algorithms {
         let empty = self.files.join("empty");
