@@ -12,7 +12,7 @@ use support::progress::{self, Step};
 use support::{Machine, Network, UserKey, host};
 
 use crate::deb::{self, Profile};
-use crate::{fuzz, workspace};
+use crate::{fuzz, suites, workspace};
 
 const HELP: &str = "\
 cargo xtask run [--once] [--dev] [--port N]
@@ -183,6 +183,7 @@ pub(crate) fn install_needs() -> Result<()> {
     host::ensure_packages(host::MACHINE_PACKAGES)?;
     host::ensure_packages(deb::BUILD_PACKAGES)?;
     host::ensure_packages(fuzz::PACKAGES)?;
+    host::ensure_packages(suites::UNIT_PACKAGES)?;
     progress::line(format_args!(
         "{} can be built and tested here",
         workspace::root()?.display()

@@ -24,8 +24,9 @@ FILTER is passed to cargo test: only tests whose name contains it run.
 /// Names the worker that tries its own cage, for the security suite.
 const PROBE_VARIABLE: &str = "SSHD_PRIVSEP_CAGE_PROBE";
 
-/// What Debian's sshd is linked with. It is taken out of its package for the comparison of configurations, not installed.
-const SSHD_LIBRARIES: &[&str] = &["libwrap0", "libgssapi-krb5-2"];
+/// What unit tests need beyond cargo: what Debian's sshd is linked with, which is taken out of its package for the
+/// comparison of configurations and not installed; and who judges manual pages.
+pub(crate) const UNIT_PACKAGES: &[&str] = &["libwrap0", "libgssapi-krb5-2", "mandoc"];
 
 /// The packages whose tests need a machine, and with it the package under test.
 const ON_MACHINES: &[&str] = &["e2e", "security", "compat"];
@@ -54,7 +55,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     host::ensure_packages(deb::BUILD_PACKAGES)?;
     if chosen("unit") {
-        host::ensure_packages(SSHD_LIBRARIES)?;
+        host::ensure_packages(UNIT_PACKAGES)?;
         unit(filter)?;
     }
     if !on_machines.is_empty() {

@@ -1,0 +1,73 @@
+//! The manual pages say what the programs do: every flag has an entry and every entry is one, and the formatter has
+//! nothing to complain about.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use cli::flags::{FLAGS, USAGE};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn each_flag_has_an_entry_and_each_entry_is_a_flag() {
+    let page = read("sshd-privsep.8");
+    let mut entries: Vec<String> = section(&page, "OPTIONS")
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Fl "))
+        .map(|entry| entry.replace(" Ar ", " "))
+        .collect();
+    let mut flags: Vec<String> = FLAGS
+        .iter()
+        .map(|flag| match flag.argument {
+            None => flag.letter.to_string(),
+            Some(argument) => format!("{} {argument}", flag.letter),
+        })
+        .collect();
+    entries.sort();
+    flags.sort();
+    assert_eq!(entries, flags);
+}
+
+#[test]
+fn the_synopsis_is_the_usage_line() {
+    let page = read("sshd-privsep.8");
+    let flags: Vec<String> = section(&page, "SYNOPSIS")
+        .lines()
+        .filter_map(|line| line.strip_prefix(".Op Fl "))
+        .map(|flag| format!("[-{}]", flag.replace(" Ar ", " ")))
+        .collect();
+    let usage: Vec<&str> = USAGE.split_whitespace().collect();
+    let synopsis = format!("usage: sshd-privsep {}", flags.join(" "));
+    assert_eq!(synopsis, usage.join(" "));
+}
+
+#[test]
+fn mandoc_has_nothing_to_complain_about() {
+    let pages: Vec<PathBuf> = fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(pages.len() > 5, "{pages:?}");
+    let output = Command::new("mandoc")
+        .args(["-Tlint", "-W", "warning"])
+        .args(pages)
+        .output()
+        .expect("mandoc is in Debian's package of that name");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "");
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/man")
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(directory().join(page)).unwrap()
+}
+
+/// The text of a section.
+fn section<'a>(page: &'a str, name: &str) -> &'a str {
+    let (_, text) = page.split_once(&format!("\n.Sh {name}\n")).unwrap();
+    text.split("\n.Sh ").next().unwrap()
+}
