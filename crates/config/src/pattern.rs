@@ -12,12 +12,6 @@ impl Pattern {
         Self(pattern.into())
     }
 
-    /// Whether the pattern contains `*` or `?`.
-    #[must_use]
-    pub fn has_wildcards(&self) -> bool {
-        self.0.contains(['*', '?'])
-    }
-
     /// Whether the pattern stands for `text`.
     ///
     /// Takes at most |pattern| × |text| steps: the texts are a stranger's (names of environment variables), and the obvious

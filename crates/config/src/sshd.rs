@@ -3,7 +3,7 @@
 //! [`load`] reads a file and what it includes for a server that obeys it; [`read`] reads it to show what it says. Match
 //! blocks are evaluated for a connection by [`Configuration::effective`]. Both report **all** errors of a run, each with
 //! file, line, column and a marker, and warnings for what has no effect. Of a keyword that occurs more than once the first
-//! value counts, unless it is one that collects (AcceptEnv, HostCertificate, HostKey, Subsystem).
+//! value counts, unless it is one that collects, as sshd-privsep_config(5) has it.
 //!
 //! ```text
 //!  text ── lexer ──▶ statement ── keywords ──▶ setting ──▶ Configuration ── effective(Criteria) ──▶ SshdConfig

@@ -7,6 +7,7 @@
 //! that it is about; and what a configuration is shown as is read as the same, for any connection.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use config::sshd::{
@@ -61,6 +62,8 @@ fn accepted(texts: &Texts<'_>, configuration: &Configuration) {
     for error in configuration.refused() {
         error.location.iter().for_each(|place| texts.check(place));
     }
+    // Without blocks all connections are shown the same, and once is enough.
+    let mut known = BTreeSet::new();
     for connection in [
         "",
         "user=root,addr=::1,lport=22",
@@ -73,6 +76,9 @@ fn accepted(texts: &Texts<'_>, configuration: &Configuration) {
             assert!(explained.set_by.len() <= texts.lines(), "{explained:?}");
         }
         let shown = effective.config.print();
+        if !known.insert(shown.clone()) {
+            continue;
+        }
         // A block may make together with the rest what no file may say.
         let Ok(again) = read_text(&shown, "shown", &[], &NoFiles, &OFFERS.offered()) else {
             assert!(!connection.is_empty(), "cannot be read again:\n{shown}");

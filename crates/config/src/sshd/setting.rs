@@ -139,6 +139,17 @@ impl<T: Clone + Send + Sync + 'static> Setting for Field<T> {
     }
 }
 
+/// What is shown of something that may be missing.
+pub(crate) fn or_none(shown: Option<String>) -> Vec<String> {
+    vec![shown.unwrap_or_else(|| "none".to_owned())]
+}
+
+/// Words on one line; none if there are none.
+pub(crate) fn joined(words: impl Iterator<Item = String>) -> Option<String> {
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
 /// The values of one line, and what reading them needs.
 pub(crate) struct Arguments<'a> {
     pub(crate) keyword: &'static str,

@@ -3,7 +3,7 @@
 use crate::pattern::{Pattern, PatternList, Verdict};
 use crate::sshd::address::{AddressError, AddressList};
 use crate::sshd::lexer::{self, Malformed};
-use crate::sshd::setting::{Arguments, Kind};
+use crate::sshd::setting::{Arguments, Kind, joined, or_none};
 use std::net::IpAddr;
 
 /// AllowUsers and DenyUsers: each line adds to the list.
@@ -38,12 +38,8 @@ pub(crate) const GROUPS: Kind<Vec<Pattern>> = Kind::new(
 
 /// AuthenticationMethods.
 pub(crate) const METHODS: Kind<AuthenticationMethods> = Kind::new(methods, |methods| {
-    let lists: Vec<String> = methods.0.iter().map(|list| list.join(",")).collect();
-    vec![if lists.is_empty() {
-        "any".to_owned()
-    } else {
-        lists.join(" ")
-    }]
+    let lists = joined(methods.0.iter().map(|list| list.join(",")));
+    vec![lists.unwrap_or_else(|| "any".to_owned())]
 });
 
 /// PubkeyAuthOptions.
@@ -65,16 +61,8 @@ pub(crate) const PUBKEY_OPTIONS: Kind<PubkeyAuthOptions> = Kind::new(
             (options.touch_required, "touch-required"),
             (options.verify_required, "verify-required"),
         ];
-        let words: Vec<&str> = named
-            .iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, word)| *word)
-            .collect();
-        vec![if words.is_empty() {
-            "none".to_owned()
-        } else {
-            words.join(" ")
-        }]
+        let words = named.iter().filter(|(on, _)| *on);
+        or_none(joined(words.map(|(_, word)| (*word).to_owned())))
     },
 );
 

@@ -2,7 +2,7 @@
 
 use crate::pattern::Pattern;
 use crate::sshd::lexer;
-use crate::sshd::setting::{Effect, Kind};
+use crate::sshd::setting::{Effect, Kind, joined};
 
 /// AcceptEnv: each line adds to the list.
 pub(crate) const NAMES: Kind<Vec<Pattern>> = Kind::new(
@@ -43,12 +43,7 @@ pub(crate) const VARIABLES: Kind<Vec<Variable>> = Kind::new(
     |variables| {
         let word =
             |variable: &Variable| lexer::quoted(&format!("{}={}", variable.name, variable.value));
-        let words: Vec<String> = variables.iter().map(word).collect();
-        if words.is_empty() {
-            Vec::new()
-        } else {
-            vec![words.join(" ")]
-        }
+        joined(variables.iter().map(word)).into_iter().collect()
     },
 );
 
@@ -78,12 +73,8 @@ pub(crate) const LOG_VERBOSE: Kind<Vec<String>> = Kind::new(
         Ok(words.iter().map(|word| word.text.clone()).collect())
     },
     |patterns| {
-        let words: Vec<String> = patterns.iter().map(|word| lexer::quoted(word)).collect();
-        if words.is_empty() {
-            Vec::new()
-        } else {
-            vec![words.join(" ")]
-        }
+        let words = patterns.iter().map(|word| lexer::quoted(word));
+        joined(words).into_iter().collect()
     },
 );
 

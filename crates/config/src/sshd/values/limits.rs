@@ -4,7 +4,7 @@ use super::numbers::{self, fractional_time, within};
 use crate::pattern::Pattern;
 use crate::sshd::address::AddressList;
 use crate::sshd::lexer::{self, Malformed};
-use crate::sshd::setting::{Arguments, Effect, Kind};
+use crate::sshd::setting::{Arguments, Effect, Kind, joined, or_none};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -48,12 +48,7 @@ pub(crate) const EXEMPT: Kind<Option<AddressList>> = Kind::new(
             .map(Some)
             .map_err(|error| arguments.bad(word, format!("a list of addresses: {error}")))
     },
-    |list| {
-        vec![
-            list.as_ref()
-                .map_or_else(|| "none".to_owned(), |list| lexer::quoted(list.as_str())),
-        ]
-    },
+    |list| or_none(list.as_ref().map(|list| lexer::quoted(list.as_str()))),
 );
 
 /// PerSourcePenalties: each line adds what is not decided yet.
@@ -89,12 +84,8 @@ pub(crate) const CHANNEL_TIMEOUTS: Kind<Vec<ChannelTimeout>> = Kind::new(
         words.into_iter().map(read).collect()
     },
     |timeouts| {
-        let words: Vec<String> = timeouts.iter().map(|t| lexer::quoted(&t.text)).collect();
-        vec![if words.is_empty() {
-            "none".to_owned()
-        } else {
-            words.join(" ")
-        }]
+        let words = timeouts.iter().map(|timeout| lexer::quoted(&timeout.text));
+        or_none(joined(words))
     },
 );
 

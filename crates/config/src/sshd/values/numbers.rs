@@ -1,7 +1,7 @@
 //! Numbers, times and sizes.
 
 use crate::sshd::lexer::Malformed;
-use crate::sshd::setting::{Arguments, Kind};
+use crate::sshd::setting::{Arguments, Effect, Kind, or_none};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -32,10 +32,10 @@ pub(crate) const TIME: Kind<Option<Duration>> = Kind::new(read_time, |time| {
 /// A time; 0 and `none` are never. OpenSSH lets a `none` override what stands before it.
 pub(crate) const TIME_OR_NONE: Kind<Option<Duration>> = Kind {
     again: |place, value| match value {
-        Some(_) => crate::sshd::setting::Effect::Dropped,
+        Some(_) => Effect::Dropped,
         None => {
             *place = None;
-            crate::sshd::setting::Effect::Counts
+            Effect::Counts
         }
     },
     ..Kind::new(
@@ -47,7 +47,7 @@ pub(crate) const TIME_OR_NONE: Kind<Option<Duration>> = Kind {
                 false => time(word).map(some_if_not_zero),
             })
         },
-        |time| vec![time.map_or_else(|| "none".to_owned(), |time| time.as_secs().to_string())],
+        |time| or_none(time.map(|time| time.as_secs().to_string())),
     )
 };
 
@@ -59,7 +59,7 @@ pub(crate) const INTEGER_OR_NONE: Kind<Option<u32>> = Kind::new(
             number => within(number, 0..=MAX).map(Some),
         })
     },
-    |number| vec![number.map_or_else(|| "none".to_owned(), |number| number.to_string())],
+    |number| or_none(number.map(|number| number.to_string())),
 );
 
 /// WorkerPoolIdle.

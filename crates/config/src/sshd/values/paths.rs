@@ -1,7 +1,7 @@
 //! Names of files, commands and users, with their tokens.
 
 use crate::sshd::lexer::{self, Malformed, Word};
-use crate::sshd::setting::{Arguments, Effect, Kind};
+use crate::sshd::setting::{Arguments, Effect, Kind, joined, or_none};
 use std::path::{Path, PathBuf};
 
 /// A file. `none` is none; a relative name is below `/`, the directory in which services run.
@@ -10,7 +10,7 @@ pub(crate) const FILE: Kind<Option<PathBuf>> = Kind::new(
         let word = arguments.word("the name of a file")?;
         file(arguments, word)
     },
-    |path| vec![shown(path.as_deref())],
+    |path| or_none(path.as_deref().map(shown)),
 );
 
 /// Host keys: each line adds one.
@@ -30,14 +30,14 @@ pub(crate) const FILES: Kind<Vec<PathBuf>> = Kind {
         },
         |paths| match paths.as_slice() {
             [] => vec!["none".to_owned()],
-            paths => paths.iter().map(|path| shown(Some(path))).collect(),
+            paths => paths.iter().map(|path| shown(path)).collect(),
         },
     )
 };
 
 /// As [`FILES`]; without any, the keyword is left out.
 pub(crate) const CERTIFICATES: Kind<Vec<PathBuf>> = Kind {
-    show: |paths| paths.iter().map(|path| shown(Some(path))).collect(),
+    show: |paths| paths.iter().map(|path| shown(path)).collect(),
     ..FILES
 };
 
@@ -53,12 +53,8 @@ pub(crate) const FILE_LIST: Kind<Vec<PathBuf>> = Kind::new(
             .collect())
     },
     |paths| {
-        let words: Vec<String> = paths.iter().map(|path| shown(Some(path))).collect();
-        if words.is_empty() {
-            Vec::new()
-        } else {
-            vec![words.join(" ")]
-        }
+        let words = paths.iter().map(|path| shown(path));
+        joined(words).into_iter().collect()
     },
 );
 
@@ -80,12 +76,7 @@ pub(crate) const NAME: Kind<Option<String>> = Kind::new(
         let word = arguments.word("a name")?;
         Ok(some_unless_none(&word.text))
     },
-    |name| {
-        vec![
-            name.as_deref()
-                .map_or_else(|| "none".to_owned(), lexer::quoted),
-        ]
-    },
+    |name| or_none(name.as_deref().map(lexer::quoted)),
 );
 
 /// The name of a service, which there always is.
@@ -102,7 +93,7 @@ pub(crate) const ROUTING_DOMAIN: Kind<Option<String>> = Kind {
 
 /// A file that has a meaning only for OpenSSH; left out if there is none.
 pub(crate) const FOREIGN_FILE: Kind<Option<PathBuf>> = Kind {
-    show: |path| path.iter().map(|path| shown(Some(path))).collect(),
+    show: |path| path.iter().map(|path| shown(path)).collect(),
     ..FILE
 };
 
@@ -115,13 +106,7 @@ pub(crate) const KEY_FILES: Kind<Vec<AuthorizedKeysFile>> = Kind::new(
             .map(|word| key_file(arguments, word))
             .collect()
     },
-    |files| match files.as_slice() {
-        [] => vec!["none".to_owned()],
-        files => {
-            let words: Vec<String> = files.iter().map(|file| lexer::quoted(&file.0)).collect();
-            vec![words.join(" ")]
-        }
-    },
+    |files| or_none(joined(files.iter().map(|file| lexer::quoted(&file.0)))),
 );
 
 /// AuthorizedPrincipalsFile.
@@ -133,12 +118,7 @@ pub(crate) const KEY_FILE: Kind<Option<AuthorizedKeysFile>> = Kind::new(
             false => key_file(arguments, word).map(Some),
         }
     },
-    |file| {
-        vec![
-            file.as_ref()
-                .map_or_else(|| "none".to_owned(), |file| lexer::quoted(&file.0)),
-        ]
-    },
+    |file| or_none(file.as_ref().map(|file| lexer::quoted(&file.0))),
 );
 
 /// ChrootDirectory.
@@ -147,12 +127,7 @@ pub(crate) const DIRECTORY: Kind<Option<Template>> = Kind::new(
         let word = arguments.word("a directory, or none")?;
         template(arguments, word, &word.text, "hUu")
     },
-    |path| {
-        vec![
-            path.as_ref()
-                .map_or_else(|| "none".to_owned(), |path| lexer::quoted(&path.0)),
-        ]
-    },
+    |path| or_none(path.as_ref().map(|path| lexer::quoted(&path.0))),
 );
 
 /// AuthorizedKeysCommand: the rest of the line.
@@ -168,7 +143,7 @@ pub(crate) const PRINCIPALS_COMMAND: Kind<Option<Template>> = Kind::new(
 /// A text to the end of the line; `none` is none.
 pub(crate) const LINE: Kind<Option<String>> = Kind::new(
     |arguments| Ok(some_unless_none(&arguments.tail("a text, or none")?.text)),
-    |text| vec![text.clone().unwrap_or_else(|| "none".to_owned())],
+    |text| or_none(text.clone()),
 );
 
 /// VersionAddendum.
@@ -188,11 +163,8 @@ fn some_unless_none(text: &str) -> Option<String> {
     (!text.eq_ignore_ascii_case("none")).then(|| text.to_owned())
 }
 
-fn shown(path: Option<&Path>) -> String {
-    path.map_or_else(
-        || "none".to_owned(),
-        |path| lexer::quoted(&path.display().to_string()),
-    )
+fn shown(path: &Path) -> String {
+    lexer::quoted(&path.display().to_string())
 }
 
 /// OpenSSH takes `~` for the home directory of root, whoever logs in. Whoever writes it means something else.
@@ -226,11 +198,7 @@ fn command(arguments: &mut Arguments<'_>, tokens: &str) -> Result<Option<Templat
 }
 
 fn show_command(command: &Option<Template>) -> Vec<String> {
-    vec![
-        command
-            .as_ref()
-            .map_or_else(|| "none".to_owned(), |command| command.0.clone()),
-    ]
+    or_none(command.as_ref().map(|command| command.0.clone()))
 }
 
 fn template(
