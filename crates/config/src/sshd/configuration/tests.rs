@@ -157,7 +157,13 @@ fn options_of_the_command_line_come_before_the_file() {
 fn what_is_shown_has_every_keyword_and_ours_only_if_they_are_set() {
     let defaults = read("").global().config.print();
     assert!(defaults.starts_with("port 22\naddressfamily any\nlistenaddress [::]:22\n"));
-    assert!(!defaults.contains("workerpool"));
+    for own in OWN_KEYWORDS {
+        assert!(
+            !defaults.contains(&own.name.to_ascii_lowercase()),
+            "{}",
+            own.name
+        );
+    }
     let set = read("WorkerPoolIdle 7").global().config.print();
     assert_eq!(set.lines().last(), Some("workerpoolidle 7"));
 }
@@ -177,10 +183,12 @@ fn line() -> impl Strategy<Value = String> {
         "ForceCommand",
         "HostCertificate",
         "HostKey",
+        "IgnoreUnknown",
         "LogVerbose",
         "PermitOpen",
         "PermitListen",
         "PermitUserEnvironment",
+        "RekeyLimit 1G",
         "RevokedKeys",
         "SetEnv",
         "SetEnv A=b",
@@ -191,18 +199,57 @@ fn line() -> impl Strategy<Value = String> {
     (keyword, word).prop_map(|(keyword, word)| format!("{keyword} {word}"))
 }
 
+/// Heads of blocks that hold for alice, for bob, for both and for nobody.
+fn block() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(vec![
+        "Match User alice\n",
+        "Match User *,!alice\n",
+        "Match User *\n",
+        "Match all\n",
+        "Match Group x\n",
+    ])
+}
+
+/// A block with those of its lines that can be read: with the others nothing would be tried.
+fn readable(head: &str, lines: &[String]) -> String {
+    let fits =
+        |line: &&String| read_text(&format!("{head}{line}"), "f", &[], &NoFiles, &OFFERED).is_ok();
+    let lines = lines.iter().filter(fits).map(|line| format!("{line}\n"));
+    format!("{head}{}", lines.collect::<String>())
+}
+
+fn is_a_fixed_point(first: &SshdConfig) -> Result<(), TestCaseError> {
+    let second = read(&first.print()).global().config;
+    prop_assert_eq!(second.print(), first.print());
+    let host_keys_origin = first.host_keys_origin;
+    let listen_addresses = first.listen_addresses.clone();
+    let same = SshdConfig {
+        host_keys_origin,
+        listen_addresses,
+        ..second
+    };
+    prop_assert!(same == *first, "{}", first.print());
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn what_is_shown_is_read_as_what_it_shows(lines in proptest::collection::vec(line(), 0..6)) {
-        // Lines that cannot be read are left out, so that the others are tried.
-        let readable = |line: &&String| read_text(line, "f", &[], &NoFiles, &OFFERED).is_ok();
-        let text: Vec<&str> = lines.iter().filter(readable).map(String::as_str).collect();
-        let first = read(&text.join("\n")).global().config;
-        let second = read(&first.print()).global().config;
-        prop_assert_eq!(second.print(), first.print());
-        let host_keys_origin = first.host_keys_origin;
-        let listen_addresses = first.listen_addresses.clone();
-        let same = SshdConfig { host_keys_origin, listen_addresses, ..second } == first;
-        prop_assert!(same, "{}", first.print());
+        is_a_fixed_point(&read(&readable("", &lines)).global().config)?;
+    }
+
+    #[test]
+    fn what_is_shown_of_a_connection_is_read_as_what_it_shows(
+        outside in proptest::collection::vec(line(), 0..4),
+        blocks in proptest::collection::vec((block(), proptest::collection::vec(line(), 0..4)), 1..4),
+    ) {
+        let mut text = readable("", &outside);
+        for (head, lines) in &blocks {
+            text.push_str(&readable(head, lines));
+        }
+        let configuration = read(&text);
+        for user in ["alice", "bob"] {
+            is_a_fixed_point(&configuration.effective(&of(user)).config)?;
+        }
     }
 }
