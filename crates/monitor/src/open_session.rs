@@ -153,6 +153,7 @@ fn start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) -> SessionStar
             .map(|subsystem| (subsystem.name.clone(), subsystem.command.clone()))
             .collect(),
         max_sessions: config.max_sessions,
+        forced_command: config.force_command.clone(),
     }
 }
 

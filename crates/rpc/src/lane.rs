@@ -137,6 +137,8 @@ pub struct SessionStart {
     pub subsystems: Vec<(String, String)>,
     /// MaxSessions
     pub max_sessions: u32,
+    /// ForceCommand: what runs whatever the client asks for.
+    pub forced_command: Option<String>,
 }
 
 /// What the monitor sends to a worker.

@@ -74,6 +74,9 @@ const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/games";
 /// PATH of root to which PAM gave none.
 const SUPERUSER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What a client asked for that got a forced command instead.
+pub(crate) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
+
 /// Most variables of one channel, as in OpenSSH.
 const CLIENT_VARIABLES_LIMIT: usize = 128;
 

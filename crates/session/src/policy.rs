@@ -13,6 +13,7 @@ pub struct Policy {
     terminals: Permission,
     subsystems: Vec<(String, String)>,
     max_sessions: usize,
+    forced_command: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,15 @@ pub(crate) enum ShellInput {
     CommandLine(Vec<u8>),
 }
 
+/// What is started for a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Launch {
+    /// What the shell gets.
+    pub(crate) input: ShellInput,
+    /// SSH_ORIGINAL_COMMAND: what the client asked for in vain, unless that was a shell.
+    pub(crate) original_command: Option<Vec<u8>>,
+}
+
 impl Policy {
     /// The policy that the monitor sent.
     pub fn new(start: &SessionStart) -> Self {
@@ -42,6 +52,7 @@ impl Policy {
             },
             subsystems: start.subsystems.clone(),
             max_sessions: usize::try_from(start.max_sessions).unwrap_or(usize::MAX),
+            forced_command: start.forced_command.clone(),
         }
     }
 
@@ -64,23 +75,39 @@ impl Policy {
                 .any(|pattern| glob::matches(pattern, name))
     }
 
-    /// What runs when the client asks for `program`; none if it may not, or if there is no such subsystem.
-    pub(crate) fn shell_input(&self, program: Program) -> Option<ShellInput> {
-        match program {
-            Program::Shell => Some(ShellInput::Login),
-            Program::Command(line) => Some(ShellInput::CommandLine(line)),
-            Program::Subsystem(asked) => self
-                .subsystems
-                .iter()
-                .find(|(name, _)| *name == asked)
-                .map(|(_, line)| ShellInput::CommandLine(line.clone().into_bytes())),
-        }
+    /// ForceCommand: what runs whatever the client asks for.
+    pub(crate) fn forced_command(&self) -> Option<&str> {
+        self.forced_command.as_deref()
     }
 
-    /// Whether the client may send signals to `program`. As in OpenSSH not to a subsystem: which program that is was the
-    /// administrator's choice, and so is how it ends.
-    pub(crate) fn permits_signal(program: &Program) -> bool {
-        !matches!(program, Program::Subsystem(_))
+    /// What runs when the client asks for `program`; none if it may not, or if there is no such subsystem.
+    ///
+    /// As in OpenSSH, a forced command runs in place of whatever could be run, and of nothing else.
+    pub(crate) fn launch(&self, program: Program) -> Option<Launch> {
+        let asked = match program {
+            Program::Shell => None,
+            Program::Command(line) => Some(line),
+            Program::Subsystem(asked) => {
+                let known = self.subsystems.iter().find(|(name, _)| *name == asked);
+                Some(known?.1.clone().into_bytes())
+            }
+        };
+        Some(match &self.forced_command {
+            Some(forced) => Launch {
+                input: ShellInput::CommandLine(forced.clone().into_bytes()),
+                original_command: asked,
+            },
+            None => Launch {
+                input: asked.map_or(ShellInput::Login, ShellInput::CommandLine),
+                original_command: None,
+            },
+        })
+    }
+
+    /// Whether the client may send signals to `program`. As in OpenSSH not to a subsystem or a forced command: which
+    /// program that is was the administrator's choice, and so is how it ends.
+    pub(crate) fn permits_signal(&self, program: &Program) -> bool {
+        self.forced_command.is_none() && !matches!(program, Program::Subsystem(_))
     }
 }
 
@@ -105,6 +132,7 @@ pub(crate) mod tests {
             permit_tty: true,
             subsystems: vec![("sftp".into(), "/usr/lib/sftp-server -e".into())],
             max_sessions: 10,
+            forced_command: None,
         }
     }
 
@@ -151,17 +179,40 @@ pub(crate) mod tests {
     #[test]
     fn finds_subsystems_by_their_whole_name() {
         let policy = Policy::new(&start());
-        assert_eq!(
-            policy.shell_input(Program::Subsystem("sftp".into())),
-            Some(ShellInput::CommandLine(b"/usr/lib/sftp-server -e".to_vec()))
-        );
-        assert_eq!(policy.shell_input(Program::Subsystem("sft".into())), None);
-        assert_eq!(policy.shell_input(Program::Subsystem(String::new())), None);
+        let launch = policy.launch(Program::Subsystem("sftp".into())).unwrap();
+        let line = b"/usr/lib/sftp-server -e".to_vec();
+        assert_eq!(launch.input, ShellInput::CommandLine(line));
+        assert_eq!(policy.launch(Program::Subsystem("sft".into())), None);
+        assert_eq!(policy.launch(Program::Subsystem(String::new())), None);
+    }
+
+    #[test]
+    fn a_forced_command_runs_whatever_is_asked_for() {
+        let policy = Policy::new(&SessionStart {
+            forced_command: Some("/bin/only this".into()),
+            ..start()
+        });
+        let line = |line: &str| line.as_bytes().to_vec();
+        for (asked, original) in [
+            (Program::Shell, None),
+            (Program::Command(line("rm -rf /")), Some(line("rm -rf /"))),
+            (
+                Program::Subsystem("sftp".into()),
+                Some(line("/usr/lib/sftp-server -e")),
+            ),
+        ] {
+            assert!(!policy.permits_signal(&asked));
+            let launch = policy.launch(asked).unwrap();
+            let forced = ShellInput::CommandLine(line("/bin/only this"));
+            assert_eq!((launch.input, launch.original_command), (forced, original));
+        }
+        assert_eq!(policy.launch(Program::Subsystem("none".into())), None);
     }
 
     #[test]
     fn permits_no_signal_to_a_subsystem() {
-        assert!(Policy::permits_signal(&Program::Shell));
-        assert!(!Policy::permits_signal(&Program::Subsystem("sftp".into())));
+        let policy = Policy::new(&start());
+        assert!(policy.permits_signal(&Program::Shell));
+        assert!(!policy.permits_signal(&Program::Subsystem("sftp".into())));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -123,7 +125,7 @@ impl Session {
 
     /// Starts the program of a channel; none if it is refused or fails.
     fn launch(&self, channel: Channel, program: Program) -> Option<ProgramDescriptors> {
-        let input = self.0.policy.shell_input(program.clone())?;
+        let launch = self.0.policy.launch(program.clone())?;
         let mut channels = self.channels();
         let room = channels.len() < self.0.policy.max_sessions();
         let state = match channels.entry(channel) {
@@ -134,14 +136,19 @@ impl Session {
         let State::Prepared(Preparation { environment, pty }) = state else {
             return None;
         };
-        let environment = environment::build(
+        let mut environment = environment::build(
             environment,
             &self.0.unit,
             &self.0.account,
             self.0.endpoints,
             pty.as_ref().map(|pty| pty.terminal.names()),
         );
-        let started = launch::start(&self.0.account, &input, &environment, pty.as_ref());
+        if let Some(command) = launch.original_command {
+            let name = environment::ORIGINAL_COMMAND.into();
+            environment.insert(name, OsString::from_vec(command));
+        }
+        let input = &launch.input;
+        let started = launch::start(&self.0.account, input, &environment, pty.as_ref());
         let (process, descriptors) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -182,11 +189,12 @@ impl Session {
             Some(terminal) => (" on ", terminal.short_name()),
             None => ("", ""),
         };
-        let what = match &started.asked {
-            Program::Shell => "shell".to_owned(),
-            Program::Command(_) => "command".to_owned(),
+        let what = match (self.0.policy.forced_command(), &started.asked) {
+            (Some(line), _) => format!("forced-command (config) '{line}'"),
+            (None, Program::Shell) => "shell".to_owned(),
+            (None, Program::Command(_)) => "command".to_owned(),
             // It is one of the names in the configuration.
-            Program::Subsystem(name) => format!("subsystem '{name}'"),
+            (None, Program::Subsystem(name)) => format!("subsystem '{name}'"),
         };
         debug!(
             "Starting session: {what}{on}{terminal} for {} from {} id {}",
@@ -284,7 +292,7 @@ impl SessionFace for Session {
         let Some(State::Started(started)) = channels.get(&channel) else {
             return Ok(Outcome::Refused);
         };
-        if !Policy::permits_signal(&started.asked) {
+        if !self.0.policy.permits_signal(&started.asked) {
             return Ok(Outcome::Refused);
         }
         Ok(match started.process.signal(signal) {

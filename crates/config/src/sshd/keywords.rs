@@ -23,6 +23,8 @@ pub(crate) enum State {
     Active,
     /// Obeyed, but for these values (in lower case) and what happens instead.
     ActiveExcept(&'static [(&'static str, &'static str)]),
+    /// Obeyed, but for values that begin with this word; why to ignore those would be dangerous.
+    ActiveUnless(&'static str, &'static str),
     /// Decided elsewhere.
     NoEffect(&'static str),
     /// Harmless to ignore.
@@ -165,6 +167,10 @@ pub fn support() -> Vec<KeywordSupport> {
                     .map(|(value, why)| format!("not \"{value}\": {why}"));
                 (Support::Active, but.collect::<Vec<_>>().join("; "))
             }
+            State::ActiveUnless(word, why) => (
+                Support::Active,
+                format!("not \"{word}\", which is refused: {why}"),
+            ),
             State::NoEffect(why) => (Support::NoEffect, why.to_owned()),
             State::NotYet(why) => (Support::Planned, why.to_owned()),
             State::Refused(why) => (Support::Refused, why.to_owned()),

@@ -370,6 +370,13 @@ impl Parser<'_> {
                     why,
                 }
             }
+            State::ActiveUnless(word, why) => {
+                if value.split(' ').next() != Some(word) {
+                    return;
+                }
+                let kind = ErrorKind::Refused { keyword, why };
+                return self.problem(place.line, span, kind, Weight::Unenforced);
+            }
             State::NoEffect(why) => WarningKind::NoEffect { keyword, why },
             State::NotYet(why) => WarningKind::NotYet { keyword, why },
             State::Deprecated => WarningKind::Deprecated { keyword },

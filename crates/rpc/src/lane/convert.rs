@@ -62,6 +62,7 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         permit_tty: start.permit_tty,
         subsystems: start.subsystems.iter().map(subsystem).collect(),
         max_sessions: start.max_sessions,
+        forced_command: start.forced_command.clone(),
     };
     encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
 }
@@ -154,6 +155,7 @@ pub(super) fn read_to_session(
             .map(|s| (s.name, s.command))
             .collect(),
         max_sessions: body.max_sessions,
+        forced_command: body.forced_command,
     };
     Ok(ToSession::Start { start, rpc, lane })
 }

@@ -77,6 +77,7 @@ fn a_session_hears_what_the_monitor_said() {
                 permit_tty: true,
                 subsystems: vec![("sftp".to_owned(), "internal-sftp".to_owned())],
                 max_sessions: 10,
+                forced_command: (log_level == LevelFilter::OFF).then(|| "/bin/true".to_owned()),
             };
             let ((rpc, _rpc), (lane, _lane)) = (stream_pair().unwrap(), pair().unwrap());
             let message = ToSession::Start { start, rpc, lane };

@@ -62,6 +62,7 @@ pub(crate) fn start() -> SessionStart {
         permit_tty: true,
         subsystems: vec![("greet".into(), "echo hello from $USER; sleep 0.2".into())],
         max_sessions: 64,
+        forced_command: None,
     }
 }
 

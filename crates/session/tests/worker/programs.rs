@@ -91,6 +91,32 @@ async fn a_subsystem_is_run_by_the_shell() {
 }
 
 #[tokio::test]
+async fn a_forced_command_runs_in_place_of_what_was_asked_for() {
+    let mut running = Running::with(SessionStart {
+        forced_command: Some("echo forced ${SSH_ORIGINAL_COMMAND-unset}; sleep 0.2".into()),
+        ..start()
+    })
+    .await;
+    let asked = [
+        (Program::Shell, "forced unset\n"),
+        (
+            Program::Command(b"echo free".to_vec()),
+            "forced echo free\n",
+        ),
+        (
+            Program::Subsystem("greet".into()),
+            "forced echo hello from $USER; sleep 0.2\n",
+        ),
+    ];
+    for (channel, (program, expected)) in (0..).zip(asked) {
+        let pipes = running.pipes(channel, program).await;
+        let signaled = soon(running.session.signal(Channel(channel), Signal::Kill)).await;
+        assert_eq!(signaled.unwrap(), Outcome::Refused);
+        assert_eq!(pipes.finish().await.0, expected);
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_subsystem_is_refused() {
     let mut running = Running::new().await;
     assert!(

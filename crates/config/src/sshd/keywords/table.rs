@@ -60,7 +60,8 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         State::ActiveExcept(&[
             ("md5", ONE_FINGERPRINT), ("sha1", ONE_FINGERPRINT), ("sha384", ONE_FINGERPRINT), ("sha512", ONE_FINGERPRINT),
         ])),
-    refused("ForceCommand", Match, field!(force_command: paths::LINE), "users could run any command", &["none"]),
+    Keyword::new("ForceCommand", Match, field!(force_command: paths::LINE),
+        State::ActiveUnless("internal-sftp", "this version has no sftp server in itself")),
     not_yet("GatewayPorts", Match, field!(gateway_ports: word()), NO_FORWARDING, &["no"]),
     not_yet("GSSAPIAuthentication", Match, field!(gssapi_authentication: word()), NO_GSSAPI, &["no"]),
     not_yet("GSSAPICleanupCredentials", Global, field!(gssapi_cleanup_credentials: word()), NO_GSSAPI, &["yes", "no"]),

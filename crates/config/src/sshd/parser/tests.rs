@@ -325,13 +325,12 @@ fn all_errors_are_reported_in_one_run_and_in_order() {
 #[test]
 fn what_forbids_something_is_never_ignored() {
     for line in [
-        "ForceCommand /bin/false",
+        "ForceCommand internal-sftp -R",
         "ChrootDirectory /srv",
         "Match User alice\n ChrootDirectory /srv",
         "RevokedKeys /etc/ssh/revoked",
         "AuthenticationMethods publickey,password",
         "PubkeyAuthOptions touch-required",
-        "ForceCommand none # not a comment: the rest of the line is a command",
         "ChannelTimeout session=1h",
         "UnusedConnectionTimeout 5m",
         "PAMServiceName strict",
@@ -342,6 +341,21 @@ fn what_forbids_something_is_never_ignored() {
             got.len() == 1 && got[0].contains("cannot be ignored"),
             "{line}: {got:?}"
         );
+    }
+}
+
+#[test]
+fn a_forced_command_is_the_rest_of_its_line() {
+    for (text, expected) in [
+        ("ForceCommand /bin/a 'b c' # d", Some("/bin/a 'b c' # d")),
+        ("ForceCommand none", None),
+        (
+            "ForceCommand none # not a comment",
+            Some("none # not a comment"),
+        ),
+        ("ForceCommand internal-sftpd", Some("internal-sftpd")),
+    ] {
+        assert_eq!(config(text).force_command.as_deref(), expected, "{text}");
     }
 }
 
