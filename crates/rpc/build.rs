@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "preauth.proto",
         "session.proto",
         "stored.proto",
+        "admin.proto",
     ];
     for file in files {
         println!("cargo:rerun-if-changed={root}/{file}");

@@ -1,7 +1,7 @@
 //! gRPC over one connected Unix stream: limits, serving, calling.
 //!
-//! Both ends come through the lane as descriptors, so nothing here connects or listens. The
-//! limits stand here, once, for all borders.
+//! Both ends come as connected descriptors, so nothing here connects or listens. The limits stand
+//! here, once, for all borders between processes of the server.
 
 use std::future::Future;
 use std::os::fd::OwnedFd;

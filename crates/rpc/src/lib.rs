@@ -5,6 +5,7 @@
 //!  preauth ─────────── preauth.proto ──────────▶ monitor ── Welcome, Connection, Session ──▶ preauth
 //!  preauth ─────────── session.proto ──────────▶ session ── ChannelDescriptors ────────────▶ preauth
 //!                                                monitor ── SessionStart ──────────────────▶ session
+//!  sshd-privsepctl ──── admin.proto ────────────▶ monitor
 //! ```
 //!
 //! Calls go from the less trusted process to the more trusted one and carry typed values with
@@ -13,6 +14,7 @@
 //! not convert is a [`Violation`]: the server ends the connection, it does not answer.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod convert;
 pub mod grpc;
 pub mod identity;
@@ -39,6 +41,11 @@ mod proto {
     pub mod types {
         pub mod v1 {
             tonic::include_proto!("sshd_privsep.types.v1");
+        }
+    }
+    pub mod admin {
+        pub mod v1 {
+            tonic::include_proto!("sshd_privsep.admin.v1");
         }
     }
     pub mod lane {

@@ -17,6 +17,27 @@ pub struct Peer {
     pub unit: String,
 }
 
+/// Who connected a socket, as far as the kernel wrote it down at that moment. Unlike a [`Peer`] it may have gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process id, for the journal.
+    pub pid: i32,
+    /// User id.
+    pub uid: u32,
+}
+
+/// The credentials of who connected `socket` (SO_PEERCRED, unix(7)).
+///
+/// # Errors
+/// Not a Unix socket.
+pub fn credentials(socket: impl AsFd) -> io::Result<Credentials> {
+    let credentials = rustix::net::sockopt::socket_peercred(socket)?;
+    Ok(Credentials {
+        pid: credentials.pid.as_raw_nonzero().get(),
+        uid: credentials.uid.as_raw(),
+    })
+}
+
 /// Identifies the process that connected `socket`.
 ///
 /// The order closes the race with a recycled process id: the pidfd is taken first, then the cgroup
