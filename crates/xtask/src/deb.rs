@@ -27,7 +27,10 @@ pub(crate) const BUILD_PACKAGES: &[&str] = &[
 const PROGRAMS: &[&str] = &["preauth", "monitor", "session"];
 
 /// The package of what people and systemd start, and where its programs go.
-const COMMANDS: (&str, &[(&str, &str)]) = ("cli", &[("sshd-privsep", "usr/sbin")]);
+const COMMANDS: (&str, &[(&str, &str)]) = (
+    "cli",
+    &[("sshd-privsep", "usr/sbin"), ("sshd-privsepctl", "usr/bin")],
+);
 
 /// The PAM module's package.
 const PAM_MODULE: &str = "pam_sshd_privsep";

@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("preauth", &["libm.so.6"]),
     ("session", &[]),
     ("sshd-privsep", &[]),
+    ("sshd-privsepctl", &[]),
     ("pam_sshd_privsep.so", &["libpam.so.0"]),
 ];
 
