@@ -94,9 +94,7 @@ fn effective(line: &CommandLine, configuration: &Configuration) -> Effective {
         connection.groups = groups::of(user);
     }
     let mut effective = configuration.effective(&connection);
-    if !line.ports.is_empty() {
-        effective.config.ports.clone_from(&line.ports);
-    }
+    line.put_ports(&mut effective.config);
     effective
 }
 

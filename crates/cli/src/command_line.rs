@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use config::sshd::{self, Configuration, Criteria, CriteriaError, Errors, FileSystem, Offered};
-use config::sshd::{Includes, parse_time};
+use config::sshd::{Includes, Offers, SshdConfig, parse_time};
 use lexopt::Arg;
 use thiserror::Error;
 
@@ -178,6 +178,24 @@ impl CommandLine {
         match &self.file {
             ConfigurationFile::Path(path) => sshd::read(path, &options, offered),
             ConfigurationFile::None => sshd::read_text("", "none", &options, &FileSystem, offered),
+        }
+    }
+
+    /// What holds for the server as a whole.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn server_config(&self) -> Result<SshdConfig, Errors> {
+        let offers = Offers::ours();
+        let mut config = self.read(&offers.offered())?.global().config;
+        self.put_ports(&mut config);
+        Ok(config)
+    }
+
+    /// `-p` stands above Port, wherever that is.
+    pub fn put_ports(&self, config: &mut SshdConfig) {
+        if !self.ports.is_empty() {
+            config.ports.clone_from(&self.ports);
         }
     }
 

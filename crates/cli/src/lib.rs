@@ -5,6 +5,7 @@
 //!
 //! - [`flags`], [`command_line`]: the flags and what they mean together.
 //! - [`check`]: `-t`, `-T`, `-G`, with [`groups`] for `-C` and [`running_socket`] for what is open.
+//! - [`launch`]: serving, in the foreground, in the background, or one connection.
 //! - [`ctl`]: questions to the running server, and about whom its configuration means.
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ pub mod command_line;
 pub mod ctl;
 pub mod flags;
 pub mod groups;
+pub mod launch;
 pub mod running_socket;
 pub mod version;
 

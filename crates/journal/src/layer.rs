@@ -30,6 +30,7 @@ const FIELDS_LIMIT: usize = 32;
 /// or D-Bus libraries say at lower levels is long, and may contain what went through them.
 const OURS: &[&str] = &[
     "accounts",
+    "cli",
     "config",
     "journal",
     "monitor",
@@ -45,6 +46,8 @@ const OURS: &[&str] = &[
 /// Which of the server's processes speaks: `SSHD_ROLE=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// The parent of a second instance's monitor.
+    Launcher,
     /// The process that decides.
     Monitor,
     /// The caged process that speaks SSH.
@@ -58,6 +61,7 @@ pub enum Role {
 impl Role {
     fn name(self) -> &'static str {
         match self {
+            Self::Launcher => "launcher",
             Self::Monitor => "monitor",
             Self::Preauth => "preauth",
             Self::Session => "session",

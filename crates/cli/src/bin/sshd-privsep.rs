@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use cli::check::{self, Privilege, Verdict};
 use cli::command_line::{CommandLine, Task};
+use cli::launch;
 use cli::version::VERSION;
 
 fn main() -> ExitCode {
@@ -24,10 +25,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Task::Show | Task::Check | Task::CheckAndShow => check(&line),
-        Task::Serve(_) => {
-            say(&"serving is not supported by this version: start sshd-privsep.socket");
-            ExitCode::from(255)
-        }
+        Task::Serve(manner) => launch::run(&line, manner),
     }
 }
 

@@ -1,0 +1,164 @@
+//! Serving: the launcher binds, starts a monitor with the sockets, and stays its parent.
+//!
+//! ```text
+//!  sshd-privsep ──(daemon)──▶ sshd-privsep ── sockets, -f, -o ──▶ monitor ── one worker for each connection
+//!   exits when it serves        │   ▲  ▲                              │
+//!                               │   │  └── READY, STATUS, … ──────────┘
+//!                     PidFile ◀─┘   └──── HUP, TERM
+//! ```
+//!
+//! The launcher is the process to signal:
+//! - SIGHUP: the configuration is read again. The monitor is told; if it asks for other addresses, they are bound, and a new
+//!   monitor takes them while the old one serves its connections to their end. What is wrong with a configuration is said,
+//!   and changes nothing.
+//! - SIGTERM: nobody listens any more and the launcher is gone. The monitor ends with its last connection.
+//!
+//! A monitor that dies is started again, while the sockets stay open here and clients wait in their queues: with sshd's
+//! listener everything would be over until somebody looks. One that does not start again ends the launcher with an error.
+//!
+//! What the launcher has besides is `/run/sshd-privsep-PID`, where the monitor reports.
+
+mod daemon;
+mod inetd;
+mod listen;
+mod log;
+mod monitor;
+mod notify;
+mod pid_file;
+mod runtime_directory;
+mod signals;
+mod supervise;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::process::{ExitCode, ExitStatus};
+
+use config::sshd::{Errors, SshdConfig};
+use rustix::fs::Mode;
+use thiserror::Error;
+use tracing::error;
+
+use crate::command_line::{CommandLine, Log, Manner};
+use daemon::Generation;
+use listen::ListenError;
+use log::LogError;
+use monitor::{MonitorLog, StartError};
+use supervise::Supervisor;
+
+/// Why nobody is served.
+#[derive(Debug, Error)]
+enum LaunchError {
+    /// Who calls is not root.
+    #[error("serving needs root: systemd starts the processes of a connection for nobody else")]
+    NotRoot,
+    /// The configuration cannot be read: all of it, with file, line and column.
+    #[error(transparent)]
+    Configuration(#[from] Errors),
+    /// No log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// No socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// No monitor. If it has ended, it has said why.
+    #[error(transparent)]
+    Monitor(#[from] StartError),
+    /// A monitor that dies again and again.
+    #[error("the monitor ends again and again, the last time with {0}")]
+    Restarts(ExitStatus),
+    /// Something of the system.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl LaunchError {
+    /// As sshd's: 1 for files that cannot be opened, 255 for the rest, unless the monitor knows better.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Monitor(StartError::Ended(status)) => code_of(*status),
+            Self::Log(_) => ExitCode::FAILURE,
+            _ => ExitCode::from(255),
+        }
+    }
+}
+
+/// What a monitor ended with is what the launcher ends with.
+fn code_of(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    ExitCode::from(code.unwrap_or(255))
+}
+
+/// Serves in this manner until a signal or the one connection ends it.
+pub fn run(line: &CommandLine, manner: Manner) -> ExitCode {
+    let mut voice = Voice::Terminal;
+    let served = match (manner, daemon::generation()) {
+        (Manner::Daemon, Generation::First) => daemon::start().map_err(LaunchError::from),
+        _ => serve(line, manner, &mut voice),
+    };
+    served.unwrap_or_else(|failure| {
+        voice.say(&failure);
+        failure.exit_code()
+    })
+}
+
+fn serve(line: &CommandLine, manner: Manner, voice: &mut Voice) -> Result<ExitCode, LaunchError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(LaunchError::NotRoot);
+    }
+    let config = line.server_config()?;
+    voice.open_log(&line.log, &config)?;
+    // As sshd: whatever the caller's, nobody else writes to what is made here.
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    let log = match line.log {
+        Log::Journal => MonitorLog::Journal,
+        Log::StandardError | Log::File(_) => MonitorLog::StandardError,
+    };
+    match manner {
+        Manner::Inetd => inetd::serve(line, log)
+            .map(code_of)
+            .map_err(LaunchError::from),
+        Manner::Daemon | Manner::Foreground | Manner::Debug => {
+            Supervisor::start(line, config, manner, log, voice).and_then(Supervisor::run)
+        }
+    }
+}
+
+/// Where failures are said.
+#[derive(Debug)]
+enum Voice {
+    /// There is no log yet: to who called.
+    Terminal,
+    /// In the log.
+    Log,
+    /// In the log, and to who called, by what was standard error then.
+    Both(File),
+}
+
+impl Voice {
+    /// From here on the log is where it is to be.
+    fn open_log(&mut self, log: &Log, config: &SshdConfig) -> Result<(), LaunchError> {
+        let terminal = io::stderr().as_fd().try_clone_to_owned()?;
+        if let Log::File(template) = log {
+            rustix::stdio::dup2_stderr(log::open(template)?).map_err(io::Error::from)?;
+        }
+        log::init(log, config.log_level);
+        *self = match log {
+            Log::StandardError => Self::Log,
+            Log::Journal | Log::File(_) => Self::Both(terminal.into()),
+        };
+        Ok(())
+    }
+
+    fn say(&self, failure: &LaunchError) {
+        if !matches!(self, Self::Terminal) {
+            error!("{failure}");
+        }
+        // If nobody listens there is nowhere else to say it.
+        match self {
+            Self::Terminal => drop(writeln!(io::stderr(), "{failure}")),
+            Self::Log => {}
+            Self::Both(terminal) => drop(writeln!(&*terminal, "{failure}")),
+        }
+    }
+}

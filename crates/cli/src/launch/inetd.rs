@@ -1,0 +1,118 @@
+//! `-i`: one connection on standard input and output.
+//!
+//! A socket goes to the monitor as it is. Two pipes (what `ssh -o ProxyCommand` and most supervisors give) become a socket
+//! whose other end this process pumps: the kernel moves the bytes (splice(2)), and nobody looks at them.
+
+use std::fs::File;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ExitStatus};
+use std::thread;
+
+use rustix::fs::{FileType, fstat};
+
+use super::monitor::{Clients, MonitorLog, Plan};
+use crate::command_line::CommandLine;
+
+/// Serves the connection, and returns with how the monitor ended.
+pub(super) fn serve(line: &CommandLine, log: MonitorLog) -> io::Result<ExitStatus> {
+    let plan = Plan {
+        line,
+        log,
+        clients: Clients::One,
+    };
+    let start = |connection: OwnedFd| -> io::Result<Child> {
+        plan.command(vec![connection], "connection")?.spawn()
+    };
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    let mut monitor = match same_socket(&input, &output)? {
+        true => {
+            drop(output);
+            let monitor = start(input)?;
+            // The client must see the end when the worker closes it.
+            let null = File::options().read(true).write(true).open("/dev/null")?;
+            rustix::stdio::dup2_stdin(&null)?;
+            rustix::stdio::dup2_stdout(&null)?;
+            monitor
+        }
+        false => {
+            let (theirs, ours) = UnixStream::pair()?;
+            let monitor = start(theirs.into())?;
+            pump(input, output, ours)?;
+            monitor
+        }
+    };
+    monitor.wait()
+}
+
+/// Whether both are one socket.
+fn same_socket(input: &OwnedFd, output: &OwnedFd) -> io::Result<bool> {
+    let (input, output) = (fstat(input)?, fstat(output)?);
+    let socket = FileType::from_raw_mode(input.st_mode) == FileType::Socket;
+    Ok(socket && (input.st_dev, input.st_ino) == (output.st_dev, output.st_ino))
+}
+
+/// Moves bytes both ways, and returns when the server has closed its way. What the client would still say then is of no
+/// interest, so that way is not waited for.
+fn pump(input: OwnedFd, output: OwnedFd, socket: UnixStream) -> io::Result<()> {
+    let mut up = socket.try_clone()?;
+    let forward = move || {
+        // A broken pipe is an end like any other.
+        drop(io::copy(&mut File::from(input), &mut up));
+        drop(up.shutdown(Shutdown::Write));
+    };
+    thread::Builder::new()
+        .name("input".to_owned())
+        .spawn(forward)?;
+    let mut down = socket;
+    let copied = io::copy(&mut down, &mut File::from(output));
+    // The client is gone: so the server hears it, too.
+    drop(down.shutdown(Shutdown::Both));
+    copied.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn one_socket_is_told_from_two_and_from_pipes() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let copy = a.try_clone().unwrap();
+        assert!(same_socket(&a.into(), &copy.into()).unwrap());
+        let (c, d) = UnixStream::pair().unwrap();
+        assert!(!same_socket(&b.into(), &c.into()).unwrap());
+        let (reader, writer) = io::pipe().unwrap();
+        assert!(!same_socket(&reader.into(), &writer.into()).unwrap());
+        drop(d);
+    }
+
+    #[test]
+    fn pipes_are_pumped_until_the_server_closes() {
+        let (client_reads, output) = io::pipe().unwrap();
+        let (input, mut client_writes) = io::pipe().unwrap();
+        let (ours, mut server) = UnixStream::pair().unwrap();
+        let pump = thread::spawn(move || pump(input.into(), output.into(), ours));
+        let data = vec![7; 1 << 20];
+        let sent = data.clone();
+        let client = thread::spawn(move || {
+            client_writes.write_all(&sent).unwrap();
+            let mut client_reads = client_reads;
+            let mut echoed = Vec::new();
+            client_reads.read_to_end(&mut echoed).unwrap();
+            // Still open: the client does not end first.
+            drop(client_writes);
+            echoed
+        });
+        let mut received = vec![0; 1 << 20];
+        server.read_exact(&mut received).unwrap();
+        server.write_all(&received).unwrap();
+        drop(server);
+        assert_eq!(client.join().unwrap(), data);
+        pump.join().unwrap().unwrap();
+    }
+}
