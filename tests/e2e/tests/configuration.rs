@@ -78,8 +78,14 @@ fn errors_are_shown_with_file_line_column_and_suggestion() -> Result<()> {
         ("Subsystem sftp\n", &[":1:"]),
         ("Banner \"unfinished\n", &[":1:8: "]),
         // What would permit more than its words say is not ignored.
-        ("\nRevokedKeys /etc/ssh/revoked\n", &[":2:1: ", "cannot be ignored"]),
-        ("ForceCommand internal-sftp\n", &[":1:1: ", "cannot be ignored"]),
+        (
+            "\nRevokedKeys /etc/ssh/revoked\n",
+            &[":2:1: ", "cannot be ignored"],
+        ),
+        (
+            "ForceCommand internal-sftp\n",
+            &[":1:1: ", "cannot be ignored"],
+        ),
         ("ChrootDirectory /srv\n", &[":1:1: ", "cannot be ignored"]),
         ("HostKey /etc/ssh/nonesuch\n", &["/etc/ssh/nonesuch"]),
     ];
