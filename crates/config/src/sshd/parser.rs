@@ -20,8 +20,8 @@ pub const DEFAULT_FILE: &str = "/etc/ssh/sshd_config";
 
 /// What holds for this server and not for OpenSSH's: read before [`DEFAULT_FILE`] if it exists, and not with another file.
 ///
-/// OpenSSH's sshd refuses keywords that it does not know, whatever the file says about them, so a file for both servers
-/// cannot hold ours.
+/// OpenSSH's sshd (tried: 9.2p1, 10.0p2) refuses keywords that it does not know, and IgnoreUnknown is one, so a file for
+/// both servers cannot hold ours.
 pub const OWN_FILE: &str = "/etc/ssh/sshd-privsep.conf";
 
 /// How deep Includes may be nested, as in OpenSSH.

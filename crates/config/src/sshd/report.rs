@@ -30,24 +30,17 @@ impl fmt::Display for Location {
 impl Location {
     /// The line with a marker below the place that is meant.
     fn excerpt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\n    ")?;
-        for c in self.text.chars() {
-            write!(
-                f,
-                "{}",
-                if c.is_control() && c != '\t' {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            )?;
-        }
-        f.write_str("\n    ")?;
-        for c in self.text.chars().take(self.column.saturating_sub(1)) {
-            // A tab is as wide as the terminal makes it, so the marker line has it too.
-            write!(f, "{}", if c == '\t' { '\t' } else { ' ' })?;
-        }
-        write!(f, "{}", "^".repeat(self.width.max(1)))
+        let printable = |c: char| match c.is_control() && c != '\t' {
+            true => '\u{fffd}',
+            false => c,
+        };
+        // A tab is as wide as the terminal makes it, so the marker line has it too.
+        let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
+        let line: String = self.text.chars().map(printable).collect();
+        let before = self.text.chars().take(self.column.saturating_sub(1));
+        let before: String = before.map(blank).collect();
+        let marker = "^".repeat(self.width.max(1));
+        write!(f, "\n    {line}\n    {before}{marker}")
     }
 }
 
@@ -314,6 +307,8 @@ pub(crate) fn closest<'a>(
     }
     let tolerance = (word.len() / 3).clamp(1, 3);
     candidates
+        // At least so many characters would have to be inserted or removed.
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= tolerance)
         .map(|candidate| (distance(&word, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= tolerance)
         .min_by_key(|(distance, _)| *distance)

@@ -17,7 +17,11 @@ pub(crate) const FILE: Kind<Option<PathBuf>> = Kind::new(
 pub(crate) const FILES: Kind<Vec<PathBuf>> = Kind {
     again: |place, paths| {
         for path in paths {
-            if !place.contains(&path) {
+            // By what was written; `==` of paths would go through their components.
+            if !place
+                .iter()
+                .any(|known| known.as_os_str() == path.as_os_str())
+            {
                 place.push(path);
             }
         }
