@@ -30,11 +30,14 @@ const DEPTH_LIMIT: usize = 16;
 /// How many files may be included altogether: nested patterns multiply.
 const COUNT_LIMIT: usize = 256;
 
+/// The name that stands for no file, in any case of letters.
+const NO_FILE: &str = "none";
+
 /// The name of the command line in messages, as in OpenSSH.
 const COMMAND_LINE: &str = "command-line";
 
 /// Reads a configuration file and what it includes, for a server that obeys it. `options` are those of `-o`, which count
-/// before the file.
+/// before the file. The file `none` is none, as for `sshd -f`: the defaults hold, and what the options say.
 ///
 /// # Errors
 ///
@@ -79,7 +82,10 @@ fn parse_file(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Pa
         Errors(vec![Error { location, kind }])
     };
     let own = (path == Path::new(DEFAULT_FILE)).then_some(Path::new(OWN_FILE));
-    let files = files(own, path).map_err(unreadable)?;
+    let files = match path.to_str() {
+        Some(name) if name.eq_ignore_ascii_case(NO_FILE) => Vec::new(),
+        _ => files(own, path).map_err(unreadable)?,
+    };
     Ok(Parsed::new(&files, options, &FileSystem, offered))
 }
 

@@ -262,6 +262,16 @@ fn an_included_file_counts_where_it_is_included() {
 }
 
 #[test]
+fn with_the_file_none_options_and_defaults_hold() {
+    for name in ["none", "None"] {
+        let loaded = load(Path::new(name), &["MaxSessions 3"], &OFFERED);
+        let config = loaded.unwrap().global().config;
+        assert_eq!((config.max_sessions, config.max_auth_tries), (3, 6));
+    }
+    assert!(load(Path::new("./none"), &[], &OFFERED).is_err());
+}
+
+#[test]
 fn an_error_in_an_included_file_names_that_file() {
     let files = Files(BTreeMap::from([("/d/10.conf", "\nPermitRotLogin no")]));
     let Errors(errors) = parse("Include /d/*", &files).unwrap_err();
