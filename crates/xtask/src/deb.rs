@@ -1,7 +1,7 @@
 //! `cargo xtask deb`: the Debian package, staged file by file and packed by dpkg-deb.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -268,8 +268,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Copies a file, or a directory with all that is in it.
+    /// Copies a file, a link as such, or a directory with all that is in it.
     fn copy(&self, from: &Path, to: &str) -> Result<()> {
+        if from.is_symlink() {
+            let path = self.root.join(to);
+            self.parents(&path)?;
+            let target = fs::read_link(from)?;
+            return symlink(target, &path).with_context(|| path.display().to_string());
+        }
         if from.is_dir() {
             for entry in sorted(from)? {
                 self.copy(&entry, &format!("{to}/{}", file_name(&entry)?))?;
