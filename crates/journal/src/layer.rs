@@ -4,7 +4,7 @@ use crate::datagram::{Datagram, VALUE_LIMIT, truncate};
 use crate::fields::journal_name;
 use crate::message_id;
 use crate::priority::Priority;
-use crate::socket::Socket;
+use crate::socket::{Socket, connect};
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
 
 pub use tracing::level_filters::LevelFilter;
 
@@ -85,7 +86,26 @@ impl Identity {
     }
 }
 
-/// Makes the journal (or standard error, if there is none) the place where this process's events go.
+/// Where the events of a process go.
+#[derive(Debug)]
+pub enum Destination {
+    /// To a socket made by [`connect`](crate::connect), here or by the process that handed it over.
+    Journal(OwnedFd),
+    /// To standard error, for systemd: lines with the priority in the form `<6>`, see sd-daemon(3), and all fields.
+    Daemon,
+    /// To standard error, for people: `sshd -e`. Messages alone, as sshd writes them.
+    Terminal,
+}
+
+impl Destination {
+    /// The journal, or standard error if there is none.
+    #[must_use]
+    pub fn journal() -> Self {
+        connect().map_or(Self::Daemon, Self::Journal)
+    }
+}
+
+/// Makes `destination` the place where this process's events go.
 ///
 /// `level` is the lowest level that is written; spans always count, so that an error has its connection's fields also
 /// when only errors are written.
@@ -94,15 +114,26 @@ impl Identity {
 ///
 /// If the process has a global subscriber already.
 pub fn init(
-    journal: Option<OwnedFd>,
+    destination: Destination,
     identity: Identity,
     level: LevelFilter,
-) -> Result<(), SetGlobalDefaultError> {
-    let layer = match journal {
-        Some(socket) => Layer::new(socket, identity),
-        None => Layer::stderr(identity),
-    };
-    set_global_default(tracing_subscriber::registry().with(layer.level(level)))
+) -> Result<Threshold, SetGlobalDefaultError> {
+    let layer = Layer::new(destination, identity).level(level);
+    let (layer, handle) = reload::Layer::new(layer);
+    set_global_default(tracing_subscriber::registry().with(layer))?;
+    Ok(Threshold(handle))
+}
+
+/// The lowest level that this process writes, which a reload of the configuration may change.
+#[derive(Debug, Clone)]
+pub struct Threshold(reload::Handle<Layer, Registry>);
+
+impl Threshold {
+    /// Sets it, for the events of all threads from now on.
+    pub fn set(&self, level: LevelFilter) {
+        // Fails only where there is no subscriber any more.
+        drop(self.0.modify(|layer| layer.level = level));
+    }
 }
 
 /// A layer for [`tracing_subscriber::Registry`] that writes each event as one journal entry.
@@ -119,25 +150,20 @@ pub struct Layer {
 #[derive(Debug)]
 enum Sink {
     Journal(Socket),
-    Stderr,
+    Daemon,
+    Terminal,
 }
 
 impl Layer {
-    /// Writes to a socket made by [`connect`](crate::connect), here or by the process that handed it over.
+    /// Writes to `destination`.
     #[must_use]
-    pub fn new(socket: OwnedFd, identity: Identity) -> Self {
+    pub fn new(destination: Destination, identity: Identity) -> Self {
         Self {
-            sink: Sink::Journal(Socket::new(socket)),
-            identity,
-            level: LevelFilter::INFO,
-        }
-    }
-
-    /// Writes lines to standard error, with the priority in the form `<6>` that systemd reads there, see sd-daemon(3).
-    #[must_use]
-    pub fn stderr(identity: Identity) -> Self {
-        Self {
-            sink: Sink::Stderr,
+            sink: match destination {
+                Destination::Journal(socket) => Sink::Journal(Socket::new(socket)),
+                Destination::Daemon => Sink::Daemon,
+                Destination::Terminal => Sink::Terminal,
+            },
             identity,
             level: LevelFilter::INFO,
         }
@@ -219,7 +245,8 @@ where
         };
         match &self.sink {
             Sink::Journal(socket) => socket.send(entry.datagram(self.identity)),
-            Sink::Stderr => entry.print(),
+            Sink::Daemon => print(&entry.lines()),
+            Sink::Terminal => print(&entry.plain_lines()),
         }
     }
 }
@@ -284,10 +311,22 @@ impl Entry {
         text
     }
 
-    fn print(&self) {
-        // Nobody is left to be told that standard error is gone.
-        drop(std::io::stderr().write_all(self.lines().as_bytes()));
+    /// `error: message`, with the ends of lines that sshd writes: a terminal in raw mode shows them right. Further lines
+    /// of the message are indented, as above.
+    fn plain_lines(&self) -> String {
+        let level = match self.priority {
+            Priority::Emergency | Priority::Alert | Priority::Critical => "fatal: ",
+            Priority::Error => "error: ",
+            Priority::Debug if *self.metadata.level() == Level::TRACE => "debug1: ",
+            Priority::Warning | Priority::Notice | Priority::Info | Priority::Debug => "",
+        };
+        format!("{level}{}\r\n", self.message.replace('\n', "\r\n    "))
     }
+}
+
+fn print(lines: &str) {
+    // Nobody is left to be told that standard error is gone.
+    drop(std::io::stderr().write_all(lines.as_bytes()));
 }
 
 /// The fields of one span or event: names from the source, values as text, each name once.
@@ -402,7 +441,8 @@ mod tests {
             None,
         )
         .unwrap();
-        let layer = Layer::new(ours, Identity::of(Role::Monitor)).level(level);
+        let layer =
+            Layer::new(Destination::Journal(ours), Identity::of(Role::Monitor)).level(level);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
         let mut received = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
@@ -546,7 +586,7 @@ mod tests {
             None,
         )
         .unwrap();
-        let layer = Layer::new(ours, Identity::of(Role::Preauth));
+        let layer = Layer::new(Destination::Journal(ours), Identity::of(Role::Preauth));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             for _ in 0..10_000 {
                 info!("{}", "x".repeat(1000));
@@ -579,37 +619,76 @@ mod tests {
         assert!(text(&got[0]).ends_with("…\n"));
     }
 
-    #[test]
-    fn lines_on_standard_error_begin_with_the_priority_and_cannot_be_forged() {
-        let (ours, _journald) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .unwrap();
-        drop(ours);
-        let mut fields = Values::default();
-        fields.set("user", "a\n<0>x".to_owned());
-        let metadata = {
-            static CALLSITE: tracing::callsite::DefaultCallsite =
-                tracing::callsite::DefaultCallsite::new(&META);
-            static META: Metadata<'static> = tracing::metadata! {
-                name: "test", target: "journal", level: Level::INFO, fields: &[], callsite: &CALLSITE,
-                kind: tracing::metadata::Kind::EVENT
-            };
-            &META
-        };
-        let entry = Entry {
-            metadata,
-            priority: Priority::Info,
-            message: "Accepted\n<0>forged".to_owned(),
+    fn entry(level: Level, message: &str) -> Entry {
+        macro_rules! metadata {
+            ($level:expr) => {{
+                static CALLSITE: tracing::callsite::DefaultCallsite =
+                    tracing::callsite::DefaultCallsite::new(&META);
+                static META: Metadata<'static> = tracing::metadata! {
+                    name: "test", target: "journal", level: $level, fields: &[], callsite: &CALLSITE,
+                    kind: tracing::metadata::Kind::EVENT
+                };
+                &META
+            }};
+        }
+        Entry {
+            metadata: match level {
+                Level::TRACE => metadata!(Level::TRACE),
+                _ => metadata!(Level::INFO),
+            },
+            priority: Priority::of_level(level),
+            message: message.to_owned(),
             message_id: None,
-            fields,
-        };
+            fields: Values::default(),
+        }
+    }
+
+    #[test]
+    fn lines_for_systemd_begin_with_the_priority_and_cannot_be_forged() {
+        let mut entry = entry(Level::INFO, "Accepted\n<0>forged");
+        entry.fields.set("user", "a\n<0>x".to_owned());
         assert_eq!(
             entry.lines(),
             "<6>Accepted\n<6>    <0>forged user=a\n<6>    <0>x\n"
         );
+    }
+
+    #[test]
+    fn lines_for_people_are_those_of_sshd() {
+        let plain = |level, message: &str| entry(level, message).plain_lines();
+        assert_eq!(plain(Level::ERROR, "no"), "error: no\r\n");
+        assert_eq!(plain(Level::WARN, "a\nb"), "a\r\n    b\r\n");
+        assert_eq!(plain(Level::INFO, "yes"), "yes\r\n");
+        assert_eq!(plain(Level::DEBUG, "more"), "more\r\n");
+        assert_eq!(plain(Level::TRACE, "all"), "debug1: all\r\n");
+        let mut last = entry(Level::ERROR, "end");
+        last.priority = Priority::Critical;
+        assert_eq!(last.plain_lines(), "fatal: end\r\n");
+    }
+
+    #[test]
+    fn the_threshold_can_be_moved_while_events_come() {
+        let (ours, journald) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        let layer = Layer::new(Destination::Journal(ours), Identity::of(Role::Monitor));
+        let (layer, handle) = reload::Layer::new(layer);
+        let threshold = Threshold(handle);
+        let written = || {
+            // One place in the source: what tracing remembers of it must be forgotten.
+            debug!("x");
+            recv(&journald, &mut [0; 1024], RecvFlags::empty()).is_ok()
+        };
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let before = written();
+            threshold.set(LevelFilter::DEBUG);
+            let lowered = written();
+            threshold.set(LevelFilter::ERROR);
+            assert_eq!((before, lowered, written()), (false, true, false));
+        });
     }
 }

@@ -10,7 +10,7 @@
 //!  datagram  the native protocol of systemd-journald, bounded
 //!      │
 //!      ▼
-//!  socket    connected before the sandbox closes, never blocks  (or: standard error, `<6>text`)
+//!  socket    connected before the sandbox closes, never blocks  (or: standard error)
 //! ```
 //!
 //! A caged process can neither open a path nor make a socket, so the socket is connected before the cage closes. The
@@ -33,7 +33,7 @@ mod rate_limit;
 mod socket;
 
 pub use escaped::Escaped;
-pub use layer::{Identity, Layer, LevelFilter, Role, init};
+pub use layer::{Destination, Identity, Layer, LevelFilter, Role, Threshold, init};
 pub use priority::Priority;
 pub use rate_limit::{RateLimit, Verdict};
 pub use socket::connect;

@@ -39,10 +39,15 @@ impl Admission {
         if roll < drop_percentage(limits, number) {
             return Verdict::Dropped { number };
         }
+        Verdict::Admitted(self.admit())
+    }
+
+    /// Lets a connection in that somebody else has accepted and answers for.
+    pub fn admit(&self) -> Ticket {
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
-        Verdict::Admitted(Ticket {
+        Ticket {
             unauthenticated: Arc::clone(&self.unauthenticated),
-        })
+        }
     }
 
     /// How many connections have not authenticated.

@@ -18,9 +18,9 @@ use rpc::lane::{Connection, LaneError, ToWorker};
 use rpc::{Violation, preauth};
 use rustix::net::{Shutdown, shutdown};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::SetOnce;
 use tokio::time::{Instant, sleep_until};
-use tracing::{error, warn};
+use tracing::{Span, error, info_span, warn};
 
 use crate::admission::Ticket;
 use crate::audit;
@@ -53,6 +53,22 @@ pub struct Client {
     pub deadline: Option<Instant>,
 }
 
+impl Client {
+    /// The span of everything that is done for it.
+    pub fn span(&self) -> Span {
+        let endpoints = self.origin.endpoints;
+        let (peer, local) = (endpoints.peer(), endpoints.local());
+        info_span!(
+            "connection",
+            conn = %self.origin.id,
+            peer = %peer.address(),
+            peer_port = peer.port(),
+            local = %local.address(),
+            local_port = local.port(),
+        )
+    }
+}
+
 /// Why no worker has the client.
 #[derive(Debug, Error)]
 enum Unassigned {
@@ -64,6 +80,15 @@ enum Unassigned {
     Io(#[from] std::io::Error),
 }
 
+/// What became of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Somebody had logged in when the connection ended.
+    LoggedIn,
+    /// Nobody had.
+    NotLoggedIn,
+}
+
 /// How a connection ended.
 enum End {
     GraceTime,
@@ -72,7 +97,25 @@ enum End {
 }
 
 /// Serves one client. `place` is its place in the queue for a worker.
-pub async fn serve<M: ServiceManager>(common: Arc<Common<M>>, client: Client, place: Place) {
+pub async fn serve<M: ServiceManager>(
+    common: Arc<Common<M>>,
+    client: Client,
+    place: Place,
+) -> Outcome {
+    let login = Arc::new(SetOnce::new());
+    attend(common, client, place, Arc::clone(&login)).await;
+    match login.initialized() {
+        true => Outcome::LoggedIn,
+        false => Outcome::NotLoggedIn,
+    }
+}
+
+async fn attend<M: ServiceManager>(
+    common: Arc<Common<M>>,
+    client: Client,
+    place: Place,
+    login: Arc<SetOnce<()>>,
+) {
     let Client {
         origin,
         socket,
@@ -80,7 +123,6 @@ pub async fn serve<M: ServiceManager>(common: Arc<Common<M>>, client: Client, pl
         deadline,
     } = client;
     audit::connection(origin.endpoints);
-    let login = Arc::new(Notify::new());
     let for_worker = socket.try_clone();
     let mut vigil = pin!(vigil(socket, ticket, deadline, Arc::clone(&login)));
 
@@ -140,13 +182,18 @@ pub async fn serve<M: ServiceManager>(common: Arc<Common<M>>, client: Client, pl
 
 /// Keeps LoginGraceTime, and what only a connection before login has. Ends when the time is over,
 /// with the socket shut down for whoever else holds it; never after a login.
-async fn vigil(socket: OwnedFd, ticket: Ticket, deadline: Option<Instant>, login: Arc<Notify>) {
+async fn vigil(
+    socket: OwnedFd,
+    ticket: Ticket,
+    deadline: Option<Instant>,
+    login: Arc<SetOnce<()>>,
+) {
     tokio::select! {
         () = until(deadline) => {
             // Fails only if the client has gone already.
             let _gone = shutdown(&socket, Shutdown::Both);
         }
-        () = login.notified() => {
+        _ = login.wait() => {
             drop((socket, ticket));
             std::future::pending().await
         }
@@ -178,6 +225,8 @@ async fn assign(
     if worker.lane.send_to_worker(&message).await.is_ok() {
         return Ok(worker);
     }
+    // It must not count for the bound on all workers while another one takes its place.
+    drop(worker);
     let worker = pool.place().await?.worker().await?;
     worker.lane.send_to_worker(&message).await?;
     Ok(worker)

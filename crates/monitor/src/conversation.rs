@@ -11,7 +11,7 @@ use rpc::Violation;
 use rpc::lane::Lane;
 use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, MonitorFace};
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{SetOnce, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
@@ -75,8 +75,8 @@ pub struct Conversation<M> {
     worker: Arc<Lane>,
     services: Arc<M>,
     delay: Arc<FailureDelay>,
-    /// Told at login, which ends LoginGraceTime.
-    login: Arc<Notify>,
+    /// Set at login, which ends LoginGraceTime.
+    login: Arc<SetOnce<()>>,
 }
 
 /// What a conversation needs besides its worker.
@@ -92,7 +92,7 @@ pub struct Setting<M> {
     /// Who makes refusals wait.
     pub delay: Arc<FailureDelay>,
     /// Whom to tell of a login.
-    pub login: Arc<Notify>,
+    pub login: Arc<SetOnce<()>>,
 }
 
 impl<M: ServiceManager> Conversation<M> {
@@ -228,7 +228,7 @@ impl<M: ServiceManager> Conversation<M> {
             .await
             .map_err(|error| Broken::Open { user: name, error })?;
         audit::session_started(&session.user, &session.unit);
-        self.login.notify_one();
+        drop(self.login.set(()));
         self.phase = Phase::Open(Open::new(session, first, Instant::now()));
         Ok(AuthOutcome::Accepted)
     }

@@ -11,16 +11,16 @@ use journal::{RateLimit, Verdict as LogVerdict};
 use rpc::{ConnectionId, Endpoints};
 use rustix::net::{SendFlags, getpeername, getsockname, send};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
-use tracing::{Instrument, Span, info_span, warn};
+use tracing::warn;
 
-use crate::admission::{Admission, Verdict};
+use crate::admission::{Admission, Ticket, Verdict};
 use crate::audit;
-use crate::connection::{self, Client, Common};
+use crate::connection::{self, Client};
 use crate::open_session::Origin;
 use crate::policy::Policy;
-use crate::systemd::ServiceManager;
+use crate::pool::{Place, Pool};
 
 /// What a client that is not let in reads, as from sshd.
 const REFUSAL: &[u8] = b"Not allowed at this time\r\n";
@@ -28,16 +28,20 @@ const REFUSAL: &[u8] = b"Not allowed at this time\r\n";
 /// How long to wait when the system has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts clients for ever. A place in the queue for a worker comes first: when there is none,
-/// clients wait in TCP's backlog, where they cost nothing here.
-pub async fn accept<M: ServiceManager>(
+/// A client that is let in, and its place in the queue for a worker.
+pub type Admitted = (Client, Place);
+
+/// Accepts clients until nobody takes them any more. A place in the queue comes first: when there is
+/// none, clients wait in TCP's backlog, where they cost nothing here.
+pub async fn accept(
     listener: TcpListener,
-    common: Arc<Common<M>>,
+    pool: Pool,
     admission: Admission,
     policy: watch::Receiver<Arc<Policy>>,
+    clients: mpsc::Sender<Admitted>,
 ) {
     static TROUBLE: RateLimit = RateLimit::new(5, Duration::from_secs(60));
-    while let Ok(place) = common.pool.place().await {
+    while let Ok(place) = pool.place().await {
         let policy = || Arc::clone(&policy.borrow());
         let admitted = match listener.accept().await {
             Ok((tcp, _)) => tcp
@@ -50,9 +54,9 @@ pub async fn accept<M: ServiceManager>(
         };
         match admitted {
             Ok(Some(client)) => {
-                let span = span(client.origin);
-                let serving = connection::serve(Arc::clone(&common), client, place);
-                tokio::spawn(serving.instrument(span));
+                if clients.send((client, place)).await.is_err() {
+                    return;
+                }
             }
             Ok(None) => {}
             Err(error) => {
@@ -64,21 +68,39 @@ pub async fn accept<M: ServiceManager>(
     }
 }
 
+/// The client at the other end of a socket that somebody else has accepted. MaxStartups is theirs.
+///
+/// # Errors
+/// It is not connected.
+pub fn connected(socket: OwnedFd, admission: &Admission, policy: &Policy) -> io::Result<Client> {
+    let endpoints = endpoints(&socket)?;
+    client(socket, endpoints, admission.admit(), policy)
+}
+
+fn client(
+    socket: OwnedFd,
+    endpoints: Endpoints,
+    ticket: Ticket,
+    policy: &Policy,
+) -> io::Result<Client> {
+    Ok(Client {
+        origin: Origin {
+            id: ConnectionId::from_bytes(random()?),
+            endpoints,
+        },
+        socket,
+        ticket,
+        deadline: connection::deadline(policy.config.login_grace_time),
+    })
+}
+
 /// Decides about one connection. `None`: it was dropped.
 fn admit(socket: OwnedFd, admission: &Admission, policy: &Policy) -> io::Result<Option<Client>> {
     let endpoints = endpoints(&socket)?;
     let limits = policy.config.max_startups;
     let roll = u32::from_be_bytes(random()?) % 100;
     match admission.decide(limits, roll) {
-        Verdict::Admitted(ticket) => Ok(Some(Client {
-            origin: Origin {
-                id: ConnectionId::from_bytes(random()?),
-                endpoints,
-            },
-            socket,
-            ticket,
-            deadline: connection::deadline(policy.config.login_grace_time),
-        })),
+        Verdict::Admitted(ticket) => client(socket, endpoints, ticket, policy).map(Some),
         Verdict::Dropped { number } => {
             audit::dropped(endpoints, number);
             // A courtesy: 26 bytes fit a new socket's buffer, and if not, nobody waits.
@@ -99,19 +121,6 @@ fn endpoints(socket: &OwnedFd) -> io::Result<Endpoints> {
         (Some(peer), Some(local)) => Endpoints::inet(peer, local),
         _ => Endpoints::UNKNOWN,
     })
-}
-
-/// The span of everything that is done for a connection.
-fn span(origin: Origin) -> Span {
-    let (peer, local) = (origin.endpoints.peer(), origin.endpoints.local());
-    info_span!(
-        "connection",
-        conn = %origin.id,
-        peer = %peer.address(),
-        peer_port = peer.port(),
-        local = %local.address(),
-        local_port = local.port(),
-    )
 }
 
 fn random<const N: usize>() -> io::Result<[u8; N]> {

@@ -6,75 +6,96 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use journal::message_id::CONFIGURATION_ERROR;
-use journal::{Identity, LevelFilter};
-use monitor::options::{Mode, Options};
+use journal::{Destination, Identity, LevelFilter};
+use monitor::connection::Outcome;
+use monitor::options::{Log, Mode, Options};
 use monitor::policy::{Loaded, Policy, PolicyError};
-use monitor::server::{self, Prepared};
+use monitor::server::{self, Ended, Owner, Prepared};
 use monitor::systemd::Systemd;
 use monitor::{rules, signals, sockets};
 use tracing::{error, warn};
 
+/// As sshd's: a configuration that cannot be used, and a client of `--one` that did not log in.
+const FAILED: u8 = 255;
+
 fn main() -> ExitCode {
-    let outcome = Options::parse(std::env::args_os().skip(1))
-        .map_err(anyhow::Error::from)
-        .and_then(|options| match options.mode {
-            Mode::Test => test(&options),
-            Mode::Serve => serve(options),
-        });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    let options = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(options) => options,
         Err(error) => {
-            say(&format!("{error:#}"));
-            exit_code(&error)
+            say(&error.to_string());
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    let (mode, log) = (options.mode, options.log);
+    let outcome = match mode {
+        Mode::Test => test(&options).map(|()| ExitCode::SUCCESS),
+        Mode::Serve => serve(options),
+    };
+    outcome.unwrap_or_else(|error| {
+        // What the log has said to standard error need not be said there twice.
+        if (mode, log) != (Mode::Serve, Log::StandardError) {
+            say(&format!("{error:#}"));
+        }
+        exit_code(&error)
+    })
 }
 
 /// As sshd: 255 for a configuration that cannot be used, 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref() {
-        Some(PolicyError::Configuration(_)) => ExitCode::from(255),
+        Some(PolicyError::Configuration(_)) => ExitCode::from(FAILED),
         Some(PolicyError::HostKeys(_)) | None => ExitCode::FAILURE,
     }
 }
 
 /// `-t`
 fn test(options: &Options) -> anyhow::Result<()> {
-    let Loaded { remarks, .. } = Policy::load(&options.file)?;
+    let Loaded { remarks, .. } = Policy::load(&options.source)?;
     remarks.iter().for_each(|remark| say(remark));
     Ok(())
 }
 
-fn serve(options: Options) -> anyhow::Result<()> {
+fn serve(options: Options) -> anyhow::Result<ExitCode> {
     // The environment is changed here, and signals are blocked: no thread may exist yet.
     let sockets = sockets::take();
-    let signals = signals::Blocked::new().context("signals")?;
-    let loaded = Policy::load(&options.file);
+    let signals = signals::Blocked::new();
+    let loaded = Policy::load(&options.source);
 
     let level = match &loaded {
         Ok(loaded) => rules::log_level(&loaded.policy.config),
         Err(_) => LevelFilter::INFO,
     };
-    // Without a journal, standard error has to do.
-    journal::init(
-        journal::connect().ok(),
-        Identity::of(journal::Role::Monitor),
-        level,
-    )?;
+    let destination = match options.log {
+        Log::Journal => Destination::journal(),
+        Log::StandardError => Destination::Terminal,
+    };
+    let threshold = journal::init(destination, Identity::of(journal::Role::Monitor), level)?;
     let Loaded { policy, remarks } =
         loaded.inspect_err(|error| error!(message_id = CONFIGURATION_ERROR, "{error}"))?;
     remarks.iter().for_each(|remark| warn!("{remark}"));
-    let prepared = Prepared {
-        sockets: sockets.inspect_err(|error| error!("{error}"))?,
-        signals,
-        file: options.file,
-        policy,
+    let run = || {
+        let sockets = sockets?;
+        let owner = match &sockets.control {
+            Some(_) => Owner::ServiceManager,
+            None => Owner::Launcher(signals::bind_to_parent().context("parent's end")?),
+        };
+        let prepared = Prepared {
+            sockets,
+            signals: signals.context("signals")?,
+            owner,
+            clients: options.clients,
+            source: options.source,
+            policy,
+            threshold,
+        };
+        let cage = sandbox::enter(sandbox::Role::Monitor).context("the cage cannot be built")?;
+        Ok(server::run(cage, prepared, Systemd::default())?)
     };
-
-    let cage = sandbox::enter(sandbox::Role::Monitor)
-        .inspect_err(|error| error!("the cage cannot be built: {error}"))?;
-    server::run(cage, prepared, Systemd::default()).inspect_err(|error| error!("{error}"))?;
-    Ok(())
+    let ended: anyhow::Result<Ended> = run();
+    Ok(match ended.inspect_err(|error| error!("{error:#}"))? {
+        Ended::Stopped | Ended::Served(Outcome::LoggedIn) => ExitCode::SUCCESS,
+        Ended::Served(Outcome::NotLoggedIn) => ExitCode::from(FAILED),
+    })
 }
 
 fn say(text: &str) {

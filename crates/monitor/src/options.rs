@@ -1,17 +1,31 @@
-//! The command line.
+//! The command line: flags of sshd(8) that concern the process that serves, and `--one`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use lexopt::{Arg, Parser, ValueExt};
 use thiserror::Error;
 
-/// What to do.
+/// What to do, and with what configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// `-f`: configuration file.
-    pub file: PathBuf,
+    /// Where the configuration is.
+    pub source: Source,
     /// What for.
     pub mode: Mode,
+    /// How many connections to serve.
+    pub clients: Clients,
+    /// Where log lines go.
+    pub log: Log,
+}
+
+/// Where the configuration is. It is read again at each reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// `-f`: the file; `none` is none.
+    pub file: PathBuf,
+    /// `-o`: lines that count before the file, in their order.
+    pub lines: Vec<String>,
 }
 
 /// What to do with the configuration.
@@ -23,30 +37,53 @@ pub enum Mode {
     Test,
 }
 
+/// How many connections to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// All that come.
+    All,
+    /// `--one`: the first that is let in.
+    One,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// To the journal.
+    Journal,
+    /// `-e`: to standard error.
+    StandardError,
+}
+
 /// Words that mean nothing here.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0}\nusage: monitor [-t] [-f config_file]")]
-pub struct UsageError(String);
+#[derive(Debug, Error)]
+#[error("{0}\nusage: monitor [-et] [-f config_file] [-o option] [--one]")]
+pub struct UsageError(#[from] lexopt::Error);
 
 impl Options {
     /// Reads the words after the program's name.
     ///
     /// # Errors
     /// See [`UsageError`].
-    pub fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Self, UsageError> {
+    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, UsageError> {
         let mut options = Self {
-            file: "/etc/ssh/sshd_config".into(),
+            source: Source {
+                file: "/etc/ssh/sshd_config".into(),
+                lines: Vec::new(),
+            },
             mode: Mode::Serve,
+            clients: Clients::All,
+            log: Log::Journal,
         };
-        while let Some(word) = words.next() {
-            match word.to_str() {
-                Some("-t") => options.mode = Mode::Test,
-                Some("-f") => {
-                    let file = words.next();
-                    let missing = || UsageError("option requires an argument -- 'f'".to_owned());
-                    options.file = file.ok_or_else(missing)?.into();
-                }
-                _ => return Err(UsageError(format!("unknown argument {word:?}"))),
+        let mut words = Parser::from_args(words);
+        while let Some(word) = words.next()? {
+            match word {
+                Arg::Short('e') => options.log = Log::StandardError,
+                Arg::Short('f') => options.source.file = words.value()?.into(),
+                Arg::Short('o') => options.source.lines.push(words.value()?.string()?),
+                Arg::Short('t') => options.mode = Mode::Test,
+                Arg::Long("one") => options.clients = Clients::One,
+                _ => return Err(word.unexpected().into()),
             }
         }
         Ok(options)
@@ -55,6 +92,8 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Options, UsageError> {
@@ -62,23 +101,34 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_to_serve_with_the_usual_file() {
+    fn the_default_is_to_serve_everybody_with_the_usual_file() {
         let options = parse(&[]).unwrap();
-        assert_eq!(options.file, PathBuf::from("/etc/ssh/sshd_config"));
-        assert_eq!(options.mode, Mode::Serve);
+        assert_eq!(options.source.file, PathBuf::from("/etc/ssh/sshd_config"));
+        assert!(options.source.lines.is_empty());
+        let what = (options.mode, options.clients, options.log);
+        assert_eq!(what, (Mode::Serve, Clients::All, Log::Journal));
     }
 
     #[test]
-    fn a_file_can_be_named_and_tested() {
-        let options = parse(&["-t", "-f", "/x"]).unwrap();
-        assert_eq!(options.file, PathBuf::from("/x"));
-        assert_eq!(options.mode, Mode::Test);
+    fn each_flag_says_one_thing() {
+        let options = parse(&["-te", "-f", "/x", "--one"]).unwrap();
+        assert_eq!(options.source.file, PathBuf::from("/x"));
+        let what = (options.mode, options.clients, options.log);
+        assert_eq!(what, (Mode::Test, Clients::One, Log::StandardError));
+    }
+
+    #[test]
+    fn lines_of_options_keep_their_order() {
+        let options = parse(&["-o", "Port 1", "-oPort=2", "-o", "-x"]).unwrap();
+        assert_eq!(options.source.lines, ["Port 1", "Port=2", "-x"]);
     }
 
     #[test]
     fn other_words_are_errors() {
-        for words in [&["-f"][..], &["-x"], &["file"], &["-tf", "/x"]] {
+        for words in [&["-f"][..], &["-o"], &["-x"], &["file"], &["--one=2"]] {
             assert!(parse(words).is_err(), "{words:?}");
         }
+        let bytes = ["-o".into(), OsString::from_vec(vec![0xff])];
+        assert!(Options::parse(bytes).is_err());
     }
 }

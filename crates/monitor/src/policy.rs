@@ -16,6 +16,7 @@ use wire::names::{CompressionAlgorithm, KexAlgorithm};
 use crate::exchange::Offer;
 use crate::groups::Groups;
 use crate::hostkeys::{HostKey, HostKeys, LoadError};
+use crate::options::Source;
 use crate::rules::{Rules, required_rsa_size, signatures};
 
 /// What this server is called in its identification string. RFC 4253 section 4.2 permits no `-`.
@@ -51,13 +52,14 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// Reads the configuration file and the host keys that it names.
+    /// Reads the configuration and the host keys that it names.
     ///
     /// # Errors
     /// See [`PolicyError`]; the caller keeps the policy that it has.
-    pub fn load(path: &Path) -> Result<Loaded, PolicyError> {
+    pub fn load(source: &Source) -> Result<Loaded, PolicyError> {
         let offers = Offers::ours();
-        let configuration = sshd::load(path, &[], &offers.offered())?;
+        let lines: Vec<&str> = source.lines.iter().map(String::as_str).collect();
+        let configuration = sshd::load(&source.file, &lines, &offers.offered())?;
         let config = configuration.global().config;
         let warnings = configuration.warnings().iter();
         let mut remarks: Vec<String> = warnings.map(ToString::to_string).collect();

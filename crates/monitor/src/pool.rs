@@ -1,29 +1,32 @@
 //! The pool: workers that wait, caged and welcomed, for a client.
 //!
 //! ```text
-//!  refill ─ StartUnit ─▶ systemd ─▶ worker ─ stdin ─▶ ctl ─▶ receive ─▶ welcome ─▶ idle
-//!    ▲                                                                              │
-//!    └───────────── census: starting, idle, busy, waiting ◀───── check out ◀────────┘
+//!  refill ─▶ source ─ systemd ─▶ worker ─ stdin ─▶ welcome ─▶ idle
+//!    ▲                                                          │
+//!    └── census: starting, idle, busy, waiting ◀── check out ◀──┘
 //! ```
 //!
 //! PID 1 is asked at the pace of a token bucket and never at that of the network. A worker is taken
-//! in only if it is one that was started here, by its unit's name, and each of them once.
+//! in only if it is one that was started here, and each of them once: see module `source`.
 
 mod bring_up;
 mod census;
+mod source;
 
 use std::fmt;
 use std::sync::Arc;
 
 use rpc::lane::Lane;
 use thiserror::Error;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::census::Census;
+pub use self::census::{Census, Demand};
+pub use self::source::WorkerSource;
 
 use self::bring_up::Shared;
 use self::census::{Entry, Kind, Register};
+use self::source::Source;
 use crate::policy::Policy;
 use crate::systemd::ServiceManager;
 
@@ -34,7 +37,7 @@ const QUEUE: usize = 128;
 pub struct Worker {
     /// Its unit, for the journal.
     pub unit: String,
-    /// Its process, for the journal.
+    /// Its process, for the journal. 0: not known.
     pub pid: i32,
     /// Where descriptors go to it.
     pub lane: Lane,
@@ -55,6 +58,7 @@ pub struct Counted(Entry);
 pub struct Pool {
     register: Register,
     queue: mpsc::Sender<oneshot::Sender<Worker>>,
+    demand: watch::Sender<Demand>,
 }
 
 /// A place in the queue of clients.
@@ -69,18 +73,35 @@ pub struct Place {
 pub struct Ended;
 
 impl Pool {
-    /// Starts the pool's tasks in the current runtime. Workers report at `control`.
+    /// Starts the pool's tasks in the current runtime.
     pub fn start<M: ServiceManager>(
         services: Arc<M>,
-        control: UnixListener,
+        source: WorkerSource,
+        demand: Demand,
         policy: watch::Receiver<Arc<Policy>>,
     ) -> Self {
         let register = Register::default();
         let (queue, clients) = mpsc::channel(QUEUE);
-        let shared = Arc::new(Shared::new(services, register.clone(), policy, clients));
-        tokio::spawn(bring_up::receive(Arc::clone(&shared), control));
-        tokio::spawn(bring_up::refill(shared));
-        Self { register, queue }
+        let (demand, wanted) = watch::channel(demand);
+        let shared = Shared::new(
+            services,
+            register.clone(),
+            policy,
+            Source::new(source),
+            wanted,
+            clients,
+        );
+        tokio::spawn(bring_up::refill(Arc::new(shared)));
+        Self {
+            register,
+            queue,
+            demand,
+        }
+    }
+
+    /// Ends idle workers. From now on one is started only for a client that waits for it.
+    pub fn drain(&self) {
+        self.demand.send_replace(Demand::Drain);
     }
 
     /// A place in the queue; waits while it is full.
@@ -136,8 +157,12 @@ pub(crate) mod testing {
 
     pub(crate) fn pool() -> (Pool, mpsc::Receiver<oneshot::Sender<Worker>>) {
         let (queue, requests) = mpsc::channel(QUEUE);
-        let register = Register::default();
-        (Pool { register, queue }, requests)
+        let pool = Pool {
+            register: Register::default(),
+            queue,
+            demand: watch::Sender::new(Demand::Any),
+        };
+        (pool, requests)
     }
 
     pub(crate) fn worker(pool: &Pool, lane: OwnedFd, rpc: OwnedFd, policy: Arc<Policy>) -> Worker {

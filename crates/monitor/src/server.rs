@@ -1,27 +1,39 @@
-//! The monitor at work: tasks, signals, and what the service manager hears.
+//! The monitor at work: clients, signals, and what the service manager hears.
+//!
+//! It is the service, or a *second instance* beside it that somebody started by hand; the sockets
+//! tell. A second instance belongs to its launcher and ends gently: it closes its listeners and stays
+//! until its last connection has ended, so that the keys of living sessions are still exchanged. The
+//! service ends at once; what it leaves behind is for the monitor that systemd starts next.
+
+mod status;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::Threshold;
 use journal::message_id::{CONFIGURATION_ERROR, LISTENING};
 use sandbox::Sandboxed;
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
+use self::status::{KeepsOld, Status};
 use crate::admission::Admission;
-use crate::connection::Common;
+use crate::connection::{self, Common, Outcome};
 use crate::delay::{FailureDelay, NoRandomness};
+use crate::listener::{self, Admitted};
+use crate::notify::{self, Audience};
+use crate::options::{Clients, Source};
 use crate::policy::{Loaded, Policy};
-use crate::pool::Pool;
-use crate::signals::{self, Signal};
-use crate::sockets::Sockets;
+use crate::pool::{Demand, Ended as PoolEnded, Pool, WorkerSource};
+use crate::rules::log_level;
+use crate::signals::{self, Parent, Signal};
+use crate::sockets::{Entrance, Sockets};
 use crate::systemd::ServiceManager;
-use crate::{listener, notify};
 
 /// How often the line of `systemctl status` may change.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
@@ -31,14 +43,29 @@ const BLOCKING_THREADS: usize = 160;
 
 /// Everything that was made before the cage closed.
 pub struct Prepared {
-    /// From systemd.
+    /// From systemd or a launcher.
     pub sockets: Sockets,
     /// Blocked before any thread existed.
     pub signals: signals::Blocked,
+    /// Whose monitor this is.
+    pub owner: Owner,
+    /// How many connections to serve.
+    pub clients: Clients,
     /// Where the configuration is, for reloads.
-    pub file: PathBuf,
+    pub source: Source,
     /// The first policy.
     pub policy: Arc<Policy>,
+    /// LogLevel, for reloads.
+    pub threshold: Threshold,
+}
+
+/// Whose monitor this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// systemd's: the service.
+    ServiceManager,
+    /// Somebody's who started a second instance, and whether they are still there.
+    Launcher(Parent),
 }
 
 /// Why the monitor cannot serve.
@@ -47,12 +74,28 @@ pub enum ServerError {
     /// The runtime or a socket.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The client that was handed over cannot be served.
+    #[error("socket \"connection\": {0}")]
+    Connection(io::Error),
     /// No secret for delays.
     #[error(transparent)]
     Random(#[from] NoRandomness),
+    /// No worker will come.
+    #[error(transparent)]
+    Pool(#[from] PoolEnded),
 }
 
-/// Serves until a signal ends it. The cage is entered by who calls: there is no other way in.
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody wanted it to.
+    Stopped,
+    /// It was for one client.
+    Served(Outcome),
+}
+
+/// Serves until a signal, or the end of the one client, ends it. The cage is entered by who calls:
+/// there is no other way in.
 ///
 /// # Errors
 /// See [`ServerError`].
@@ -60,7 +103,7 @@ pub fn run<M: ServiceManager>(
     cage: Sandboxed,
     prepared: Prepared,
     services: M,
-) -> Result<(), ServerError> {
+) -> Result<Ended, ServerError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -75,44 +118,35 @@ async fn serve<M: ServiceManager>(
     _cage: Sandboxed,
     prepared: Prepared,
     services: M,
-) -> Result<(), ServerError> {
+) -> Result<Ended, ServerError> {
     let Prepared {
         sockets,
         signals,
-        file,
+        owner,
+        clients,
+        source,
         policy,
+        threshold,
     } = prepared;
     let mut signals = signals.listen()?;
     let (policies, policy) = watch::channel(policy);
     let services = Arc::new(services);
     let admission = Admission::default();
-    sockets.control.set_nonblocking(true)?;
-    let control = UnixListener::from_std(sockets.control)?;
+    let clients = match &sockets.clients {
+        Entrance::Listeners(_) => clients,
+        Entrance::Connection(_) => Clients::One,
+    };
+    let demand = match clients {
+        Clients::All => Demand::Any,
+        Clients::One => Demand::One,
+    };
+    let workers = worker_source(sockets.control)?;
+    let pool = Pool::start(Arc::clone(&services), workers, demand, policy.clone());
     let common = Arc::new(Common {
-        pool: Pool::start(Arc::clone(&services), control, policy.clone()),
+        pool: pool.clone(),
         services,
         delay: Arc::new(FailureDelay::new()?),
     });
-
-    let mut addresses = Vec::new();
-    for listener in sockets.clients {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let address = listener.local_addr()?;
-        info!(
-            message_id = LISTENING,
-            "Server listening on {} port {}.",
-            address.ip(),
-            address.port()
-        );
-        addresses.push(address.to_string());
-        tokio::spawn(listener::accept(
-            listener,
-            Arc::clone(&common),
-            admission.clone(),
-            policy.clone(),
-        ));
-    }
     // Kept open for a later take-over; see module `stored`.
     let stored = sockets.stored;
     if !stored.is_empty() {
@@ -122,39 +156,166 @@ async fn serve<M: ServiceManager>(
         );
     }
 
-    let mut status = Status::new(addresses);
-    notify::ready(&status.line(&common.pool, &admission));
+    let mut door = Door::open(sockets.clients, &pool, &admission, &policy).await?;
+    let mut connections = JoinSet::new();
+    let mut life = Life::Serving;
+    let mut status = Status::new(&door.addresses);
+    let audience = notify::ready(&status.line(&pool, &admission));
+    if let (Owner::Launcher(_), Audience::Gone) | (Owner::Launcher(Parent::Gone), _) =
+        (owner, audience)
+    {
+        life = retire(&mut door, &pool, "who started this monitor has ended").await;
+    }
     let mut refresh = steady(STATUS_INTERVAL);
     let mut watchdog = notify::watchdog_interval().map(steady);
-    loop {
+    while !(life == Life::Retiring && connections.is_empty()) {
         tokio::select! {
-            signal = signals.next() => match signal? {
-                Signal::Reload => {
+            signal = signals.next() => match (signal?, owner, life) {
+                (Signal::Reload, _, Life::Serving) => {
                     notify::reloading();
-                    status.trouble = reload(&file, &policies).err();
-                    notify::ready(&status.line(&common.pool, &admission));
+                    status.trouble = reload(&source, &policies, &threshold).err();
+                    notify::ready(&status.line(&pool, &admission));
                 }
-                Signal::Stop(number) => {
+                // It would count for nobody any more.
+                (Signal::Reload, _, Life::Retiring) => {}
+                (Signal::Stop(number), Owner::Launcher(_), Life::Serving) => {
+                    let why = format!("Received signal {number}; terminating.");
+                    life = retire(&mut door, &pool, &why).await;
+                }
+                (Signal::Orphaned, Owner::Launcher(_), Life::Serving) => {
+                    life = retire(&mut door, &pool, "who started this monitor has ended").await;
+                }
+                (Signal::Orphaned, ..) => {}
+                (Signal::Stop(number), ..) => {
                     info!("Received signal {number}; terminating.");
                     notify::stopping();
-                    return Ok(());
+                    return Ok(Ended::Stopped);
                 }
             },
-            () = tick(watchdog.as_mut()) => notify::alive(),
-            _ = refresh.tick() => status.refresh(&common.pool, &admission),
+            Some((client, place)) = door.next() => {
+                if clients == Clients::One {
+                    door.close().await;
+                }
+                let span = client.span();
+                let serving = connection::serve(Arc::clone(&common), client, place);
+                connections.spawn(serving.instrument(span));
+            }
+            Some(ended) = connections.join_next() => {
+                if clients == Clients::One {
+                    notify::stopping();
+                    let outcome = ended.map_err(io::Error::other)?;
+                    return Ok(Ended::Served(outcome));
+                }
+            }
+            // Who retires may have nobody any more who listens.
+            () = tick(watchdog.as_mut()), if life == Life::Serving => notify::alive(),
+            _ = refresh.tick(), if life == Life::Serving => status.refresh(&pool, &admission),
         }
+    }
+    Ok(Ended::Stopped)
+}
+
+/// How long a second instance still lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Until it is told otherwise.
+    Serving,
+    /// As long as its last connection.
+    Retiring,
+}
+
+/// Begins to end.
+async fn retire(door: &mut Door, pool: &Pool, why: &str) -> Life {
+    door.close().await;
+    info!("{why}");
+    pool.drain();
+    notify::stopping();
+    Life::Retiring
+}
+
+fn worker_source(control: Option<std::os::unix::net::UnixListener>) -> io::Result<WorkerSource> {
+    Ok(match control {
+        Some(control) => {
+            control.set_nonblocking(true)?;
+            WorkerSource::Template(UnixListener::from_std(control)?)
+        }
+        None => WorkerSource::Transient(std::process::id()),
+    })
+}
+
+/// Where clients come in.
+struct Door {
+    listeners: JoinSet<()>,
+    clients: mpsc::Receiver<Admitted>,
+    addresses: Vec<String>,
+}
+
+impl Door {
+    async fn open(
+        entrance: Entrance,
+        pool: &Pool,
+        admission: &Admission,
+        policy: &watch::Receiver<Arc<Policy>>,
+    ) -> Result<Self, ServerError> {
+        let (admitted, clients) = mpsc::channel(1);
+        let mut door = Self {
+            listeners: JoinSet::new(),
+            clients,
+            addresses: Vec::new(),
+        };
+        let sockets = match entrance {
+            Entrance::Listeners(sockets) => sockets,
+            Entrance::Connection(socket) => {
+                let first = listener::connected(socket, admission, &policy.borrow())
+                    .map_err(ServerError::Connection)?;
+                let place = pool.place().await?;
+                // The queue is empty and its other end is here.
+                drop(admitted.try_send((first, place)));
+                return Ok(door);
+            }
+        };
+        for socket in sockets {
+            socket.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(socket)?;
+            let address = listener.local_addr()?;
+            info!(
+                message_id = LISTENING,
+                "Server listening on {} port {}.",
+                address.ip(),
+                address.port()
+            );
+            door.addresses.push(address.to_string());
+            let (pool, admission, policy) = (pool.clone(), admission.clone(), policy.clone());
+            let accepting = listener::accept(listener, pool, admission, policy, admitted.clone());
+            door.listeners.spawn(accepting);
+        }
+        Ok(door)
+    }
+
+    /// The next client that is let in. `None`: no other will come.
+    async fn next(&mut self) -> Option<Admitted> {
+        self.clients.recv().await
+    }
+
+    /// Lets nobody in any more. When this returns, the ports are free.
+    async fn close(&mut self) {
+        self.listeners.shutdown().await;
+        self.clients.close();
+        while self.clients.try_recv().is_ok() {}
     }
 }
 
-/// The configuration is of no use; the one before stays in force.
-struct KeepsOld;
-
 /// Reads the configuration again. It counts for workers and connections from now on.
-fn reload(file: &std::path::Path, policies: &watch::Sender<Arc<Policy>>) -> Result<(), KeepsOld> {
-    info!("Received SIGHUP; reading {} again.", file.display());
-    match Policy::load(file) {
+fn reload(
+    source: &Source,
+    policies: &watch::Sender<Arc<Policy>>,
+    threshold: &Threshold,
+) -> Result<(), KeepsOld> {
+    info!("Received SIGHUP; reading {} again.", source.file.display());
+    match Policy::load(source) {
         Ok(Loaded { policy, remarks }) => {
             remarks.iter().for_each(|remark| warn!("{remark}"));
+            threshold.set(log_level(&policy.config));
             policies.send_replace(policy);
             Ok(())
         }
@@ -164,47 +325,6 @@ fn reload(file: &std::path::Path, policies: &watch::Sender<Arc<Policy>>) -> Resu
                 "{error}\nThe configuration before it stays in force."
             );
             Err(KeepsOld)
-        }
-    }
-}
-
-/// The line of `systemctl status`.
-struct Status {
-    addresses: String,
-    trouble: Option<KeepsOld>,
-    told: String,
-}
-
-impl Status {
-    fn new(addresses: Vec<String>) -> Self {
-        Self {
-            addresses: addresses.join(", "),
-            trouble: None,
-            told: String::new(),
-        }
-    }
-
-    fn line(&mut self, pool: &Pool, admission: &Admission) -> String {
-        let census = pool.census();
-        let trouble = match self.trouble {
-            None => "",
-            Some(KeepsOld) => "configuration has errors, the one before it is in force; ",
-        };
-        self.told = format!(
-            "{trouble}listening on {}; {} connections ({} not logged in), {} idle workers",
-            self.addresses,
-            census.busy,
-            admission.unauthenticated(),
-            census.idle,
-        );
-        self.told.clone()
-    }
-
-    fn refresh(&mut self, pool: &Pool, admission: &Admission) {
-        let before = self.told.clone();
-        let now = self.line(pool, admission);
-        if now != before {
-            notify::status(&now);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! SIGTERM, SIGINT and SIGHUP as a stream of events (signalfd(2)): no handler, nothing asynchronous.
+//! SIGTERM, SIGINT, SIGHUP and SIGUSR1 as a stream of events (signalfd(2)): no handler, nothing asynchronous.
 
 use std::io;
 
 use nix::sys::signal::{SigSet, Signal as Number};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::process::{getppid, set_parent_process_death_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -14,6 +15,34 @@ pub enum Signal {
     Reload,
     /// SIGTERM, SIGINT: end.
     Stop(i32),
+    /// SIGUSR1, see [`bind_to_parent`]: who started this process has ended.
+    Orphaned,
+}
+
+/// Whether the process that started this one is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// It was a moment ago.
+    Alive,
+    /// It has ended.
+    Gone,
+}
+
+/// Asks the kernel for [`Signal::Orphaned`] when the parent ends (PR_SET_PDEATHSIG).
+///
+/// The signal is not SIGTERM: a launcher that passes one on and ends at once would look like two of
+/// them, and the second one means haste.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn bind_to_parent() -> io::Result<Parent> {
+    let parent = getppid();
+    set_parent_process_death_signal(Some(rustix::process::Signal::USR1))?;
+    // It may have ended between the two calls. Before the first, nobody hears of READY=1.
+    Ok(match getppid() == parent {
+        true => Parent::Alive,
+        false => Parent::Gone,
+    })
 }
 
 /// The signals, blocked and waiting to be read.
@@ -29,7 +58,12 @@ impl Blocked {
     /// # Errors
     /// What sigprocmask(2) or signalfd(2) say.
     pub fn new() -> io::Result<Self> {
-        let set = SigSet::from_iter([Number::SIGHUP, Number::SIGTERM, Number::SIGINT]);
+        let set = SigSet::from_iter([
+            Number::SIGHUP,
+            Number::SIGTERM,
+            Number::SIGINT,
+            Number::SIGUSR1,
+        ]);
         set.thread_block()?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self(SignalFd::with_flags(&set, flags)?))
@@ -60,9 +94,10 @@ impl Signals {
                 None => ready.clear_ready(),
                 Some(info) => {
                     let number = i32::try_from(info.ssi_signo).unwrap_or(0);
-                    return Ok(match number == Number::SIGHUP as i32 {
-                        true => Signal::Reload,
-                        false => Signal::Stop(number),
+                    return Ok(match Number::try_from(number) {
+                        Ok(Number::SIGHUP) => Signal::Reload,
+                        Ok(Number::SIGUSR1) => Signal::Orphaned,
+                        Ok(_) | Err(_) => Signal::Stop(number),
                     });
                 }
             }

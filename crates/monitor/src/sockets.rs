@@ -1,9 +1,10 @@
-//! The sockets that systemd hands over (sd_listen_fds(3)), sorted by name.
+//! The sockets that somebody hands over (sd_listen_fds(3)), sorted by name.
 //!
 //! | name | what |
 //! |---|---|
 //! | `ssh…` | listening socket for clients; any number, IPv4 and IPv6 |
-//! | `ctl` | listening socket at which workers report; exactly one |
+//! | `connection` | instead of those: the connected socket of one client, TCP or AF_UNIX |
+//! | `ctl` | listening socket at which workers report; at most one, see [`WorkerSource`](crate::pool::WorkerSource) |
 //! | see [`stored`](crate::stored) | descriptors of live connections; kept open, not used yet |
 
 use std::io;
@@ -17,15 +18,24 @@ use thiserror::Error;
 
 use crate::stored::{Part, StoredName};
 
-/// Everything that systemd handed over.
+/// Everything that was handed over.
 #[derive(Debug)]
 pub struct Sockets {
     /// Where clients come in.
-    pub clients: Vec<TcpListener>,
-    /// Where workers come in.
-    pub control: UnixListener,
+    pub clients: Entrance,
+    /// Where workers come in. `None`: this is no service, but a second instance beside it.
+    pub control: Option<UnixListener>,
     /// What an earlier monitor left.
     pub stored: Vec<(StoredName, OwnedFd)>,
+}
+
+/// Where clients come in.
+#[derive(Debug)]
+pub enum Entrance {
+    /// Here, at least at one.
+    Listeners(Vec<TcpListener>),
+    /// One is here already, and no other will come.
+    Connection(OwnedFd),
 }
 
 /// What is wrong with the sockets.
@@ -41,26 +51,27 @@ pub enum SocketsError {
     },
     /// A name that is none of ours.
     #[error(
-        "socket {0:?}: unknown name; FileDescriptorName= must be \"ctl\" or begin with \"ssh\""
+        "socket {0:?}: unknown name; it must be \"ctl\" or \"connection\", or begin with \"ssh\""
     )]
     UnknownName(String),
     /// No socket for clients.
     #[error("no socket for clients: start sshd-privsep.socket, which starts this service")]
     NoClients,
-    /// Not exactly one control socket.
-    #[error("no control socket: sshd-privsep-ctl.socket must be active")]
-    NoControl,
+    /// More than one way for clients to come in.
+    #[error("a socket \"connection\" beside other sockets for clients")]
+    Ambiguous,
 }
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Clients,
+    Connection,
     Control,
     Stored(StoredName),
 }
 
-/// Takes the sockets from the environment that systemd prepared.
+/// Takes the sockets from the environment that systemd or a launcher prepared.
 ///
 /// # Errors
 /// See [`SocketsError`].
@@ -68,7 +79,8 @@ pub fn take() -> Result<Sockets, SocketsError> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let names: Vec<&str> = names.split(':').collect();
     let mut received = ListenFd::from_env();
-    let (mut clients, mut control, mut stored) = (Vec::new(), None, Vec::new());
+    let (mut listeners, mut connections) = (Vec::new(), Vec::new());
+    let (mut control, mut stored) = (None, Vec::new());
     for index in 0..received.len() {
         let name = names.get(index).copied().unwrap_or_default();
         let unfit = |error| SocketsError::Unfit {
@@ -76,34 +88,74 @@ pub fn take() -> Result<Sockets, SocketsError> {
             error,
         };
         match kind(name).ok_or_else(|| SocketsError::UnknownName(name.to_owned()))? {
-            Kind::Clients => clients.extend(received.take_tcp_listener(index).map_err(unfit)?),
+            Kind::Clients => listeners.extend(received.take_tcp_listener(index).map_err(unfit)?),
+            Kind::Connection => {
+                // By the library's leave AF_INET is AF_INET6, too.
+                let taken = take_socket(
+                    &mut received,
+                    index,
+                    AddressFamily::INET,
+                    SocketType::STREAM,
+                )
+                .or_else(|_| {
+                    take_socket(
+                        &mut received,
+                        index,
+                        AddressFamily::UNIX,
+                        SocketType::STREAM,
+                    )
+                });
+                connections.extend(taken.map_err(unfit)?);
+            }
             Kind::Control => control = received.take_unix_listener(index).map_err(unfit)?,
             Kind::Stored(name) => {
                 let kind = match name.part {
                     Part::WorkerStream => SocketType::STREAM,
                     Part::WorkerLane | Part::SessionLane => SocketType::SEQPACKET,
                 };
-                let (family, kind) = (AddressFamily::UNIX.as_raw(), kind.as_raw());
-                let kind = i32::try_from(kind).unwrap_or_default();
-                let taken: Option<OwnedFd> = received
-                    .take_custom(index, i32::from(family), kind, "stored socket")
-                    .map_err(unfit)?;
+                let taken =
+                    take_socket(&mut received, index, AddressFamily::UNIX, kind).map_err(unfit)?;
                 stored.extend(taken.map(|descriptor| (name, descriptor)));
             }
         }
     }
-    if clients.is_empty() {
-        return Err(SocketsError::NoClients);
-    }
     Ok(Sockets {
-        clients,
-        control: control.ok_or(SocketsError::NoControl)?,
+        clients: entrance(listeners, connections)?,
+        control,
         stored,
     })
 }
 
+fn take_socket(
+    received: &mut ListenFd,
+    index: usize,
+    family: AddressFamily,
+    kind: SocketType,
+) -> io::Result<Option<OwnedFd>> {
+    let kind = i32::try_from(kind.as_raw()).unwrap_or_default();
+    let family = i32::from(family.as_raw());
+    received.take_custom(index, family, kind, "socket of its name")
+}
+
+fn entrance(
+    listeners: Vec<TcpListener>,
+    mut connections: Vec<OwnedFd>,
+) -> Result<Entrance, SocketsError> {
+    match (
+        connections.pop(),
+        listeners.is_empty(),
+        connections.is_empty(),
+    ) {
+        (None, true, _) => Err(SocketsError::NoClients),
+        (None, false, _) => Ok(Entrance::Listeners(listeners)),
+        (Some(connection), true, true) => Ok(Entrance::Connection(connection)),
+        (Some(_), ..) => Err(SocketsError::Ambiguous),
+    }
+}
+
 fn kind(name: &str) -> Option<Kind> {
     match name {
+        "connection" => Some(Kind::Connection),
         "ctl" => Some(Kind::Control),
         _ if name.starts_with("ssh") => Some(Kind::Clients),
         _ => StoredName::parse(name).map(Kind::Stored),
@@ -112,19 +164,39 @@ fn kind(name: &str) -> Option<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
     fn names_decide_what_a_socket_is_for() {
         assert_eq!(kind("ssh"), Some(Kind::Clients));
         assert_eq!(kind("ssh-internal"), Some(Kind::Clients));
+        assert_eq!(kind("connection"), Some(Kind::Connection));
         assert_eq!(kind("ctl"), Some(Kind::Control));
         assert!(matches!(
             kind("session-lane-0123456789abcdef"),
             Some(Kind::Stored(_))
         ));
-        for unknown in ["", "unknown", "connection", "ctl2"] {
+        for unknown in ["", "unknown", "connections", "ctl2"] {
             assert_eq!(kind(unknown), None, "{unknown}");
+        }
+    }
+    #[test]
+    fn clients_come_in_by_listeners_or_as_one_connection() {
+        let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = || OwnedFd::from(UnixStream::pair().unwrap().0);
+        let one = entrance(vec![], vec![connection()]);
+        assert!(matches!(one, Ok(Entrance::Connection(_))));
+        let two = entrance(vec![listener(), listener()], vec![]);
+        assert!(matches!(two, Ok(Entrance::Listeners(listeners)) if listeners.len() == 2));
+        let none = entrance(vec![], vec![]);
+        assert!(matches!(none, Err(SocketsError::NoClients)));
+        for both in [
+            entrance(vec![listener()], vec![connection()]),
+            entrance(vec![], vec![connection(), connection()]),
+        ] {
+            assert!(matches!(both, Err(SocketsError::Ambiguous)));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The service manager: everything that is started is started by systemd, on request, over D-Bus.
 //!
-//! Two requests exist. Workers are instances of a template unit; sessions are transient units whose
-//! policy is in the packaged drop-in `sshd-privsep-session-.service.d/10-vendor.conf`, where the
-//! administrator can override it, and which wins over what is sent here. So this process sends only
-//! what it alone knows: the user, the descriptors, and where the client is.
+//! Workers of the service are instances of a template unit. Those of a second instance, and all
+//! sessions, are transient units whose policy is in packaged drop-ins
+//! (`sshd-privsep-session-.service.d/10-vendor.conf`), where the administrator can override it, and
+//! which win over what is sent here. So this process sends only what it alone knows: the user, the
+//! descriptors, and where the client is.
 
 use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,8 +22,9 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
-/// The program of a session. The drop-in resets and sets it again; systemd wants one in the call.
+/// The programs of transient units. Drop-ins reset and set them again; systemd wants one in the call.
 const SESSION_PROGRAM: &str = "/usr/libexec/sshd-privsep/session";
+const WORKER_PROGRAM: &str = "/usr/libexec/sshd-privsep/preauth";
 
 /// Number of a worker: the instance of its template unit. Never used twice by one monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,12 +39,31 @@ impl Instance {
         format!("{}{}{}", Self::PREFIX, self.0, Self::SUFFIX)
     }
 
+    /// The unit of this worker when it is one of the second instance with this process id.
+    pub fn transient_unit(self, monitor: u32) -> String {
+        format!("sshd-privsep-preauth-{monitor}-{}.service", self.0)
+    }
+
     /// The worker whose unit this is. Only the spelling of [`Instance::unit`] counts.
     pub fn of_unit(unit: &str) -> Option<Self> {
         let number = unit.strip_prefix(Self::PREFIX)?;
         let instance = Self(number.strip_suffix(Self::SUFFIX)?.parse().ok()?);
         (instance.unit() == unit).then_some(instance)
     }
+}
+
+/// A worker to start.
+#[derive(Debug)]
+pub enum WorkerUnit {
+    /// An instance of the template unit.
+    Instance(Instance),
+    /// A transient unit.
+    Transient {
+        /// Its name.
+        name: String,
+        /// Standard input and output: the worker's end of its stream.
+        stdio: OwnedFd,
+    },
 }
 
 /// A session to start.
@@ -81,10 +102,10 @@ pub enum StartError {
 
 /// What the rest of the monitor needs of a service manager.
 pub trait ServiceManager: Send + Sync + 'static {
-    /// Queues the start of a worker.
+    /// Queues the start of a worker. When this returns, no copy of its descriptor is left here.
     fn start_worker(
         &self,
-        instance: Instance,
+        worker: WorkerUnit,
     ) -> impl Future<Output = Result<(), StartError>> + Send;
 
     /// Queues the start of a session. When this returns, no copy of its descriptor is left here.
@@ -144,9 +165,42 @@ impl Systemd {
     }
 }
 
+impl Systemd {
+    /// Queues the start of a transient unit with these properties and one socket.
+    async fn start_transient(
+        &self,
+        name: String,
+        program: &'static str,
+        stdio: OwnedFd,
+        mut properties: Vec<(&'static str, Variant<'_>)>,
+    ) -> Result<(), StartError> {
+        let program = vec![(program, vec![program], false)];
+        // One descriptor for both: what a program has to say goes to the journal. systemd prefers it
+        // to StandardInput= and StandardOutput= of the drop-ins.
+        let socket = || Variant::Fd(Fd::from(stdio.as_fd()));
+        properties.extend([
+            ("ExecStart", Variant::from(program)),
+            ("StandardInputFileDescriptor", socket()),
+            ("StandardOutputFileDescriptor", socket()),
+        ]);
+        let auxiliary: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
+        let body = (name, "fail", properties, auxiliary);
+        self.call("StartTransientUnit", &body).await
+    }
+}
+
 impl ServiceManager for Systemd {
-    async fn start_worker(&self, instance: Instance) -> Result<(), StartError> {
-        self.call("StartUnit", &(instance.unit(), "fail")).await
+    async fn start_worker(&self, worker: WorkerUnit) -> Result<(), StartError> {
+        match worker {
+            WorkerUnit::Instance(instance) => {
+                self.call("StartUnit", &(instance.unit(), "fail")).await
+            }
+            WorkerUnit::Transient { name, stdio } => {
+                let properties = Vec::new();
+                self.start_transient(name, WORKER_PROGRAM, stdio, properties)
+                    .await
+            }
+        }
     }
 
     async fn start_session(&self, unit: SessionUnit) -> Result<(), StartError> {
@@ -155,20 +209,14 @@ impl ServiceManager for Systemd {
             format!("SSHD_PRIVSEP_RHOST={}", unit.remote_host),
             "SSHD_PRIVSEP_TTY=ssh".to_owned(),
         ];
-        let program = vec![(SESSION_PROGRAM, vec![SESSION_PROGRAM], false)];
-        // One descriptor for both: what a session has to say goes to the journal.
-        let stdio = || Variant::Fd(Fd::from(unit.stdio.as_fd()));
         let properties = vec![
             ("Description", Variant::from(description)),
-            ("User", Variant::from(unit.user.as_str())),
+            ("User", Variant::from(unit.user)),
             ("Environment", Variant::from(environment)),
-            ("ExecStart", Variant::from(program)),
-            ("StandardInputFileDescriptor", stdio()),
-            ("StandardOutputFileDescriptor", stdio()),
         ];
-        let auxiliary: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
-        let body = (SessionUnit::name(unit.id), "fail", properties, auxiliary);
-        self.call("StartTransientUnit", &body).await
+        let name = SessionUnit::name(unit.id);
+        self.start_transient(name, SESSION_PROGRAM, unit.stdio, properties)
+            .await
     }
 
     async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {
@@ -188,6 +236,13 @@ impl ServiceManager for Systemd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transient_unit_is_never_taken_for_an_instance() {
+        let unit = Instance(7).transient_unit(3);
+        assert_eq!(unit, "sshd-privsep-preauth-3-7.service");
+        assert_eq!(Instance::of_unit(&unit), None);
+    }
 
     #[test]
     fn an_instance_is_known_by_its_own_spelling_only() {

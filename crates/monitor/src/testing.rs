@@ -25,8 +25,9 @@ use wire::userauth::{AuthMethod, AuthRequest, PublicKeyRequest, UserName, signed
 use zeroize::Zeroizing;
 
 use crate::open_session::Origin;
+use crate::options::Source;
 use crate::policy::Policy;
-use crate::systemd::{Instance, ServiceManager, SessionUnit, StartError};
+use crate::systemd::{ServiceManager, SessionUnit, StartError, WorkerUnit};
 use crate::verify::SERVICE;
 
 /// A directory that goes with its value.
@@ -157,7 +158,11 @@ impl Machine {
 }
 
 pub(crate) fn load(file: &Path) -> Arc<Policy> {
-    match Policy::load(file) {
+    let source = Source {
+        file: file.to_owned(),
+        lines: Vec::new(),
+    };
+    match Policy::load(&source) {
         Ok(loaded) => loaded.policy,
         Err(error) => panic!("{error}"),
     }
@@ -328,14 +333,21 @@ pub(crate) fn origin() -> Origin {
 #[derive(Default)]
 pub(crate) struct Services {
     pub(crate) refuses: bool,
+    /// Otherwise it refuses workers.
+    pub(crate) starts_workers: bool,
+    pub(crate) workers: Mutex<Vec<WorkerUnit>>,
     /// User and standard input of each session.
     pub(crate) sessions: Mutex<Vec<(String, OwnedFd)>>,
     pub(crate) killed: Mutex<Vec<String>>,
 }
 
 impl ServiceManager for Services {
-    async fn start_worker(&self, _: Instance) -> Result<(), StartError> {
-        Err(StartError::Deadline)
+    async fn start_worker(&self, worker: WorkerUnit) -> Result<(), StartError> {
+        if !self.starts_workers {
+            return Err(StartError::Deadline);
+        }
+        self.workers.lock().unwrap().push(worker);
+        Ok(())
     }
 
     async fn start_session(&self, unit: SessionUnit) -> Result<(), StartError> {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use journal::{Identity, LevelFilter, Role};
+use journal::{Destination, Identity, LevelFilter, Role};
 use rpc::ServeEnd;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
@@ -42,9 +42,12 @@ fn main() -> ExitCode {
 }
 
 fn log_from(level: LevelFilter) {
-    // Without a journal, lines go to stderr; if that fails there is nobody to tell.
-    let journal = journal::connect().ok();
-    drop(journal::init(journal, Identity::of(Role::Session), level));
+    // If that fails there is nobody to tell.
+    drop(journal::init(
+        Destination::journal(),
+        Identity::of(Role::Session),
+        level,
+    ));
 }
 
 /// What the monitor has to say, and the runtime to go on with.

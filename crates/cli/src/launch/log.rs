@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use config::sshd::LogLevel;
-use journal::{Identity, LevelFilter, Role};
+use journal::{Destination, Identity, LevelFilter, Role};
 use thiserror::Error;
 
 use crate::command_line::Log;
@@ -63,12 +63,16 @@ pub(super) fn init(log: &Log, level: LogLevel) {
         LogLevel::Fatal | LogLevel::Error => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
     };
-    let journal = match log {
-        Log::Journal => journal::connect().ok(),
-        Log::StandardError | Log::File(_) => None,
+    let destination = match log {
+        Log::Journal => Destination::journal(),
+        Log::StandardError | Log::File(_) => Destination::Terminal,
     };
     // The one caller is the process's main thread, once.
-    drop(journal::init(journal, Identity::of(Role::Launcher), level));
+    drop(journal::init(
+        destination,
+        Identity::of(Role::Launcher),
+        level,
+    ));
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ struct Bench {
     monitor: Monitor,
     services: Arc<Services>,
     admission: Admission,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<Outcome>,
     _requests: mpsc::Receiver<oneshot::Sender<Worker>>,
 }
 
@@ -126,7 +126,7 @@ async fn a_login_gives_back_ticket_and_socket_and_outlives_the_grace_time() {
     bench.monitor.report(ConnectionEnd::Closed).await.unwrap();
     let killed = Arc::clone(&bench.services);
     drop((bench.monitor, bench.worker_lane));
-    bench.serving.await.unwrap();
+    assert_eq!(bench.serving.await.unwrap(), Outcome::LoggedIn);
     assert!(killed.killed.lock().unwrap().is_empty());
 }
 
@@ -135,7 +135,8 @@ async fn the_grace_time_shuts_the_socket_and_the_worker_is_killed() {
     let machine = Machine::new(&[], "");
     let mut bench = Bench::new(&machine, Some(Duration::from_millis(50))).await;
     assert!(!bench.client_is_shut());
-    (&mut bench.serving).await.unwrap();
+    let outcome = (&mut bench.serving).await.unwrap();
+    assert_eq!(outcome, Outcome::NotLoggedIn);
     assert!(bench.client_is_shut());
     assert_eq!(bench.killed().len(), 1);
     assert_eq!(bench.admission.unauthenticated(), 0);

@@ -21,7 +21,7 @@ const UNKNOWN: &str = "no-such-user-here";
 struct Bench {
     conversation: Conversation<Services>,
     services: Arc<Services>,
-    login: Arc<Notify>,
+    login: Arc<SetOnce<()>>,
     worker: Lane,
 }
 
@@ -32,7 +32,7 @@ impl Bench {
 
     fn with(machine: &Machine, services: Services) -> Self {
         let (ours, theirs) = lane::pair().unwrap();
-        let (services, login) = (Arc::new(services), Arc::new(Notify::new()));
+        let (services, login) = (Arc::new(services), Arc::new(SetOnce::new()));
         let setting = Setting {
             origin: origin(),
             policy: Arc::clone(&machine.policy),
@@ -104,7 +104,7 @@ async fn a_key_of_the_user_logs_in_and_its_session_starts() {
     assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::KeyAcceptable);
     let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
     assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
-    bench.login.notified().await;
+    bench.login.wait().await;
 
     // The worker has its descriptors before it has its answer.
     let ToWorker::Session { grant, .. } = bench.worker.receive_to_worker().await.unwrap() else {

@@ -1,22 +1,22 @@
-//! The way of a worker from StartUnit to its client.
+//! The way of a worker from its start to its client.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use config::sshd::WorkerPool;
 use journal::message_id::WORKER_LOST;
 use journal::{RateLimit, Verdict};
 use rpc::lane::{self, Lane, LaneError, ToWorker};
-use rpc::peer::{self, Peer};
 use thiserror::Error;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::census::{Kind, Register};
+use super::census::{Demand, Kind, Register};
+use super::source::Source;
 use super::{Counted, Worker};
 use crate::policy::Policy;
 use crate::systemd::{Instance, ServiceManager, StartError};
@@ -38,42 +38,24 @@ pub(super) struct Shared<M> {
     services: Arc<M>,
     register: Register,
     policy: watch::Receiver<Arc<Policy>>,
-    expected: Expected,
+    source: Source,
+    demand: watch::Receiver<Demand>,
     backoff: Mutex<Backoff>,
     /// Idle workers queue at this lock in the order of their arrival; its holder is next.
     clients: tokio::sync::Mutex<mpsc::Receiver<oneshot::Sender<Worker>>>,
 }
 
-/// Workers that were started and have not reported yet.
-#[derive(Default)]
-struct Expected(Mutex<HashMap<Instance, oneshot::Sender<Arrival>>>);
-
-/// A worker that reported.
-struct Arrival {
-    stream: UnixStream,
-    pid: i32,
-}
-
 /// Why a start came to nothing.
 #[derive(Debug, Error)]
-enum Failure {
+pub(super) enum Failure {
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("no channel to it can be made: {0}")]
+    Channel(#[from] io::Error),
     #[error("it did not report within {} s", START_DEADLINE.as_secs())]
     Silent,
     #[error("it could not be welcomed: {0}")]
     Welcome(#[from] LaneError),
-}
-
-/// Why a connection at the control socket is closed.
-#[derive(Debug, Error)]
-enum Stranger {
-    #[error("it cannot be identified: {0}")]
-    Unknown(#[from] io::Error),
-    #[error("user id {0} connected, not the service manager")]
-    Uid(u32),
-    #[error("unit {0:?} is not a worker that was started here, or it has reported before")]
-    Unit(String),
 }
 
 impl<M> Shared<M> {
@@ -81,16 +63,25 @@ impl<M> Shared<M> {
         services: Arc<M>,
         register: Register,
         policy: watch::Receiver<Arc<Policy>>,
+        source: Source,
+        demand: watch::Receiver<Demand>,
         clients: mpsc::Receiver<oneshot::Sender<Worker>>,
     ) -> Self {
         Self {
             services,
             register,
             policy,
-            expected: Expected::default(),
+            source,
+            demand,
             backoff: Mutex::default(),
             clients: tokio::sync::Mutex::new(clients),
         }
+    }
+
+    /// What the configuration says of the pool, as far as the demand lets it.
+    fn limits(&self) -> WorkerPool {
+        let configured = self.policy.borrow().config.worker_pool;
+        self.demand.borrow().limit(configured)
     }
 
     fn backoff<T>(&self, act: impl FnOnce(&mut Backoff) -> T) -> T {
@@ -100,11 +91,10 @@ impl<M> Shared<M> {
 
 /// Keeps as many workers as the census wants; never ends.
 pub(super) async fn refill<M: ServiceManager>(shared: Arc<Shared<M>>) {
-    let limits = |shared: &Shared<M>| shared.policy.borrow().config.worker_pool;
-    let mut pace = Pace::new(limits(&shared).start_rate);
+    let mut pace = Pace::new(shared.limits().start_rate);
     let mut instance = first_instance();
     loop {
-        let limits = limits(&shared);
+        let limits = shared.limits();
         if shared.register.census().deficit(limits) == 0 {
             shared.register.changed().await;
             continue;
@@ -114,27 +104,6 @@ pub(super) async fn refill<M: ServiceManager>(shared: Arc<Shared<M>>) {
         let counted = Counted(shared.register.enter(Kind::Starting));
         tokio::spawn(bring_up(Arc::clone(&shared), instance, counted));
         instance.0 = instance.0.wrapping_add(1);
-    }
-}
-
-/// Takes reports at the control socket; never ends.
-pub(super) async fn receive<M: ServiceManager>(shared: Arc<Shared<M>>, control: UnixListener) {
-    static STRANGERS: RateLimit = RateLimit::new(10, Duration::from_secs(60));
-    loop {
-        let stream = match control.accept().await {
-            Ok((stream, _unnamed)) => stream,
-            Err(error) => {
-                warn!("control socket: {error}");
-                sleep(FIRST_BACKOFF).await;
-                continue;
-            }
-        };
-        let peer = peer::identify(&stream);
-        if let Err(stranger) = shared.expected.meet(peer, stream)
-            && let Verdict::Log { suppressed } = STRANGERS.check()
-        {
-            warn!(suppressed, "control socket: connection closed: {stranger}");
-        }
     }
 }
 
@@ -150,7 +119,7 @@ async fn bring_up<M: ServiceManager>(shared: Arc<Shared<M>>, instance: Instance,
         Err(failure) => {
             shared.backoff(Backoff::failed);
             if let Verdict::Log { suppressed } = FAILURES.check() {
-                let unit = instance.unit();
+                let unit = shared.source.unit(instance);
                 warn!(
                     worker_unit = unit,
                     suppressed, "{unit} did not start: {failure}"
@@ -166,13 +135,7 @@ async fn start<M: ServiceManager>(
     policy: Arc<Policy>,
     counted: Counted,
 ) -> Result<Worker, Failure> {
-    // Expected before it is started: it may report before systemd answers.
-    let (report, arrival) = oneshot::channel();
-    let _expectation = shared.expected.add(instance, report);
-    let started = async {
-        shared.services.start_worker(instance).await?;
-        arrival.await.map_err(|_| Failure::Silent)
-    };
+    let started = shared.source.start(&*shared.services, instance);
     let arrival = timeout(START_DEADLINE, started)
         .await
         .unwrap_or(Err(Failure::Silent))?;
@@ -180,7 +143,7 @@ async fn start<M: ServiceManager>(
         .await
         .unwrap_or(Err(LaneError::Closed))?;
     Ok(Worker {
-        unit: instance.unit(),
+        unit: shared.source.unit(instance),
         pid: arrival.pid,
         lane,
         rpc,
@@ -206,17 +169,20 @@ async fn welcome(stream: &UnixStream, policy: &Policy) -> Result<(Lane, UnixStre
 /// Waits with `worker` for a client.
 async fn idle<M>(shared: &Shared<M>, mut worker: Worker) {
     let mut policy = shared.policy.clone();
+    let mut demand = shared.demand.clone();
     // What changed while it was started counts as well.
     while Arc::ptr_eq(&policy.borrow_and_update(), &worker.policy) {
         let client = tokio::select! {
             client = next_client(shared) => client,
             _ended = worker.lane.closed() => {
-                let (unit, pid) = (&worker.unit, worker.pid);
-                warn!(message_id = WORKER_LOST, worker_unit = %unit, "idle worker {pid} ended");
+                let unit = &worker.unit;
+                warn!(message_id = WORKER_LOST, worker_unit = unit, "idle worker {unit} ended");
                 shared.backoff(Backoff::failed);
                 return;
             }
             _ = policy.changed() => continue,
+            // A client that waits gets another one.
+            _ = demand.wait_for(|demand| *demand == Demand::Drain) => return,
         };
         let Some(client) = client else { return };
         worker.counted = worker.counted.turn_into(Kind::Busy);
@@ -242,42 +208,6 @@ fn first_instance() -> Instance {
     let age = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let milliseconds = age.tv_sec.saturating_mul(1000) + age.tv_nsec / 1_000_000;
     Instance(u64::try_from(milliseconds).unwrap_or(0))
-}
-
-impl Expected {
-    fn add(&self, instance: Instance, report: oneshot::Sender<Arrival>) -> Expectation<'_> {
-        self.lock().insert(instance, report);
-        Expectation(self, instance)
-    }
-
-    /// Hands `stream` to the start that waits for it.
-    fn meet(&self, peer: io::Result<Peer>, stream: UnixStream) -> Result<(), Stranger> {
-        let peer = peer?;
-        // systemd connects the worker's stdin before it drops root.
-        if peer.uid != 0 {
-            return Err(Stranger::Uid(peer.uid));
-        }
-        let expected = Instance::of_unit(&peer.unit)
-            .and_then(|instance| self.lock().remove(&instance))
-            .ok_or(Stranger::Unit(peer.unit))?;
-        let pid = peer.pid;
-        // If nobody waits any more, the start has been given up and the stream closes here.
-        drop(expected.send(Arrival { stream, pid }));
-        Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Instance, oneshot::Sender<Arrival>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Ends the expectation of one worker when it is dropped.
-struct Expectation<'a>(&'a Expected, Instance);
-
-impl Drop for Expectation<'_> {
-    fn drop(&mut self) {
-        self.0.lock().remove(&self.1);
-    }
 }
 
 /// Starts per second, with a burst of as many.
@@ -328,43 +258,10 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Pool, census};
+    use super::super::{Pool, WorkerSource, census};
     use super::*;
     use crate::pool;
     use crate::testing::{Machine, Services};
-
-    fn peer(uid: u32, unit: &str) -> io::Result<Peer> {
-        let unit = unit.to_owned();
-        Ok(Peer { pid: 1, uid, unit })
-    }
-
-    #[tokio::test]
-    async fn a_worker_is_taken_in_once_and_only_if_it_was_started_here() {
-        let expected = Expected::default();
-        let (report, mut arrival) = oneshot::channel();
-        let expectation = expected.add(Instance(3), report);
-        let meet = |peer| expected.meet(peer, UnixStream::pair().unwrap().0);
-
-        let three = "sshd-privsep-preauth@3.service";
-        let no_one = meet(Err(io::ErrorKind::NotConnected.into()));
-        assert!(matches!(no_one, Err(Stranger::Unknown(_))));
-        assert!(matches!(meet(peer(33, three)), Err(Stranger::Uid(33))));
-        for unit in ["sshd-privsep-preauth@4.service", "ssh.service"] {
-            assert!(matches!(meet(peer(0, unit)), Err(Stranger::Unit(_))));
-        }
-        assert!(arrival.try_recv().is_err());
-        assert!(meet(peer(0, three)).is_ok());
-        assert!(arrival.try_recv().is_ok());
-        assert!(matches!(meet(peer(0, three)), Err(Stranger::Unit(_))));
-        drop(expectation);
-    }
-
-    #[test]
-    fn a_start_that_was_given_up_is_not_expected() {
-        let expected = Expected::default();
-        drop(expected.add(Instance(3), oneshot::channel().0));
-        assert!(expected.lock().is_empty());
-    }
 
     /// A pool of the one worker that is put into it.
     struct Bench {
@@ -380,7 +277,14 @@ mod tests {
             let (policies, policy) = watch::channel(Arc::clone(&machine.policy));
             let (pool, clients) = pool::testing::pool();
             let services = Arc::new(Services::default());
-            let shared = Shared::new(services, pool.register.clone(), policy, clients);
+            let shared = Shared::new(
+                services,
+                pool.register.clone(),
+                policy,
+                Source::new(WorkerSource::Transient(1)),
+                pool.demand.subscribe(),
+                clients,
+            );
             Self {
                 shared,
                 pool,
@@ -432,6 +336,20 @@ mod tests {
         };
         tokio::join!(idle(&bench.shared, worker), reload);
         assert_eq!(bench.pool.census().idle, 0);
+    }
+
+    #[tokio::test]
+    async fn a_drained_pool_ends_idle_workers_and_still_serves_who_waits() {
+        let bench = Bench::new();
+        let (worker, _theirs) = bench.worker();
+        bench.pool.drain();
+        idle(&bench.shared, worker).await;
+        let census = bench.pool.census();
+        assert_eq!((census.idle, census.deficit(bench.shared.limits())), (0, 0));
+        let client = bench.pool.place().await.unwrap();
+        let wait = timeout(Duration::from_millis(1), client.worker());
+        let missed = async { bench.pool.census().deficit(bench.shared.limits()) };
+        assert_eq!(tokio::join!(wait, missed).1, 1);
     }
 
     #[test]

@@ -18,6 +18,33 @@ pub struct Census {
     pub waiting: u32,
 }
 
+/// What the pool is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// Clients that come at any time: as many workers wait as is configured.
+    Any,
+    /// One client.
+    One,
+    /// Those who wait already.
+    Drain,
+}
+
+impl Demand {
+    /// What is left of the configured numbers.
+    pub(super) fn limit(self, configured: WorkerPool) -> WorkerPool {
+        let (idle, max) = match self {
+            Self::Any => return configured,
+            Self::One => (1, 1),
+            Self::Drain => (0, configured.max),
+        };
+        WorkerPool {
+            idle,
+            max,
+            ..configured
+        }
+    }
+}
+
 impl Census {
     /// How many workers to start now: enough for those who wait and for the reserve, within the
     /// bound on all of them.
@@ -147,6 +174,24 @@ mod tests {
         assert_eq!(deficit(0, 0, 8, 100), 2);
         assert_eq!(deficit(2, 0, 8, 100), 0);
         assert_eq!(deficit(0, 0, 50, 1), 0);
+    }
+
+    #[test]
+    fn one_client_costs_one_worker() {
+        let limits = Demand::One.limit(LIMITS);
+        let deficit = |starting, busy, waiting| {
+            let census = Census {
+                starting,
+                busy,
+                waiting,
+                ..Census::default()
+            };
+            census.deficit(limits)
+        };
+        assert_eq!(deficit(0, 0, 0), 1);
+        assert_eq!(deficit(0, 0, 1), 1);
+        assert_eq!(deficit(1, 0, 1), 0);
+        assert_eq!(deficit(0, 1, 0), 0);
     }
 
     #[test]
