@@ -69,6 +69,11 @@ impl Process {
         }
     }
 
+    /// Whether somebody may still hear of its end.
+    pub(crate) fn runs(&self) -> bool {
+        *self.life.borrow() == Life::Running
+    }
+
     /// Waits until the program has ended, or was forgotten.
     pub(crate) async fn ended(&self) -> ProgramEnd {
         let mut life = self.life.subscribe();

@@ -60,6 +60,17 @@ struct Started {
     terminal: Option<Terminal>,
 }
 
+impl Started {
+    /// Takes the terminal from the program, if it has one.
+    fn hang_up(&mut self) {
+        if self.terminal.take().is_some() {
+            // The kernel does the same for the foreground when the worker's copy of the master is closed too. What has
+            // ended already cannot be signalled and need not be.
+            self.process.signal(Signal::Hup).ok();
+        }
+    }
+}
+
 impl Session {
     /// A session as the monitor wants it, in this unit's environment, with a lane to its worker.
     pub fn new(start: SessionStart, unit: UnitEnvironment, lane: Lane) -> Self {
@@ -167,14 +178,10 @@ impl Session {
     }
 
     fn end(&self, channel: Channel, state: State) {
-        let State::Started(started) = state else {
+        let State::Started(mut started) = state else {
             return;
         };
-        if started.terminal.is_some() {
-            // The kernel does the same for the foreground when the worker's copy of the master is closed too. What has
-            // ended already cannot be signalled and need not be.
-            started.process.signal(Signal::Hup).ok();
-        }
+        started.hang_up();
         started.process.forget();
         debug!(
             "Close session: user {} from {} id {}",
@@ -314,9 +321,15 @@ impl SessionFace for Session {
     }
 
     async fn close(&self, channel: Channel) -> Result<Outcome, Violation> {
-        let removed = self.channels().remove(&channel);
-        if let Some(state) = removed {
-            self.end(channel, state);
+        let mut channels = self.channels();
+        match channels.get_mut(&channel) {
+            Some(State::Started(started)) if started.process.runs() => started.hang_up(),
+            Some(_) => {
+                if let Some(state) = channels.remove(&channel) {
+                    self.end(channel, state);
+                }
+            }
+            None => {}
         }
         Ok(Outcome::Done)
     }

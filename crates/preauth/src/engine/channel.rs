@@ -35,6 +35,26 @@ enum Input {
 enum Closing {
     Open,
     ByUs,
+    /// Ours waits for the program's end.
+    ByClient,
+}
+
+/// The program of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    /// None yet.
+    None,
+    /// Whoever started it closes the channel when it has ended.
+    Started,
+}
+
+/// Whether the other side has closed the channel, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// Not yet.
+    Half,
+    /// It has: nothing is left of the channel.
+    Whole,
 }
 
 /// Data state of a channel that is open.
@@ -51,6 +71,7 @@ pub(super) struct Channel {
     queue_start: usize,
     eof: bool,
     closing: Closing,
+    program: Program,
     /// Something of this state changed.
     changed: Arc<Notify>,
 }
@@ -69,6 +90,7 @@ impl Channel {
             queue_start: 0,
             eof: false,
             closing: Closing::Open,
+            program: Program::None,
             changed: Arc::new(Notify::new()),
         }
     }
@@ -81,11 +103,16 @@ impl Channel {
         Arc::clone(&self.changed)
     }
 
+    /// May data flow, or has a side closed the channel?
+    pub(super) fn is_open(&self) -> bool {
+        self.closing == Closing::Open
+    }
+
     /// Bytes that may be sent now in one packet.
     pub(super) fn sendable(&self) -> u32 {
         match self.closing {
             Closing::Open => self.send_window.min(self.send_packet),
-            Closing::ByUs => 0,
+            Closing::ByUs | Closing::ByClient => 0,
         }
     }
 
@@ -104,7 +131,7 @@ impl Channel {
     /// SSH_MSG_CHANNEL_DATA.
     pub(super) fn receive(&mut self, data: &[u8]) -> Result<(), WindowViolation> {
         let count = self.count(data)?;
-        if self.closing == Closing::ByUs {
+        if !self.is_open() {
             return Ok(());
         }
         let Input::Open(descriptor) = &self.input else {
@@ -159,6 +186,7 @@ impl Channel {
 
     /// The program is there: its standard input.
     pub(super) fn open_input(&mut self, descriptor: Arc<AsyncFd<OwnedFd>>) {
+        self.program = Program::Started;
         self.input = Input::Open(descriptor);
         self.changed.notify_waiters();
     }
@@ -216,7 +244,7 @@ impl Channel {
     pub(super) fn credit(&self) -> u32 {
         match self.closing {
             Closing::Open if self.consumed >= CREDIT_ABOVE => self.consumed,
-            Closing::Open | Closing::ByUs => 0,
+            Closing::Open | Closing::ByUs | Closing::ByClient => 0,
         }
     }
 
@@ -228,8 +256,30 @@ impl Channel {
 
     /// SSH_MSG_CHANNEL_CLOSE was sent: no data any more in either direction. The client may have
     /// data on the way until it answers.
-    pub(super) fn close(&mut self) {
-        self.closing = Closing::ByUs;
+    pub(super) fn close(&mut self) -> Closed {
+        let closed = match self.closing {
+            Closing::Open | Closing::ByUs => Closed::Half,
+            Closing::ByClient => Closed::Whole,
+        };
+        self.end_data(Closing::ByUs);
+        closed
+    }
+
+    /// SSH_MSG_CHANNEL_CLOSE has come. While a program lives whose end the client has not heard of,
+    /// ours waits for it: what is said of a channel after its close is not heard.
+    pub(super) fn close_by_client(&mut self) -> Closed {
+        let closed = match (self.closing, self.program) {
+            (Closing::Open | Closing::ByClient, Program::Started) => Closed::Half,
+            (Closing::Open | Closing::ByClient, Program::None) | (Closing::ByUs, _) => {
+                Closed::Whole
+            }
+        };
+        self.end_data(Closing::ByClient);
+        closed
+    }
+
+    fn end_data(&mut self, closing: Closing) {
+        self.closing = closing;
         self.input = Input::Discarded;
         self.queue = Vec::new();
         self.queue_start = 0;
@@ -325,5 +375,11 @@ mod tests {
         }
         assert_eq!(channel.credit(), 0);
         assert_eq!(channel.feed(), Feed::Finished);
+        assert_eq!(channel.close_by_client(), Closed::Whole);
+    }
+
+    #[test]
+    fn a_channel_without_a_program_is_gone_when_the_client_closes_it() {
+        assert_eq!(channel().close_by_client(), Closed::Whole);
     }
 }

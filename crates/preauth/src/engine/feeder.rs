@@ -24,13 +24,12 @@ pub(super) async fn run(mux: Arc<Mux>, number: Number, descriptor: Arc<AsyncFd<O
             Feed::Progress | Feed::Empty => {}
             Feed::Blocked => {
                 // Closing the channel must end this wait: the program may never read again.
-                let gone = Mux::wait(&changed, || mux.changes(number).is_none().then_some(()));
                 tokio::select! {
                     ready = descriptor.writable() => match ready {
                         Ok(mut ready) => ready.clear_ready(),
                         Err(_) => break,
                     },
-                    () = gone => break,
+                    () = mux.closed(number) => break,
                 }
             }
             Feed::Finished => break,

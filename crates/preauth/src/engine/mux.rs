@@ -2,7 +2,7 @@
 //!
 //! One thread runs all tasks; the mutex is never contended and never held across a wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,7 +24,7 @@ use wire::message::number::{
 };
 use wire::quirks::Quirk;
 
-use super::channel::{Channel, Feed};
+use super::channel::{Channel, Closed, Feed};
 use super::end::EngineEnd;
 use super::replies::Replies;
 
@@ -87,6 +87,8 @@ struct State {
     channels: HashMap<Number, Channel>,
     /// Channels that the client wants to open, by its number: window and packet size.
     opening: HashMap<u32, (u32, u32)>,
+    /// Channels that count for MaxSessions.
+    sessions: HashSet<Number>,
     /// What the client waits for.
     replies: Replies,
     /// Our host keys, which the client may have proved.
@@ -113,6 +115,7 @@ impl Mux {
             link: Link::new(),
             channels: HashMap::new(),
             opening: HashMap::new(),
+            sessions: HashSet::new(),
             replies,
             host_keys,
             engine_reads: None,
@@ -207,6 +210,7 @@ impl Mux {
             link,
             channels,
             opening,
+            sessions,
             replies,
             host_keys,
             ..
@@ -221,7 +225,7 @@ impl Mux {
             Some(transport::Event::Packet(payload)) => {
                 let asked = match payload.first() {
                     Some(&GLOBAL_REQUEST) => global_request(payload, link, replies, host_keys),
-                    _ => dispatch(payload, link, channels, opening).map(|()| None),
+                    _ => dispatch(payload, link, channels, opening, sessions).map(|()| None),
                 };
                 asked.map_err(|error| EngineEnd::Protocol(error.0.to_owned()))?
             }
@@ -289,6 +293,17 @@ impl Mux {
 
     // ---- programs ----
 
+    /// Makes a channel one of at most `limit` sessions. It counts until we close it, which we do
+    /// when its program has ended, or until the client closes it without a program.
+    pub(super) fn count_session(&self, number: Number, limit: u32) -> Result<(), TooManySessions> {
+        let mut state = self.lock();
+        if state.sessions.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(TooManySessions);
+        }
+        state.sessions.insert(number);
+        Ok(())
+    }
+
     /// Connects the standard input of a channel's program.
     pub(super) fn open_input(&self, number: Number, descriptor: Arc<AsyncFd<OwnedFd>>) {
         if let Some(channel) = self.lock().channels.get_mut(&number) {
@@ -312,9 +327,18 @@ impl Mux {
         }
     }
 
-    /// Signals changes of a channel; `None` when it is gone.
+    /// Signals changes of a channel; `None` when a side has closed it.
     pub(super) fn changes(&self, number: Number) -> Option<Arc<Notify>> {
-        self.lock().channels.get(&number).map(Channel::changed)
+        let state = self.lock();
+        let channel = state.channels.get(&number)?;
+        channel.is_open().then(|| channel.changed())
+    }
+
+    /// Waits until a side has closed the channel.
+    pub(super) async fn closed(&self, number: Number) {
+        if let Some(changed) = self.changes(number) {
+            Self::wait(&changed, || self.changes(number).is_none().then_some(())).await;
+        }
     }
 
     /// Writes queued data of the client to the program.
@@ -331,7 +355,7 @@ impl Mux {
     /// Can data of this channel be sent? `None`: not now, wait for room or a change of the channel.
     pub(super) fn copy_allowed(&self, number: Number) -> Option<Flow> {
         let mut state = self.lock();
-        let Some(channel) = state.channels.get(&number) else {
+        let Some(channel) = state.channels.get(&number).filter(|c| c.is_open()) else {
             return Some(Flow::Gone);
         };
         if channel.sendable() > 0
@@ -395,6 +419,10 @@ pub(super) enum Flow {
     /// Never again: the channel is closed.
     Gone,
 }
+
+/// MaxSessions is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooManySessions;
 
 /// One step of the client's input.
 pub(super) struct Input {
@@ -481,7 +509,12 @@ impl State {
             if let Some(&(REQUEST_SUCCESS | REQUEST_FAILURE)) = payload.first() {
                 self.replies.engine_answered();
             }
-            track(payload, &mut self.channels, &mut self.opening);
+            track(
+                payload,
+                &mut self.channels,
+                &mut self.opening,
+                &mut self.sessions,
+            );
             self.transport
                 .send_packet(payload)
                 .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
@@ -533,6 +566,7 @@ fn dispatch(
     link: &mut Link,
     channels: &mut HashMap<Number, Channel>,
     opening: &mut HashMap<u32, (u32, u32)>,
+    sessions: &mut HashSet<Number>,
 ) -> Result<(), Misbehaviour> {
     const EXCEEDED: Misbehaviour = Misbehaviour("channel window or packet size exceeded");
     const UNKNOWN: Misbehaviour = Misbehaviour("data for a channel that is not open");
@@ -575,11 +609,18 @@ fn dispatch(
             Ok(())
         }
         CHANNEL_CLOSE => {
-            channels
-                .remove(&reader.uint32()?)
-                .iter()
-                .for_each(|gone| gone.changed().notify_waiters());
-            link.push(payload);
+            let number = reader.uint32()?;
+            reader.finish()?;
+            match channels.get_mut(&number).map(Channel::close_by_client) {
+                // russh would answer at once.
+                Some(Closed::Half) => {}
+                Some(Closed::Whole) => {
+                    channels.remove(&number);
+                    sessions.remove(&number);
+                    link.push(payload);
+                }
+                None => link.push(payload),
+            }
             Ok(())
         }
         _ => {
@@ -628,6 +669,7 @@ fn track(
     payload: &[u8],
     channels: &mut HashMap<Number, Channel>,
     opening: &mut HashMap<u32, (u32, u32)>,
+    sessions: &mut HashSet<Number>,
 ) {
     let mut reader = Reader::new(payload);
     let (Ok(message), Ok(peer)) = (reader.byte(), reader.uint32()) else {
@@ -642,12 +684,13 @@ fn track(
         CHANNEL_OPEN_FAILURE => {
             opening.remove(&peer);
         }
-        CHANNEL_CLOSE => {
-            channels
-                .values_mut()
-                .filter(|channel| channel.peer() == peer)
-                .for_each(Channel::close);
-        }
+        CHANNEL_CLOSE => channels.retain(|number, channel| {
+            if channel.peer() != peer {
+                return true;
+            }
+            sessions.remove(number);
+            channel.close() == Closed::Half
+        }),
         _ => {}
     }
 }
@@ -665,7 +708,14 @@ mod tests {
     fn without_channels(payload: &[u8]) -> (Result<(), Misbehaviour>, usize) {
         let mut link = Link::new();
         let before = link.unread();
-        let result = dispatch(payload, &mut link, &mut HashMap::new(), &mut HashMap::new());
+        let (mut channels, mut opening, mut sessions) = Default::default();
+        let result = dispatch(
+            payload,
+            &mut link,
+            &mut channels,
+            &mut opening,
+            &mut sessions,
+        );
         (result, link.unread() - before)
     }
 

@@ -20,11 +20,12 @@ use super::{feeder, pump};
 /// How long the end of a program's output waits for the end of the program: a moment apart, usually.
 const STATUS_FIRST: Duration = Duration::from_millis(250);
 
-/// Whether the client knows that output has ended (SSH_MSG_CHANNEL_EOF).
+/// Whether the client has to be told that output has ended (SSH_MSG_CHANNEL_EOF).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Eof {
-    Sent,
     Due,
+    /// It knows, or has closed the channel.
+    Settled,
 }
 
 /// What a program needs of its connection.
@@ -79,10 +80,13 @@ impl Running {
                 }
             }
         };
-        let handle = self.handle.clone();
-        let channel = self.channel;
+        let (mux, handle, channel) = (Arc::clone(&self.mux), self.handle.clone(), self.channel);
         let drained = async move {
             tokio::join!(output, error);
+            if mux.changes(number).is_none() {
+                // The client gave it up: nothing is said of it but the program's end.
+                return Eof::Settled;
+            }
             // Both streams are at their end: nothing follows but the exit status. A client whose
             // own input has ended closes the channel at our EOF, and has no ear for the status
             // after that. So the status goes first, unless the program lives on: the client may
@@ -93,7 +97,7 @@ impl Running {
             }
             // A channel that is closed already needs no end.
             handle.eof(channel).await.unwrap_or(());
-            Eof::Sent
+            Eof::Settled
         };
         let mut session = self.session.clone();
         let waited = async move {
@@ -101,7 +105,19 @@ impl Running {
             ended.send_replace(Program::Ended);
             end
         };
-        let (eof, end) = tokio::join!(drained, waited);
+        let given_up = {
+            let (mux, mut session) = (Arc::clone(&self.mux), self.session.clone());
+            async move {
+                mux.closed(number).await;
+                // Hangs up the terminal at once; the wait goes on.
+                drop(session.close(Channel(number)).await);
+                std::future::pending().await
+            }
+        };
+        let (eof, end) = tokio::select! {
+            both = async { tokio::join!(drained, waited) } => both,
+            never = given_up => never,
+        };
         match end {
             Ok(end) => self.report(end).await,
             Err(error) => return self.mux.end(EngineEnd::Session(error.to_string())),

@@ -55,9 +55,7 @@ pub(super) async fn run(
         if flow == Flow::Gone {
             return;
         }
-        let readable = readable(&descriptor, &mut program, async {
-            Mux::wait(&changed, || mux.changes(number).is_none().then_some(())).await;
-        });
+        let readable = readable(&descriptor, &mut program, mux.closed(number));
         let Some(mut ready) = readable.await else {
             return;
         };

@@ -13,7 +13,7 @@ use russh::server::{Auth, ChannelOpenHandle, Handler, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use thiserror::Error;
 
-use super::mux::{Mux, Number};
+use super::mux::{Mux, Number, TooManySessions};
 use super::program::Running;
 
 /// Longest value of TERM that is passed on; the session's limit.
@@ -42,7 +42,6 @@ pub(super) struct Requests {
     session: Session,
     lane: Lane,
     max_sessions: u32,
-    open_sessions: u32,
 }
 
 impl Requests {
@@ -52,7 +51,6 @@ impl Requests {
             session,
             lane,
             max_sessions,
-            open_sessions: 0,
         }
     }
 
@@ -113,17 +111,16 @@ impl Handler for Requests {
 
     async fn channel_open_session(
         &mut self,
-        _channel: Channel<Msg>,
+        channel: Channel<Msg>,
         reply: ChannelOpenHandle,
         _session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
         #[cfg(feature = "cage-probe")]
         sandbox::probe::reached(sandbox::probe::Phase::Session);
-        if self.open_sessions >= self.max_sessions {
-            reply.reject(ChannelOpenFailure::ConnectFailed).await;
-        } else {
-            self.open_sessions += 1;
-            reply.accept().await;
+        let number = Number::from(channel.id());
+        match self.mux.count_session(number, self.max_sessions) {
+            Ok(()) => reply.accept().await,
+            Err(TooManySessions) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
         }
         Ok(())
     }
@@ -142,7 +139,6 @@ impl Handler for Requests {
         channel: ChannelId,
         _session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
-        self.open_sessions = self.open_sessions.saturating_sub(1);
         self.session.close(SessionChannel(channel.into())).await?;
         Ok(())
     }

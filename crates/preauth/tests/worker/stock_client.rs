@@ -1,16 +1,6 @@
-//! The worker's driver and engine with a stock `ssh`, and a monitor and a session of the test's own
-//! on the other sides of the borders. No cage, no systemd: those have their own suites.
+//! The worker's driver and engine with a stock `ssh`, and a monitor of the test's own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    reason = "a test may"
-)]
-
-use std::collections::HashMap;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -23,12 +13,8 @@ use preauth::client::ClientSocket;
 use preauth::engine::EngineEnd;
 use preauth::{engine, handshake};
 use rpc::Violation;
-use rpc::lane::{FromSession, Lane, ProgramDescriptors, SessionGrant, ToWorker};
+use rpc::lane::{Lane, SessionGrant, ToWorker};
 use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, Monitor, MonitorFace};
-use rpc::session::{
-    Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
-};
-use tokio::sync::Notify;
 use transport::{HostKey, RekeyLimit, Settings};
 use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
@@ -39,6 +25,8 @@ use wire::names::{
     SignatureAlgorithm,
 };
 use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest};
+
+use crate::session;
 
 const VERSION: &str = "test_1.0";
 
@@ -117,19 +105,7 @@ impl MonitorFace for TestMonitor {
         }
         let (worker_stream, session_stream) = rpc::lane::stream_pair().unwrap();
         let (worker_lane, session_lane) = rpc::lane::pair().unwrap();
-        let session = TestSession {
-            lane: Lane::new(session_lane).unwrap(),
-            children: Arc::new(Mutex::new(HashMap::new())),
-            terminated: Arc::new(Notify::new()),
-        };
-        let stream = rpc::grpc::stream(session_stream).unwrap();
-        let terminated = Arc::clone(&session.terminated);
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = rpc::session::serve(stream, session) => {}
-                () = terminated.notified() => {}
-            }
-        });
+        tokio::spawn(session::serve(session_stream, session_lane));
         let grant = SessionGrant {
             user: request.user.to_string(),
             max_sessions: 10,
@@ -159,90 +135,6 @@ impl MonitorFace for TestMonitor {
 
     async fn report(&self, _: ConnectionEnd) -> Result<(), Violation> {
         Ok(())
-    }
-}
-
-struct TestSession {
-    lane: Lane,
-    children: Arc<Mutex<HashMap<Channel, std::process::Child>>>,
-    terminated: Arc<Notify>,
-}
-
-impl SessionFace for TestSession {
-    async fn set_environment(
-        &self,
-        _: Channel,
-        _: String,
-        _: String,
-    ) -> Result<Outcome, Violation> {
-        Ok(Outcome::Refused)
-    }
-
-    async fn allocate_pty(&self, _: Channel, _: PtyRequest) -> Result<Outcome, Violation> {
-        Ok(Outcome::Refused)
-    }
-
-    async fn start(&self, channel: Channel, program: Program) -> Result<Outcome, Violation> {
-        let Program::Command(line) = program else {
-            return Ok(Outcome::Refused);
-        };
-        if line == b"terminate-session" {
-            self.terminated.notify_one();
-        }
-        let mut child = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(String::from_utf8(line).unwrap())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let descriptors = ProgramDescriptors::Pipes {
-            stdin: OwnedFd::from(child.stdin.take().unwrap()),
-            stdout: OwnedFd::from(child.stdout.take().unwrap()),
-            stderr: OwnedFd::from(child.stderr.take().unwrap()),
-        };
-        self.children.lock().unwrap().insert(channel, child);
-        self.lane
-            .send_from_session(&FromSession::Descriptors {
-                channel,
-                descriptors,
-            })
-            .await
-            .unwrap();
-        Ok(Outcome::Done)
-    }
-
-    async fn resize(&self, _: Channel, _: WindowSize) -> Result<Outcome, Violation> {
-        Ok(Outcome::Refused)
-    }
-
-    async fn signal(&self, _: Channel, _: Signal) -> Result<Outcome, Violation> {
-        Ok(Outcome::Refused)
-    }
-
-    async fn send_break(&self, _: Channel) -> Result<Outcome, Violation> {
-        Ok(Outcome::Refused)
-    }
-
-    async fn wait(&self, channel: Channel) -> Result<ProgramEnd, Violation> {
-        let Some(mut child) = self.children.lock().unwrap().remove(&channel) else {
-            return Ok(ProgramEnd::Gone);
-        };
-        let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
-            .await
-            .unwrap();
-        Ok(match status.code() {
-            Some(code) => ProgramEnd::Exited(code.try_into().unwrap()),
-            None => ProgramEnd::Signaled {
-                signal: Signal::Term,
-                core_dumped: false,
-            },
-        })
-    }
-
-    async fn close(&self, _: Channel) -> Result<Outcome, Violation> {
-        Ok(Outcome::Done)
     }
 }
 

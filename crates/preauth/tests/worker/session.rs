@@ -1,0 +1,112 @@
+//! A session on the other side of the worker's border: it runs command lines and refuses the rest.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rpc::Violation;
+use rpc::lane::{FromSession, Lane, ProgramDescriptors};
+use rpc::session::{
+    Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
+};
+use tokio::sync::Notify;
+
+/// Serves until the worker goes, or asks for the command `terminate-session`.
+pub(crate) async fn serve(stream: OwnedFd, lane: OwnedFd) {
+    let session = TestSession {
+        lane: Lane::new(lane).unwrap(),
+        children: Mutex::new(HashMap::new()),
+        terminated: Arc::new(Notify::new()),
+    };
+    let terminated = Arc::clone(&session.terminated);
+    let stream = rpc::grpc::stream(stream).unwrap();
+    tokio::select! {
+        _ = rpc::session::serve(stream, session) => {}
+        () = terminated.notified() => {}
+    }
+}
+
+struct TestSession {
+    lane: Lane,
+    children: Mutex<HashMap<Channel, Child>>,
+    terminated: Arc<Notify>,
+}
+
+impl SessionFace for TestSession {
+    async fn set_environment(
+        &self,
+        _: Channel,
+        _: String,
+        _: String,
+    ) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn allocate_pty(&self, _: Channel, _: PtyRequest) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn start(&self, channel: Channel, program: Program) -> Result<Outcome, Violation> {
+        let Program::Command(line) = program else {
+            return Ok(Outcome::Refused);
+        };
+        if line == b"terminate-session" {
+            self.terminated.notify_one();
+        }
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(String::from_utf8(line).unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let descriptors = ProgramDescriptors::Pipes {
+            stdin: OwnedFd::from(child.stdin.take().unwrap()),
+            stdout: OwnedFd::from(child.stdout.take().unwrap()),
+            stderr: OwnedFd::from(child.stderr.take().unwrap()),
+        };
+        self.children.lock().unwrap().insert(channel, child);
+        self.lane
+            .send_from_session(&FromSession::Descriptors {
+                channel,
+                descriptors,
+            })
+            .await
+            .unwrap();
+        Ok(Outcome::Done)
+    }
+
+    async fn resize(&self, _: Channel, _: WindowSize) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn signal(&self, _: Channel, _: Signal) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn send_break(&self, _: Channel) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn wait(&self, channel: Channel) -> Result<ProgramEnd, Violation> {
+        let Some(mut child) = self.children.lock().unwrap().remove(&channel) else {
+            return Ok(ProgramEnd::Gone);
+        };
+        let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
+            .await
+            .unwrap();
+        Ok(match status.code() {
+            Some(code) => ProgramEnd::Exited(code.try_into().unwrap()),
+            None => ProgramEnd::Signaled {
+                signal: Signal::Term,
+                core_dumped: false,
+            },
+        })
+    }
+
+    async fn close(&self, _: Channel) -> Result<Outcome, Violation> {
+        Ok(Outcome::Done)
+    }
+}
