@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use preauth::client::ClientSocket;
-use preauth::engine;
+use preauth::engine::{self, EngineEnd};
 use preauth::handshake::LoggedIn;
 use rpc::Violation;
 use rpc::lane::SessionGrant;
 use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, Monitor, MonitorFace};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 use transport::RekeyLimit;
 use wire::codec::{Reader, Write as _};
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
-use wire::message::number;
+use wire::message::{Ping, Pong, number};
 use wire::userauth::AuthRequest;
 
 use crate::client::{Client, Offer};
@@ -61,6 +62,7 @@ impl MonitorFace for NoMonitor {
 struct Connection {
     client: Client,
     stream: UnixStream,
+    engine: JoinHandle<EngineEnd>,
 }
 
 impl Connection {
@@ -93,8 +95,11 @@ impl Connection {
         };
         let mut client = pair.client;
         client.received.clear();
-        tokio::spawn(engine::run(socket, login, monitor));
-        Self { client, stream }
+        Self {
+            client,
+            stream,
+            engine: tokio::spawn(engine::run(socket, login, monitor)),
+        }
     }
 
     async fn send(&mut self, payload: &[u8]) {
@@ -168,6 +173,46 @@ fn exit_status(channel: u32, status: u32) -> Vec<u8> {
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_client_that_reads_its_answers_late_is_heard_again() {
+    // Twice what may wait for a client that does not read; and the sockets hold some, too.
+    const PINGS: usize = 192;
+    let connection = Connection::new().await;
+    let Connection {
+        mut client,
+        stream,
+        engine,
+    } = connection;
+    let data = vec![7; 16 * 1024];
+    let mut ping = Vec::new();
+    Ping { data: &data }.encode(&mut ping);
+    for _ in 0..PINGS {
+        client.send(&ping);
+    }
+    let output = std::mem::take(&mut client.output);
+    let (mut reading, mut writing) = stream.into_split();
+    let writer = tokio::spawn(async move {
+        writing.write_all(&output).await.unwrap();
+        writing
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!writer.is_finished(), "the server took all of it");
+
+    let mut pongs = 0;
+    while pongs < PINGS {
+        let mut bytes = vec![0; 64 * 1024];
+        let count = soon(reading.read(&mut bytes)).await.unwrap();
+        assert!(count > 0);
+        client.receive(&bytes[..count]);
+        for answer in client.received.drain(..) {
+            pongs += usize::from(answer[0] == Pong::NUMBER);
+        }
+    }
+    drop((soon(writer).await.unwrap(), reading));
+    let end = soon(engine).await.unwrap();
+    assert!(matches!(end, EngineEnd::Closed), "{end:?}");
 }
 
 #[tokio::test]
