@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use cli::ctl::command_line::{self as ctl, EXIT_CODES, SUBCOMMANDS};
 use cli::flags::{FLAGS, USAGE};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,8 @@ use std::process::Command;
 #[test]
 fn each_flag_has_an_entry_and_each_entry_is_a_flag() {
     let page = read("sshd-privsep.8");
-    let mut entries: Vec<String> = section(&page, "OPTIONS")
-        .lines()
-        .filter_map(|line| line.strip_prefix(".It Fl "))
+    let mut entries: Vec<String> = items(&page, "OPTIONS")
+        .filter_map(|entry| entry.strip_prefix("Fl "))
         .map(|entry| entry.replace(" Ar ", " "))
         .collect();
     let mut flags: Vec<String> = FLAGS
@@ -42,6 +42,37 @@ fn the_synopsis_is_the_usage_line() {
 }
 
 #[test]
+fn each_subcommand_has_an_entry_and_each_entry_is_a_subcommand() {
+    let page = read("sshd-privsepctl.1");
+    let mut entries = Vec::new();
+    let mut command = "";
+    for line in section(&page, "COMMANDS").lines() {
+        if let Some(entry) = line.strip_prefix(".It Cm ") {
+            command = entry.split(' ').next().unwrap();
+            entries.push(entry.replace(" Ar ", " "));
+        } else if let Some(flag) = line.strip_prefix(".It ") {
+            entries.push(format!("{command} {}", form(flag)));
+        }
+    }
+    let expected = SUBCOMMANDS.iter().flat_map(|command| {
+        let own = format!("{} {}", command.name, command.arguments);
+        let flags = command.flags.iter();
+        let flags = flags.map(|flag| format!("{} {}", command.name, flag.form()));
+        std::iter::once(own.trim_end().to_owned()).chain(flags)
+    });
+    assert_eq!(entries, expected.collect::<Vec<_>>());
+    let flags: Vec<String> = ctl::FLAGS.iter().map(ctl::Flag::form).collect();
+    assert_eq!(items(&page, "OPTIONS").map(form).collect::<Vec<_>>(), flags);
+}
+
+#[test]
+fn each_exit_code_has_an_entry() {
+    let page = read("sshd-privsepctl.1");
+    let codes = EXIT_CODES.iter().map(|(code, _)| code.to_string());
+    assert!(items(&page, "EXIT STATUS").eq(codes));
+}
+
+#[test]
 fn mandoc_has_nothing_to_complain_about() {
     let pages: Vec<PathBuf> = fs::read_dir(directory())
         .unwrap()
@@ -64,6 +95,21 @@ fn directory() -> PathBuf {
 
 fn read(page: &str) -> String {
     fs::read_to_string(directory().join(page)).unwrap()
+}
+
+/// The entries of a section that has one list.
+fn items<'a>(page: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    section(page, name)
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It "))
+}
+
+/// `-f, --file=FILE` out of what stands for it in a page.
+fn form(entry: &str) -> String {
+    entry
+        .replace("Fl ", "-")
+        .replace(" , ", ", ")
+        .replace(" Ns = Ns Ar ", "=")
 }
 
 /// The text of a section.
