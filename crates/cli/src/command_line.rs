@@ -7,16 +7,15 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use config::sshd::{self, Configuration, Criteria, CriteriaError, Errors, FileSystem, Offered};
+use config::sshd::{
+    self, Configuration, Criteria, CriteriaError, DEFAULT_FILE, Errors, FileSystem, Offered,
+};
 use config::sshd::{Includes, Offers, SshdConfig, parse_time};
 use lexopt::Arg;
 use thiserror::Error;
 
 use crate::flags::USAGE;
 use crate::version::VERSION;
-
-/// The configuration file if none is named.
-const DEFAULT_FILE: &str = "/etc/ssh/sshd_config";
 
 /// As many ports as sshd takes.
 const PORTS_LIMIT: usize = 256;

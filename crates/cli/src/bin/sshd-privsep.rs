@@ -48,6 +48,6 @@ fn check(line: &CommandLine) -> ExitCode {
 }
 
 fn say(text: &dyn Display) {
-    // Nobody may be listening at standard error; there is nowhere else to say so.
-    drop(writeln!(std::io::stderr(), "{text}"));
+    // In one piece, for standard error has no buffer. Nobody may be listening; there is nowhere else to say so.
+    drop(std::io::stderr().write_all(format!("{text}\n").as_bytes()));
 }
