@@ -146,26 +146,44 @@ fn matching(directory: &Path, pattern: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// fnmatch(3) with `*`, `?` and `[…]`. Recursion is bounded by the length of a file name.
-fn matches(pattern: &[char], name: &[char]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        (['*', after @ ..], _) => {
-            matches(after, name)
-                || name
-                    .split_first()
-                    .is_some_and(|(_, shorter)| matches(pattern, shorter))
+/// fnmatch(3) with `*`, `?` and `[…]`, in at most |pattern| × |name| steps: only the last star is ever tried again.
+fn matches<'a>(mut pattern: &'a [char], mut name: &'a [char]) -> bool {
+    let mut retry = None;
+    loop {
+        if let ['*', after @ ..] = pattern {
+            retry = Some((after, name));
+            pattern = after;
+        } else if let Some(rest) = after_one(pattern, name) {
+            (pattern, name) = rest;
+        } else if pattern.is_empty() && name.is_empty() {
+            return true;
+        } else {
+            let Some((after, [_, shorter @ ..])) = retry else {
+                return false;
+            };
+            retry = Some((after, shorter));
+            (pattern, name) = (after, shorter);
         }
-        (['?', after @ ..], [_, rest @ ..]) => matches(after, rest),
-        (['[', inside @ ..], [c, rest @ ..]) => match class(inside, *c) {
-            Some((true, after)) => matches(after, rest),
-            Some((false, _)) => false,
-            // A bracket that is not closed stands for itself.
-            None => *c == '[' && matches(inside, rest),
-        },
-        ([wanted, after @ ..], [c, rest @ ..]) => wanted == c && matches(after, rest),
-        _ => false,
     }
+}
+
+/// What is left if the first character of a name is what a pattern without a star begins with.
+fn after_one<'a>(pattern: &'a [char], name: &'a [char]) -> Option<(&'a [char], &'a [char])> {
+    let (c, rest) = name.split_first()?;
+    let (wanted, after) = pattern.split_first()?;
+    let after = match wanted {
+        '?' => after,
+        '[' => match class(after, *c) {
+            Some((true, after)) => after,
+            Some((false, _)) => return None,
+            // A bracket that is not closed stands for itself.
+            None if *c == '[' => after,
+            None => return None,
+        },
+        wanted if wanted == c => after,
+        _ => return None,
+    };
+    Some((after, rest))
 }
 
 /// Whether a character is in a bracket expression, and what follows the expression.
@@ -207,6 +225,12 @@ mod tests {
             ("[]a]", "]", true),
             ("[a", "[a", true),
             ("[a-]", "-", true),
+            ("*", "", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("*[0-9]?.conf", "x12y.conf", true),
+            // This many stars would take the obvious recursion years.
+            ("*a*a*a*a*a*a*a*a*a*a*a*a*b", &"a".repeat(255), false),
         ] {
             let pattern_chars: Vec<char> = pattern.chars().collect();
             let name_chars: Vec<char> = name.chars().collect();
