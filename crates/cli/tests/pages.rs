@@ -73,11 +73,40 @@ fn each_exit_code_has_an_entry() {
 }
 
 #[test]
-fn mandoc_has_nothing_to_complain_about() {
-    let pages: Vec<PathBuf> = fs::read_dir(directory())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+fn our_pages_that_others_refer_to_exist() {
+    let units = directory().join("../../units");
+    let mut count = 0;
+    for file in files(&directory()).iter().chain(&files(&units)) {
+        for page in references(&fs::read_to_string(file).unwrap()) {
+            assert!(
+                directory().join(&page).exists(),
+                "{}: {page}",
+                file.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
+/// The files of our pages that a text names: by `.Xr NAME 8` of mdoc, `.BR NAME (8)` of man, `man:NAME(8)` of systemd.
+fn references(text: &str) -> Vec<String> {
+    let separates = |c: char| c.is_whitespace() || "():=".contains(c);
+    let words: Vec<&str> = text
+        .split(separates)
+        .filter(|word| !word.is_empty())
         .collect();
+    words
+        .windows(2)
+        .filter(|pair| pair[0].contains("sshd-privsep") || pair[0].contains("sshd_privsep"))
+        .filter(|pair| matches!(pair[1].parse(), Ok(1..=9)))
+        .map(|pair| pair.join("."))
+        .collect()
+}
+
+#[test]
+fn mandoc_has_nothing_to_complain_about() {
+    let pages = files(&directory());
     assert!(pages.len() > 5, "{pages:?}");
     let output = Command::new("mandoc")
         .args(["-Tlint", "-W", "warning"])
@@ -87,6 +116,12 @@ fn mandoc_has_nothing_to_complain_about() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(said, "");
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_file()).collect()
 }
 
 fn directory() -> PathBuf {
