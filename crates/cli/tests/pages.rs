@@ -96,11 +96,12 @@ fn references(text: &str) -> Vec<String> {
         .split(separates)
         .filter(|word| !word.is_empty())
         .collect();
+    let ours = |name: &str| name.contains("sshd-privsep") || name.contains("sshd_privsep");
     words
-        .windows(2)
-        .filter(|pair| pair[0].contains("sshd-privsep") || pair[0].contains("sshd_privsep"))
-        .filter(|pair| matches!(pair[1].parse(), Ok(1..=9)))
-        .map(|pair| pair.join("."))
+        .iter()
+        .zip(words.iter().skip(1))
+        .filter(|(name, section)| ours(name) && matches!(section.parse(), Ok(1..=9)))
+        .map(|(name, section)| format!("{name}.{section}"))
         .collect()
 }
 
