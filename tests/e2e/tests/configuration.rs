@@ -141,7 +141,8 @@ fn a_reload_counts_for_new_connections_and_leaves_sessions_alone() -> Result<()>
     let key = server.add_user("reloads")?;
     let mut before = server.ssh(&key, &[], &["echo up; cat"]).spawn()?;
     before.wait_for("up", Duration::from_secs(20))?;
-    server.configure("Ciphers aes128-gcm@openssh.com\nAcceptEnv ONLYNOW\n")?;
+    let since = server.now()?;
+    server.configure("Ciphers aes128-gcm@openssh.com\nAcceptEnv ONLYNOW\nLogLevel VERBOSE\n")?;
     let output = server
         .ssh(
             &key,
@@ -154,6 +155,12 @@ fn a_reload_counts_for_new_connections_and_leaves_sessions_alone() -> Result<()>
     assert_eq!(output.text(), "got it\n");
     let log = output.error_text();
     assert!(log.contains("cipher: aes128-gcm@openssh.com"), "{log}");
+    // A line that only VERBOSE has.
+    server.wait_for_journal(
+        &["--since", &since, "-t", "sshd", "-o", "cat"],
+        "Connection from 127.0.0.1",
+        Duration::from_secs(10),
+    )?;
     let refused = server
         .ssh(&key, &["-c", "aes256-gcm@openssh.com"], &["true"])
         .run()?;

@@ -8,33 +8,44 @@ use support::Machine;
 /// Unit names of all workers.
 pub const WORKERS: &str = "sshd-privsep-preauth@*.service";
 
+/// Unit names of all workers of second instances.
+pub const SECOND_WORKERS: &str = "sshd-privsep-preauth-*.service";
+
 /// Unit names of all sessions.
 pub const SESSIONS: &str = "sshd-privsep-session-*.service";
 
 /// The monitor's unit.
 pub const MONITOR: &str = "sshd-privsep-monitor.service";
 
-/// Main processes of the running units whose names match.
+/// The running units whose names match.
 ///
 /// # Errors
 /// systemctl(1) fails.
-pub fn processes(machine: &Machine, units: &str) -> Result<Vec<u32>> {
+pub fn units(machine: &Machine, pattern: &str) -> Result<Vec<String>> {
     let list = [
         "systemctl",
         "list-units",
         "--plain",
         "--no-legend",
         "--state=active",
-        units,
+        pattern,
     ];
     let list = machine.exec(list)?.success()?.text();
-    let mut pids = Vec::new();
-    for unit in list
+    let names = list
         .lines()
-        .filter_map(|line| line.split_whitespace().next())
-    {
+        .filter_map(|line| line.split_whitespace().next());
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Main processes of the running units whose names match.
+///
+/// # Errors
+/// systemctl(1) fails.
+pub fn processes(machine: &Machine, pattern: &str) -> Result<Vec<u32>> {
+    let mut pids = Vec::new();
+    for unit in units(machine, pattern)? {
         let shown = machine
-            .exec(["systemctl", "show", "--value", "--property=MainPID", unit])?
+            .exec(["systemctl", "show", "--value", "--property=MainPID", &unit])?
             .success()?
             .text();
         let pid: u32 = shown
