@@ -5,6 +5,7 @@
 //! until its last connection has ended, so that the keys of living sessions are still exchanged. The
 //! service ends at once; what it leaves behind is for the monitor that systemd starts next.
 
+mod door;
 mod status;
 
 use std::io;
@@ -12,20 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Threshold;
-use journal::message_id::{CONFIGURATION_ERROR, LISTENING};
+use journal::message_id::CONFIGURATION_ERROR;
 use sandbox::Sandboxed;
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, watch};
+use tokio::net::UnixListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{Instrument, error, info, warn};
 
+use self::door::Door;
 use self::status::{KeepsOld, Status};
 use crate::admission::Admission;
 use crate::connection::{self, Common, Outcome};
 use crate::delay::{FailureDelay, NoRandomness};
-use crate::listener::{self, Admitted};
 use crate::notify::{self, Audience};
 use crate::options::{Clients, Source};
 use crate::policy::{Loaded, Policy};
@@ -159,7 +160,7 @@ async fn serve<M: ServiceManager>(
     let mut door = Door::open(sockets.clients, &pool, &admission, &policy).await?;
     let mut connections = JoinSet::new();
     let mut life = Life::Serving;
-    let mut status = Status::new(&door.addresses);
+    let mut status = Status::new(door.addresses());
     let audience = notify::ready(&status.line(&pool, &admission));
     if let (Owner::Launcher(_), Audience::Gone) | (Owner::Launcher(Parent::Gone), _) =
         (owner, audience)
@@ -241,68 +242,6 @@ fn worker_source(control: Option<std::os::unix::net::UnixListener>) -> io::Resul
         }
         None => WorkerSource::Transient(std::process::id()),
     })
-}
-
-/// Where clients come in.
-struct Door {
-    listeners: JoinSet<()>,
-    clients: mpsc::Receiver<Admitted>,
-    addresses: Vec<String>,
-}
-
-impl Door {
-    async fn open(
-        entrance: Entrance,
-        pool: &Pool,
-        admission: &Admission,
-        policy: &watch::Receiver<Arc<Policy>>,
-    ) -> Result<Self, ServerError> {
-        let (admitted, clients) = mpsc::channel(1);
-        let mut door = Self {
-            listeners: JoinSet::new(),
-            clients,
-            addresses: Vec::new(),
-        };
-        let sockets = match entrance {
-            Entrance::Listeners(sockets) => sockets,
-            Entrance::Connection(socket) => {
-                let first = listener::connected(socket, admission, &policy.borrow())
-                    .map_err(ServerError::Connection)?;
-                let place = pool.place().await?;
-                // The queue is empty and its other end is here.
-                drop(admitted.try_send((first, place)));
-                return Ok(door);
-            }
-        };
-        for socket in sockets {
-            socket.set_nonblocking(true)?;
-            let listener = TcpListener::from_std(socket)?;
-            let address = listener.local_addr()?;
-            info!(
-                message_id = LISTENING,
-                "Server listening on {} port {}.",
-                address.ip(),
-                address.port()
-            );
-            door.addresses.push(address.to_string());
-            let (pool, admission, policy) = (pool.clone(), admission.clone(), policy.clone());
-            let accepting = listener::accept(listener, pool, admission, policy, admitted.clone());
-            door.listeners.spawn(accepting);
-        }
-        Ok(door)
-    }
-
-    /// The next client that is let in. `None`: no other will come.
-    async fn next(&mut self) -> Option<Admitted> {
-        self.clients.recv().await
-    }
-
-    /// Lets nobody in any more. When this returns, the ports are free.
-    async fn close(&mut self) {
-        self.listeners.shutdown().await;
-        self.clients.close();
-        while self.clients.try_recv().is_ok() {}
-    }
 }
 
 /// Reads the configuration again. It counts for workers and connections from now on.
