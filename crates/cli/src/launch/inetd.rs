@@ -1,10 +1,10 @@
 //! `-i`: one connection on standard input and output.
 //!
 //! A socket goes to the monitor as it is. Two pipes (what `ssh -o ProxyCommand` and most supervisors give) become a socket
-//! whose other end this process pumps: the kernel moves the bytes (splice(2)), and nobody looks at them.
+//! whose other end this process pumps, and nobody looks at the bytes.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -61,23 +61,39 @@ fn pump(input: OwnedFd, output: OwnedFd, socket: UnixStream) -> io::Result<()> {
     let mut up = socket.try_clone()?;
     let forward = move || {
         // A broken pipe is an end like any other.
-        drop(io::copy(&mut File::from(input), &mut up));
+        drop(copy(&mut File::from(input), &mut up));
         drop(up.shutdown(Shutdown::Write));
     };
     thread::Builder::new()
         .name("input".to_owned())
         .spawn(forward)?;
     let mut down = socket;
-    let copied = io::copy(&mut down, &mut File::from(output));
+    let copied = copy(&mut down, &mut File::from(output));
     // The client is gone: so the server hears it, too.
     drop(down.shutdown(Shutdown::Both));
-    copied.map(drop)
+    copied
+}
+
+/// Moves bytes until there are no more.
+///
+/// Not [`io::copy`], which calls splice(2): from a socket into a pipe, that waits for the next bytes with the pipe locked,
+/// and who wants to read the last ones waits with it (Linux 6.18, splice_file_to_pipe).
+fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        to.write_all(buffer.get(..count).unwrap_or_default())?;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read, Write};
 
     #[test]
     fn one_socket_is_told_from_two_and_from_pipes() {
@@ -113,6 +129,28 @@ mod tests {
         server.write_all(&received).unwrap();
         drop(server);
         assert_eq!(client.join().unwrap(), data);
+        pump.join().unwrap().unwrap();
+    }
+    #[test]
+    fn what_the_server_said_is_read_while_it_is_silent() {
+        let (mut client_reads, output) = io::pipe().unwrap();
+        let (input, client_writes) = io::pipe().unwrap();
+        let (ours, mut server) = UnixStream::pair().unwrap();
+        let pump = thread::spawn(move || pump(input.into(), output.into(), ours));
+        server.write_all(b"SSH-2.0-x").unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 9];
+            for byte in &mut bytes {
+                client_reads.read_exact(std::slice::from_mut(byte)).unwrap();
+                // The pump has come to its next wait.
+                thread::sleep(std::time::Duration::from_millis(20));
+            }
+            tell.send(bytes).unwrap();
+        });
+        let bytes = told.recv_timeout(std::time::Duration::from_secs(10));
+        assert_eq!(&bytes.unwrap(), b"SSH-2.0-x");
+        drop((server, client_writes));
         pump.join().unwrap().unwrap();
     }
 }
