@@ -55,9 +55,28 @@ struct Preparation {
 /// A channel whose program was started, and may have ended.
 #[derive(Debug)]
 struct Started {
+    number: SessionNumber,
     asked: Program,
     process: Arc<Process>,
     terminal: Option<Terminal>,
+}
+
+/// What the log calls a program of this session: the smallest number that is free. So do sshd's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SessionNumber(usize);
+
+impl SessionNumber {
+    fn free(channels: &BTreeMap<Channel, State>) -> Self {
+        let used = |number: &usize| {
+            channels.values().any(|state| match state {
+                State::Prepared(_) => false,
+                State::Started(started) => started.number.0 == *number,
+            })
+        };
+        // Of so many numbers one is free.
+        let free = (0..channels.len()).find(|number| !used(number));
+        Self(free.unwrap_or(channels.len()))
+    }
 }
 
 impl Started {
@@ -98,8 +117,8 @@ impl Session {
     /// worker; programs that ignore SIGHUP live on.
     pub fn hang_up(&self) {
         let channels = std::mem::take(&mut *self.channels());
-        for (channel, state) in channels {
-            self.end(channel, state);
+        for state in channels.into_values() {
+            self.end(state);
         }
     }
 
@@ -139,6 +158,7 @@ impl Session {
         let launch = self.0.policy.launch(program.clone())?;
         let mut channels = self.channels();
         let room = channels.len() < self.0.policy.max_sessions();
+        let number = SessionNumber::free(&channels);
         let state = match channels.entry(channel) {
             Entry::Vacant(_) if !room => return None,
             Entry::Vacant(vacant) => vacant.insert(State::Prepared(Preparation::default())),
@@ -168,16 +188,17 @@ impl Session {
             }
         };
         let started = Started {
+            number,
             asked: program,
             process,
             terminal: pty.take().map(|pty| pty.terminal),
         };
-        self.report_start(channel, &started);
+        self.report_start(&started);
         *state = State::Started(started);
         Some(descriptors)
     }
 
-    fn end(&self, channel: Channel, state: State) {
+    fn end(&self, state: State) {
         let State::Started(mut started) = state else {
             return;
         };
@@ -187,11 +208,11 @@ impl Session {
             "Close session: user {} from {} id {}",
             self.0.account.user,
             self.0.endpoints.peer(),
-            channel.0
+            started.number.0
         );
     }
 
-    fn report_start(&self, channel: Channel, started: &Started) {
+    fn report_start(&self, started: &Started) {
         let (on, terminal) = match &started.terminal {
             Some(terminal) => (" on ", terminal.short_name()),
             None => ("", ""),
@@ -207,7 +228,7 @@ impl Session {
             "Starting session: {what}{on}{terminal} for {} from {} id {}",
             self.0.account.user,
             self.0.endpoints.peer(),
-            channel.0
+            started.number.0
         );
     }
 
@@ -326,7 +347,7 @@ impl SessionFace for Session {
             Some(State::Started(started)) if started.process.runs() => started.hang_up(),
             Some(_) => {
                 if let Some(state) = channels.remove(&channel) {
-                    self.end(channel, state);
+                    self.end(state);
                 }
             }
             None => {}

@@ -44,9 +44,9 @@ fn a_login_and_its_end_are_told_in_the_words_of_openssh() -> Result<()> {
         let entry = server.wait_for_entry(&since, &[part, port])?;
         assert_eq!(entry.message(), sentence);
     }
-    // The number that follows is each server's own.
-    let sentence = format!("Starting session: command for words from 127.0.0.1 port {port} id ");
-    server.wait_for_entry(&since, &[&sentence])?;
+    let sentence = format!("Starting session: command for words from 127.0.0.1 port {port} id 0");
+    let entry = server.wait_for_entry(&since, &["Starting session", port])?;
+    assert_eq!(entry.message(), sentence);
     Ok(())
 }
 
