@@ -92,6 +92,8 @@ mod tests {
             "fe80::1%eth0",
             "2001:db8::ffff:192.0.2.1",
             "client-7.example.org",
+            // A client without an address.
+            "UNKNOWN",
         ] {
             assert!(is_host(good.as_bytes()), "{good}");
         }
