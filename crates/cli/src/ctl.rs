@@ -2,7 +2,7 @@
 //! configuration.
 //!
 //! - [`command_line`]: subcommands and flags, in one table.
-//! - [`ask`]: the way to the monitor, with a deadline, and what to do if there is none.
+//! - [`ask`](mod@ask): the way to the monitor, with a deadline, and what to do if there is none.
 //! - [`explain`]: which value holds for whom and where it was set; asks nobody.
 //! - [`show`](mod@show): tables.
 
