@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 pub mod authorized_keys;
+pub mod glob;
+pub mod hosts;
 pub mod moduli;
 pub mod pattern;
 pub mod sshd;

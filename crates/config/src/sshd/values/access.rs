@@ -1,7 +1,8 @@
 //! Who may log in, and how.
 
-use crate::pattern::{Pattern, PatternList, Verdict};
-use crate::sshd::address::{AddressError, AddressList};
+use crate::hosts::HostPatterns;
+use crate::pattern::Pattern;
+use crate::sshd::address::AddressError;
 use crate::sshd::lexer::{self, Malformed};
 use crate::sshd::setting::{Arguments, Kind, joined, or_none};
 use std::net::IpAddr;
@@ -70,7 +71,7 @@ pub(crate) const PUBKEY_OPTIONS: Kind<PubkeyAuthOptions> = Kind::new(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPattern {
     user: Pattern,
-    host: Option<(PatternList, AddressList)>,
+    host: Option<HostPatterns>,
     text: String,
 }
 
@@ -78,13 +79,7 @@ impl UserPattern {
     fn parse(text: &str) -> Result<Self, AddressError> {
         let (user, host) = match text.split_once('@') {
             None => (text, None),
-            Some((user, host)) => {
-                let host = host.to_ascii_lowercase();
-                (
-                    user,
-                    Some((PatternList::new(&host), AddressList::parse_any(&host)?)),
-                )
-            }
+            Some((user, host)) => (user, Some(HostPatterns::parse(host)?)),
         };
         Ok(Self {
             user: Pattern::new(user),
@@ -97,19 +92,8 @@ impl UserPattern {
     /// is off.
     #[must_use]
     pub fn matches(&self, user: &str, host: &str, address: Option<IpAddr>) -> bool {
-        let Some((names, addresses)) = &self.host else {
-            return self.user.matches(user);
-        };
-        // As match_host_and_ip() of OpenSSH: an exclusion in either form counts.
-        let by_name = names.verdict(&host.to_ascii_lowercase());
-        let by_address = address.map_or(Verdict::Absent, |address| addresses.verdict(address));
-        self.user.matches(user)
-            && match (by_name, by_address) {
-                (Verdict::Excluded, _) | (_, Verdict::Excluded) => false,
-                (by_name, by_address) => {
-                    by_name == Verdict::Included || by_address == Verdict::Included
-                }
-            }
+        let elsewhere = |hosts: &HostPatterns| !hosts.matches(host, address);
+        self.user.matches(user) && !self.host.as_ref().is_some_and(elsewhere)
     }
 }
 
