@@ -1,11 +1,16 @@
 //! Whether a key is among a user's authorized keys.
 
+use crate::access::Source;
 use crate::account::Account;
 use crate::bounded::{self, NotDone, Owner};
 use crate::identity::{self, IdentityError};
 use crate::printable::Printable;
 use crate::strict_modes::{self, Kind, Untrusted};
-use config::authorized_keys::{self, FILE_LIMIT, Line, Malformed};
+use crate::time_zone::SystemZone;
+use config::authorized_keys::{
+    self, Constraints, FILE_LIMIT, Line, Malformed, Role, Situation, Unmet,
+};
+use config::glob;
 use config::sshd::{AuthorizedKeysFile, YesNo};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
@@ -30,7 +35,7 @@ pub struct KeySearch {
 /// Whether a key may log in.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It is on a line of its own, without options.
+    /// It is on a line whose options permit it, now and from here.
     Found(AuthorizedKey),
     /// It is not.
     NotFound,
@@ -47,6 +52,7 @@ pub struct AuthorizedKey {
     key_blob: Vec<u8>,
     file: PathBuf,
     line: usize,
+    constraints: Box<Constraints>,
 }
 
 impl AuthorizedKey {
@@ -72,6 +78,12 @@ impl AuthorizedKey {
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// What its options say. Those about the session are for who opens it to keep.
+    #[must_use]
+    pub fn constraints(&self) -> &Constraints {
+        &self.constraints
     }
 }
 
@@ -136,6 +148,16 @@ pub enum KeyRefusal {
         /// Why not.
         why: Malformed,
     },
+    /// The line of this very key does not count now, or not from here.
+    #[error("{}:{line}: {why}", Printable(path))]
+    Unmet {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// OpenSSH's words for it.
+        why: String,
+    },
     /// The line of this very key has options, which this version does not enforce and therefore does not ignore.
     #[error(
         "{}:{line}: key refused because its options are not supported by this version: {options}",
@@ -154,26 +176,64 @@ pub enum KeyRefusal {
     Identity(#[from] IdentityError),
 }
 
+/// OpenSSH's words for a constraint that is not met.
+fn unmet(user: &str, from: &Source, why: &Unmet) -> String {
+    let address = from
+        .address
+        .map_or_else(|| "UNKNOWN".to_owned(), |address| address.to_string());
+    let host = &from.host;
+    match why {
+        Unmet::Expired(_) => why.to_string(),
+        Unmet::From(required) => {
+            // The list is the user's text.
+            let required = Printable(Path::new(required));
+            format!(
+                "Authentication tried for {user} with correct key but not from a permitted host \
+                 (host={host}, ip={address}, required={required})."
+            )
+        }
+        Unmet::SourceAddress(_) => format!(
+            "Authentication tried for {user} with valid certificate but not from a permitted source address ({address})."
+        ),
+    }
+}
+
+/// A key that somebody presents, and where it is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyQuery<'a> {
+    /// Whose key it should be.
+    pub account: &'a Account,
+    /// AuthorizedKeysFile. With wildcards a name stands for all files that match, glob(7).
+    pub files: &'a [AuthorizedKeysFile],
+    /// StrictModes.
+    pub strict_modes: YesNo,
+    /// The key, in the format of RFC 4253 section 6.6.
+    pub key_blob: &'a [u8],
+    /// Where the login comes from.
+    pub source: &'a Source,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
 /// Looks for a key in the files of AuthorizedKeysFile, with the user's identity, for at most `timeout`.
 ///
 /// Blocks for as long: an asynchronous caller calls this from where blocking is permitted. A file that does not exist is
-/// nothing to remark on. Lines that cannot be read and files that are not trusted are passed over, and reported.
+/// nothing to remark on. Lines that cannot be read, lines that do not count now or from here, and files that are not
+/// trusted are passed over, and reported.
 #[must_use]
-pub fn find_key(
-    account: &Account,
-    files: &[AuthorizedKeysFile],
-    strict_modes: YesNo,
-    key_blob: &[u8],
-    timeout: Duration,
-) -> KeySearch {
-    let paths = files
+pub fn find_key(query: KeyQuery<'_>, timeout: Duration) -> KeySearch {
+    let account = query.account;
+    let paths = query
+        .files
         .iter()
         .map(|file| file.expand(&account.name, account.uid, &account.home))
         .collect::<Vec<_>>();
     let job = Job {
         account: account.clone(),
-        strict_modes,
-        key_blob: key_blob.to_vec(),
+        strict_modes: query.strict_modes,
+        key_blob: query.key_blob.to_vec(),
+        source: query.source.clone(),
+        now: query.now,
         refusals: Vec::new(),
     };
     bounded::run(Owner::User(account.uid), timeout, move || job.run(&paths)).unwrap_or_else(|why| {
@@ -189,6 +249,8 @@ struct Job {
     account: Account,
     strict_modes: YesNo,
     key_blob: Vec<u8>,
+    source: Source,
+    now: u64,
     refusals: Vec<KeyRefusal>,
 }
 
@@ -201,7 +263,11 @@ impl Job {
                 refusals: self.refusals,
             };
         }
-        for path in paths {
+        let matching = |path: &PathBuf| match glob::is_pattern(path) {
+            true => glob::paths(path),
+            false => vec![path.clone()],
+        };
+        for path in &paths.iter().flat_map(matching).collect::<Vec<_>>() {
             let text = match self.read(path) {
                 Ok(Some(text)) => text,
                 Ok(None) => continue,
@@ -210,7 +276,7 @@ impl Job {
                     continue;
                 }
             };
-            if let Some(line) = self.search(path, &text) {
+            if let Some((line, constraints)) = self.search(path, &text) {
                 let Self {
                     account,
                     key_blob,
@@ -222,6 +288,7 @@ impl Job {
                     key_blob,
                     file: path.clone(),
                     line,
+                    constraints: Box::new(constraints),
                 };
                 return KeySearch {
                     verdict: Verdict::Found(key),
@@ -241,31 +308,50 @@ impl Job {
         }
     }
 
-    /// The line of the key in a file.
-    fn search(&mut self, path: &Path, text: &[u8]) -> Option<usize> {
+    /// The line of the key in a file, and what its options say.
+    fn search(&mut self, path: &Path, text: &[u8]) -> Option<(usize, Constraints)> {
         for (line, content) in authorized_keys::lines(text) {
+            let path = path.to_owned();
             match content {
                 Line::Blank => {}
                 Line::Key(entry) if entry.key_blob != self.key_blob => {}
-                Line::Key(entry) if entry.options.is_empty() => return Some(line),
-                Line::Key(entry) => {
-                    let options: Vec<String> =
-                        entry.options.iter().map(ToString::to_string).collect();
-                    let (path, options) = (path.to_owned(), options.join(","));
-                    self.refuse(KeyRefusal::Options {
-                        path,
-                        line,
-                        options,
-                    });
-                }
-                Line::Malformed(why) => self.refuse(KeyRefusal::Malformed {
-                    path: path.to_owned(),
-                    line,
-                    why,
-                }),
+                // Who may sign certificates may not therefore log in.
+                Line::Key(entry) if entry.options.role != Role::User => {}
+                Line::Key(entry) => match self.judge(entry.options.constraints, path, line) {
+                    Ok(constraints) => return Some((line, constraints)),
+                    Err(refusal) => self.refuse(refusal),
+                },
+                Line::Malformed(why) => self.refuse(KeyRefusal::Malformed { path, line, why }),
             }
         }
         None
+    }
+
+    /// Whether a line with the key counts.
+    fn judge(
+        &self,
+        constraints: Constraints,
+        path: PathBuf,
+        line: usize,
+    ) -> Result<Constraints, KeyRefusal> {
+        let situation = Situation {
+            host: &self.source.host,
+            address: self.source.address,
+            now: self.now,
+            zone: &SystemZone::read(),
+        };
+        if let Err(why) = constraints.met_by(situation) {
+            let why = unmet(&self.account.name, &self.source, &why);
+            return Err(KeyRefusal::Unmet { path, line, why });
+        }
+        match constraints.names().as_slice() {
+            [] => Ok(constraints),
+            options => Err(KeyRefusal::Options {
+                path,
+                line,
+                options: options.join(","),
+            }),
+        }
     }
 
     /// The contents of a file; none if it does not exist.

@@ -3,7 +3,7 @@
 //! ```text
 //!  lookup("alice")          ──▶ Account           NSS: name, ids, groups, home, shell
 //!  login_permitted(account) ──▶ PermittedAccount  locked, shell, AllowUsers and its kin, root
-//!  find_key(account, blob)  ──▶ AuthorizedKey     authorized_keys, read as the user
+//!  find_key(query)          ──▶ AuthorizedKey     authorized_keys, read as the user
 //! ```
 //!
 //! [`PermittedAccount`] and [`AuthorizedKey`] are proofs: each has one constructor, in the function that did the check. To
@@ -24,11 +24,13 @@ mod keys;
 mod permission;
 mod printable;
 mod strict_modes;
+mod time_zone;
 
 pub use access::{AccessRule, Source};
 pub use account::{Account, LookupError, group_names, group_names_within, lookup, lookup_within};
-pub use keys::{AuthorizedKey, KeyRefusal, KeySearch, Verdict, find_key};
+pub use keys::{AuthorizedKey, KeyQuery, KeyRefusal, KeySearch, Verdict, find_key};
 pub use permission::{
     Denial, Login, Method, Permission, PermittedAccount, Policy, login_permitted,
 };
 pub use strict_modes::Kind;
+pub use time_zone::SystemZone;

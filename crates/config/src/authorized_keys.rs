@@ -1,10 +1,25 @@
 //! Lines of `~/.ssh/authorized_keys`, see sshd(8), AUTHORIZED_KEYS FILE FORMAT.
 //!
 //! The file belongs to a user who need not be honest: every line is bounded, and whatever it contains, other lines and
-//! other users are not affected. This module splits a line; what an option means is for who asks whether a key may log in.
+//! other users are not affected.
+//!
+//! ```text
+//!  lines(file) ──▶ Entry { key, Options } ──┐
+//!                                           ├─ Constraints::merge ──▶ Constraints ── met_by(Situation)
+//!  principals(file) ──▶ Principal ──────────┘   (certificates)            └─ session: for who opens it
+//! ```
+
+mod constraints;
+mod expiry;
+mod options;
+mod principals;
+
+pub use constraints::{Constraints, MergeError, SessionConstraints, Situation, Tunnel, Unmet};
+pub use expiry::{Expiry, LocalTime};
+pub use options::{BadOptions, Options, Role};
+pub use principals::{Principal, principal, principals};
 
 use base64ct::{Base64, Encoding};
-use std::fmt;
 use thiserror::Error;
 
 /// The longest file that is read, in bytes.
@@ -28,8 +43,8 @@ const KEY_TYPES: &[&str] = &[
 /// A key and what the line says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Options in the order of the line.
-    pub options: Vec<KeyOption>,
+    /// What stands before the key.
+    pub options: Options,
     /// As on the line, and the same as in the blob.
     pub key_type: String,
     /// The public key in the format of RFC 4253 section 6.6. Beyond its type it is not looked into.
@@ -38,28 +53,13 @@ pub struct Entry {
     pub comment: String,
 }
 
-/// One option before a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyOption {
-    /// In lower case: names are compared without regard to case.
-    pub name: String,
-    /// What stands between the quotes, with `\"` resolved.
-    pub value: Option<String>,
-}
-
-impl fmt::Display for KeyOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
 /// What a line is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// Empty, or a comment.
     Blank,
     /// A key.
-    Key(Entry),
+    Key(Box<Entry>),
     /// Something that cannot be read.
     Malformed(Malformed),
 }
@@ -72,11 +72,11 @@ pub enum Malformed {
     #[error("line is longer than {LINE_LIMIT} bytes")]
     TooLong,
     /// A quotation without end in the options.
-    #[error("quotation mark without a second one in the options")]
+    #[error("invalid key option string")]
     UnterminatedQuote,
-    /// Something that is no option where options stand.
-    #[error("cannot read the options")]
-    BadOptions,
+    /// Options that cannot be read.
+    #[error("bad key options: {0}")]
+    Options(#[from] BadOptions),
     /// No key type, neither at the beginning nor after what could be options.
     #[error("no known key type")]
     NoKeyType,
@@ -104,14 +104,14 @@ pub fn parse(line: &[u8]) -> Line {
     if line.len() > LINE_LIMIT {
         return Line::Malformed(Malformed::TooLong);
     }
-    // Comments may be in any encoding; what is not ASCII in the other parts fails there.
-    let line = String::from_utf8_lossy(line);
-    let line = line.trim_matches(is_blank);
-    if line.is_empty() || line.starts_with('#') {
+    // Comments may be in any encoding. What is not ASCII in a key fails there; options must not be changed by reading.
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_matches(is_blank);
+    if text.is_empty() || text.starts_with('#') {
         return Line::Blank;
     }
-    match entry(line) {
-        Ok(entry) => Line::Key(entry),
+    match entry(text) {
+        Ok(entry) => Line::Key(Box::new(entry)),
         Err(malformed) => Line::Malformed(malformed),
     }
 }
@@ -122,14 +122,18 @@ fn is_blank(c: char) -> bool {
 
 fn entry(line: &str) -> Result<Entry, Malformed> {
     let (options, rest) = if KEY_TYPES.contains(&first_word(line).0) {
-        (Vec::new(), line)
+        (Options::default(), line)
     } else {
         // As OpenSSH: what does not begin with a key begins with options.
         let (options, rest) = split_options(line)?;
         if !KEY_TYPES.contains(&first_word(rest).0) {
             return Err(Malformed::NoKeyType);
         }
-        (parse_options(options)?, rest)
+        if options.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(BadOptions::Encoding.into());
+        }
+        // The whole line: a comma may stand before the blank.
+        (Options::parse(line)?, rest)
     };
     let (key_type, rest) = first_word(rest);
     let (key, comment) = first_word(rest);
@@ -179,60 +183,6 @@ fn split_options(line: &str) -> Result<(&str, &str), Malformed> {
     }
 }
 
-fn parse_options(options: &str) -> Result<Vec<KeyOption>, Malformed> {
-    let mut parsed = Vec::new();
-    let mut rest = options;
-    loop {
-        let end = rest.find([',', '=']).unwrap_or(rest.len());
-        let (name, after) = rest.split_at(end);
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        {
-            return Err(Malformed::BadOptions);
-        }
-        let name = name.to_ascii_lowercase();
-        let after = match after.strip_prefix('=') {
-            None => {
-                parsed.push(KeyOption { name, value: None });
-                after
-            }
-            Some(value) => {
-                let (value, after) = quoted(value)?;
-                parsed.push(KeyOption {
-                    name,
-                    value: Some(value),
-                });
-                after
-            }
-        };
-        match after.strip_prefix(',') {
-            Some(more) => rest = more,
-            None if after.is_empty() => return Ok(parsed),
-            None => return Err(Malformed::BadOptions),
-        }
-    }
-}
-
-/// A value in double quotes, and what follows it.
-fn quoted(text: &str) -> Result<(String, &str), Malformed> {
-    let text = text.strip_prefix('"').ok_or(Malformed::BadOptions)?;
-    let mut value = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Ok((value, text.get(at.saturating_add(1)..).unwrap_or_default())),
-            '\\' if chars.clone().next().is_some_and(|(_, next)| next == '"') => {
-                chars.next();
-                value.push('"');
-            }
-            c => value.push(c),
-        }
-    }
-    Err(Malformed::UnterminatedQuote)
-}
-
 /// The first string of a public key: its type.
 fn inner_type(blob: &[u8]) -> Option<&[u8]> {
     let (length, rest) = blob.split_first_chunk::<4>()?;
@@ -248,7 +198,7 @@ mod tests {
 
     fn key(line: &str) -> Entry {
         match parse(line.as_bytes()) {
-            Line::Key(entry) => entry,
+            Line::Key(entry) => *entry,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -268,7 +218,7 @@ mod tests {
         assert_eq!(entry.key_type, "ssh-ed25519");
         assert_eq!(entry.key_blob.len(), 51);
         assert_eq!(entry.comment, "alice@example, of course");
-        assert!(entry.options.is_empty());
+        assert_eq!(entry.options, Options::default());
         assert_eq!(key(&format!("ssh-ed25519 {KEY}")).comment, "");
     }
 
@@ -280,30 +230,30 @@ mod tests {
     }
 
     #[test]
-    fn options_are_split_with_their_quotes_resolved() {
+    fn options_end_where_their_quotes_do() {
         let entry = key(&format!(
             r#"No-PTY,command="echo \"a, b\" \\ c",from="10.0.0.0/8" ssh-ed25519 {KEY} c"#
         ));
-        let got: Vec<(&str, Option<&str>)> = entry
-            .options
-            .iter()
-            .map(|option| (option.name.as_str(), option.value.as_deref()))
-            .collect();
+        let constraints = entry.options.constraints;
         assert_eq!(
-            got,
-            [
-                ("no-pty", None),
-                ("command", Some(r#"echo "a, b" \\ c"#)),
-                ("from", Some("10.0.0.0/8"))
-            ]
+            constraints.session.forced_command.as_deref(),
+            Some(r#"echo "a, b" \\ c"#)
         );
+        assert_eq!(constraints.names(), ["command", "no-pty"]);
+        assert_eq!(constraints.from.len(), 1);
         assert_eq!(entry.comment, "c");
     }
 
     #[test]
     fn an_option_cannot_hide_behind_a_key_type_in_its_value() {
         let entry = key(&format!(r#"command="ssh-ed25519 {KEY}" ssh-ed25519 {KEY}"#));
-        assert_eq!(entry.options.len(), 1);
+        assert_eq!(entry.options.constraints.names(), ["command"]);
+    }
+
+    #[test]
+    fn a_comma_before_the_key_is_permitted() {
+        let entry = key(&format!("no-pty, ssh-ed25519 {KEY}"));
+        assert_eq!(entry.options.constraints.names(), ["no-pty"]);
     }
 
     #[test]
@@ -315,17 +265,16 @@ mod tests {
             ),
             (
                 format!("command=x ssh-ed25519 {KEY}"),
-                Malformed::BadOptions,
+                BadOptions::StartQuote.into(),
             ),
             (
-                format!("no-pty,,restrict ssh-ed25519 {KEY}"),
-                Malformed::BadOptions,
+                format!("no-such-option ssh-ed25519 {KEY}"),
+                BadOptions::Unknown.into(),
             ),
             (
-                format!("command=\"a\"b ssh-ed25519 {KEY}"),
-                Malformed::BadOptions,
+                format!("command=\"\u{fffd}\" ssh-ed25519 {KEY}"),
+                BadOptions::Encoding.into(),
             ),
-            (format!("é ssh-ed25519 {KEY}"), Malformed::BadOptions),
             ("no-pty".to_owned(), Malformed::NoKeyType),
             (format!("ssh-foo {KEY}"), Malformed::NoKeyType),
             (format!("rsa-sha2-512 {KEY}"), Malformed::NoKeyType),
@@ -345,10 +294,13 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_may_be_in_any_encoding() {
+    fn a_comment_may_be_in_any_encoding_and_options_may_not() {
         let mut line = format!("ssh-ed25519 {KEY} J").into_bytes();
         line.push(0xfc);
         assert!(matches!(parse(&line), Line::Key(_)));
+        let line = [b"command=\"J\xfc\" ".as_slice(), &line].concat();
+        let encoding = Malformed::Options(BadOptions::Encoding);
+        assert_eq!(parse(&line), Line::Malformed(encoding));
     }
 
     #[test]
@@ -372,9 +324,9 @@ mod tests {
             parts in proptest::collection::vec(
                 prop_oneof![
                     Just("ssh-ed25519"), Just(" "), Just("\""), Just("\\"), Just(","), Just("="), Just("command"), Just(KEY),
-                    Just("é"),
+                    Just("é"), Just("restrict"), Just("from="), Just("permitopen="), Just("[::1]:22"), Just("no-pty"),
                 ],
-                0..12,
+                0..16,
             )
         ) {
             prop_assert_eq!(lines(parts.concat().as_bytes()).count(), 1);
@@ -386,7 +338,8 @@ mod tests {
             prop_assume!(!value.ends_with('\\') && !value.contains("\\\""));
             let line = format!("command=\"{}\" ssh-ed25519 {KEY}", value.replace('"', "\\\""));
             let entry = key(&line);
-            prop_assert_eq!(entry.options[0].value.as_deref(), Some(value.as_str()));
+            let command = entry.options.constraints.session.forced_command;
+            prop_assert_eq!(command, Some(value));
         }
     }
 }

@@ -6,12 +6,13 @@
 //! calls are made and the same work is done.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use accounts::bounded::NotDone;
 use accounts::{
-    Account, AuthorizedKey, Denial, KeyRefusal, KeySearch, Login, LookupError, Method, Permission,
-    PermittedAccount, Verdict, find_key, group_names_within, login_permitted, lookup_within,
+    Account, AuthorizedKey, Denial, KeyQuery, KeyRefusal, KeySearch, Login, LookupError, Method,
+    Permission, PermittedAccount, Verdict, find_key, group_names_within, login_permitted,
+    lookup_within,
 };
 use rpc::Endpoints;
 use tokio::time::sleep;
@@ -158,14 +159,32 @@ fn look_up(
 }
 
 /// Looks for a key in the account's files, or in nobody's. What was not used comes with it.
-pub async fn find(standing: &Standing, rules: &Rules, blob: &[u8]) -> (Listing, Vec<KeyRefusal>) {
+pub async fn find(
+    standing: &Standing,
+    rules: &Rules,
+    blob: &[u8],
+    endpoints: Endpoints,
+) -> (Listing, Vec<KeyRefusal>) {
     let account = match standing {
         Standing::Permitted(proof) => proof.account().clone(),
         Standing::Refused(_) => nobody(),
     };
     let files = Arc::new(rules.config.authorized_keys_files.clone());
     let (strict_modes, blob) = (rules.config.strict_modes, blob.to_vec());
-    let work = move || find_key(&account, &files, strict_modes, &blob, FILES_DEADLINE);
+    let source = Arc::new(rules::source(endpoints));
+    let work = move || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let query = KeyQuery {
+            account: &account,
+            files: &files,
+            strict_modes,
+            key_blob: &blob,
+            source: &source,
+            // A clock before 1970 is wrong: whatever expires has done so.
+            now: now.map_or(u64::MAX, |since| since.as_secs()),
+        };
+        find_key(query, FILES_DEADLINE)
+    };
     let busy = |search: &KeySearch| matches!(search.verdict, Verdict::Unknown(NotDone::Busy));
     let Some(search) = blocking(work, busy).await else {
         return (Listing::NotListed, Vec::new());

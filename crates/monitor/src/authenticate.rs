@@ -335,7 +335,8 @@ impl Named {
     }
 
     async fn find(&self, blob: &[u8], subject: Subject<'_>) -> Listing {
-        let (listing, refusals) = account::find(&self.standing, &self.rules, blob).await;
+        let (listing, refusals) =
+            account::find(&self.standing, &self.rules, blob, subject.endpoints).await;
         if let Standing::Permitted(_) = self.standing {
             refusals
                 .iter()

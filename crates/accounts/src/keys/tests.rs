@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIPbTgCAkSkFk8P3vOmrMC1q+cYOJJ6vEnJ6Vq3lyK1Ty";
 const OTHER: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// 2026-01-31 00:00:00 UTC
+const NOW: u64 = 1_769_817_600;
 const LONG: Duration = Duration::from_secs(30);
 
 fn blob() -> Vec<u8> {
@@ -79,7 +81,18 @@ impl Home {
             .iter()
             .map(|file| AuthorizedKeysFile::parse(file).unwrap())
             .collect();
-        find_key(&self.account, &files, strict_modes, &blob(), LONG)
+        let query = KeyQuery {
+            account: &self.account,
+            files: &files,
+            strict_modes,
+            key_blob: &blob(),
+            source: &Source {
+                host: "192.0.2.7".to_owned(),
+                address: "192.0.2.7".parse().ok(),
+            },
+            now: NOW,
+        };
+        find_key(query, LONG)
     }
 
     /// The only refusal of a search that did not find the key.
@@ -139,6 +152,90 @@ fn a_line_with_options_is_refused_and_not_taken_without_them() {
             path.display()
         )
     );
+}
+
+#[test]
+fn options_that_are_decided_here_are_obeyed() {
+    let home = Home::new();
+    let path = home.keys();
+    let path = path.display();
+    for (options, permitted) in [
+        ("from=\"192.0.2.0/24\"", true),
+        ("from=\"*,!192.0.2.7\"", false),
+        ("from=\"*.example.com\"", false),
+        ("expiry-time=\"20260131Z\"", true),
+        ("expiry-time=\"20260130Z\"", false),
+        ("expiry-time=\"20260202\"", true),
+        ("no-pty,pty,touch-required,no-verify-required", true),
+        ("cert-authority", false),
+    ] {
+        home.write(&format!("{options} ssh-ed25519 {KEY}\n"));
+        let verdict = home.find().verdict;
+        assert_eq!(matches!(verdict, Verdict::Found(_)), permitted, "{options}");
+    }
+    home.write(&format!("from=\"10.0.0.0/8\" ssh-ed25519 {KEY}\n"));
+    assert_eq!(
+        home.refusal(),
+        format!(
+            "{path}:1: Authentication tried for u with correct key but not from a permitted host \
+             (host=192.0.2.7, ip=192.0.2.7, required=10.0.0.0/8)."
+        )
+    );
+    home.write(&format!("expiry-time=\"20200101Z\" ssh-ed25519 {KEY}\n"));
+    let expected = format!("{path}:1: entry expired at 2020-01-01T00:00:00Z");
+    assert_eq!(home.refusal(), expected);
+}
+
+#[test]
+fn a_line_that_does_not_count_hides_no_later_one() {
+    let home = Home::new();
+    home.write(&format!(
+        "from=\"10.0.0.0/8\" ssh-ed25519 {KEY}\nfrom=\"192.0.2.7\" ssh-ed25519 {KEY}\n"
+    ));
+    let search = home.find();
+    let Verdict::Found(key) = search.verdict else {
+        panic!("{search:?}")
+    };
+    assert_eq!((key.line(), search.refusals.len()), (2, 1));
+    assert_eq!(key.constraints().from[0].as_str(), "192.0.2.7");
+}
+
+#[test]
+fn no_option_that_the_session_would_have_to_keep_is_dropped() {
+    let home = Home::new();
+    for option in [
+        "no-agent-forwarding",
+        "command=\"x\"",
+        "environment=\"A=1\"",
+        "no-port-forwarding",
+        "no-pty",
+        "no-user-rc",
+        "no-X11-forwarding",
+        "no-touch-required",
+        "permitlisten=\"1\"",
+        "permitopen=\"a:1\"",
+        "restrict",
+        "tunnel=\"1\"",
+        "verify-required",
+    ] {
+        home.write(&format!("{option},from=\"*\" ssh-ed25519 {KEY}\n"));
+        let refusal = home.refusal();
+        assert!(
+            refusal.contains("not supported by this version"),
+            "{option}: {refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_pattern_stands_for_the_files_that_match() {
+    let home = Home::new();
+    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    let find = |files: &[&str]| home.find_in(files, YesNo::Yes).verdict;
+    assert!(
+        matches!(find(&[".ssh/authorized_*"]), Verdict::Found(key) if key.file() == home.keys())
+    );
+    assert!(matches!(find(&[".ssh/x*"]), Verdict::NotFound));
 }
 
 #[test]

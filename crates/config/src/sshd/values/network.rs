@@ -258,6 +258,13 @@ pub struct ForwardPort {
     text: String,
 }
 
+impl ForwardPort {
+    pub(crate) fn new(host: &str, port: Option<u16>, text: &str) -> Self {
+        let (host, text) = (host.to_owned(), text.to_owned());
+        Self { host, port, text }
+    }
+}
+
 fn permit(
     arguments: &mut Arguments<'_>,
     expected: &'static str,
@@ -282,8 +289,7 @@ fn permit(
             "*" => None,
             after => Some(port(arguments, word, after)?),
         };
-        let host = host.to_owned();
-        Ok(ForwardPort { host, port, text })
+        Ok(ForwardPort::new(host, port, &text))
     };
     words
         .into_iter()
