@@ -20,11 +20,18 @@ mod access;
 mod account;
 pub mod bounded;
 pub mod identity;
+mod key_text;
 mod keys;
+pub mod known_hosts;
 mod permission;
 mod printable;
+pub mod revocation;
 mod strict_modes;
+#[cfg(test)]
+mod testing;
 mod time_zone;
+pub mod trusted_authorities;
+pub mod trusted_hosts;
 
 pub use access::{AccessRule, Source};
 pub use account::{Account, LookupError, group_names, group_names_within, lookup, lookup_within};
