@@ -19,6 +19,7 @@
 mod access;
 mod account;
 pub mod bounded;
+pub mod certificate;
 pub mod identity;
 mod key_text;
 mod keys;
