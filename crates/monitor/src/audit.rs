@@ -18,6 +18,7 @@ use tracing::{debug, error, info, warn};
 use wire::userauth::UserName;
 
 use crate::client_key::ClientKey;
+use crate::connections::Administrator;
 use crate::proof::AuthenticatedUser;
 
 pub use self::end::{Stage, reported};
@@ -64,6 +65,24 @@ pub fn grace_timeout(endpoints: Endpoints, pid: i32) {
             endpoints.peer().address(),
             endpoints.local().address(),
         );
+    }
+}
+
+/// An administrator ended the connection.
+pub fn killed(endpoints: Endpoints, user: Option<&str>, by: Administrator) {
+    let peer = endpoints.peer();
+    match user.map(Escaped::word) {
+        Some(user) => info!(
+            message_id = DISCONNECTED,
+            user = %user,
+            reason = "killed",
+            "Connection of user {user} from {peer} ended by {by}"
+        ),
+        None => info!(
+            message_id = DISCONNECTED,
+            reason = "killed",
+            "Connection from {peer} ended by {by}"
+        ),
     }
 }
 

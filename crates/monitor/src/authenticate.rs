@@ -113,6 +113,14 @@ impl Authentication {
         }
     }
 
+    /// The name that binds the connection.
+    pub fn user(&self) -> Option<&UserName> {
+        match self {
+            Self::Unnamed(_) => None,
+            Self::Named(named) => Some(named.user()),
+        }
+    }
+
     /// Takes the user name of a request. The first one binds the connection, and decides what holds
     /// for it; see [`rules`](crate::rules).
     ///
@@ -350,6 +358,11 @@ impl Named {
             true => Weight::Heavy,
             false => Weight::Light,
         }
+    }
+
+    /// The name that binds the connection.
+    pub fn user(&self) -> &UserName {
+        &self.user
     }
 
     /// Who tries, for the journal.

@@ -24,6 +24,7 @@ use tracing::{Span, error, info_span, warn};
 
 use crate::admission::Ticket;
 use crate::audit;
+use crate::connections::{Administrator, Connections};
 use crate::conversation::{Broken, Conversation, Setting, face};
 use crate::delay::FailureDelay;
 use crate::open_session::Origin;
@@ -39,6 +40,8 @@ pub struct Common<M> {
     pub pool: Pool,
     /// Who makes refusals wait.
     pub delay: Arc<FailureDelay>,
+    /// Those that live.
+    pub connections: Connections,
 }
 
 /// A client that was admitted.
@@ -92,6 +95,7 @@ pub enum Outcome {
 /// How a connection ended.
 enum End {
     GraceTime,
+    Killed(Administrator),
     WorkerGone,
     Broken(Broken),
 }
@@ -123,18 +127,21 @@ async fn attend<M: ServiceManager>(
         deadline,
     } = client;
     audit::connection(origin.endpoints);
+    let entry = Arc::new(common.connections.enter(origin));
     let for_worker = socket.try_clone();
     let mut vigil = pin!(vigil(socket, ticket, deadline, Arc::clone(&login)));
 
     let assigned = tokio::select! {
         assigned = assign(&common.pool, place, origin, for_worker) => assigned,
         () = &mut vigil => return audit::grace_timeout(origin.endpoints, 0),
+        by = entry.killed() => return audit::killed(origin.endpoints, None, by),
     };
     let worker = match assigned {
         Ok(worker) => worker,
         Err(error) => return warn!("client is sent away: {error}"),
     };
 
+    entry.assigned(&worker.unit);
     let lane = Arc::new(worker.lane);
     let (face, mut questions) = face();
     let mut conversation = Conversation::new(Setting {
@@ -144,9 +151,11 @@ async fn attend<M: ServiceManager>(
         services: Arc::clone(&common.services),
         delay: Arc::clone(&common.delay),
         login,
+        entry: Arc::clone(&entry),
     });
     let end = tokio::select! {
         () = &mut vigil => End::GraceTime,
+        by = entry.killed() => End::Killed(by),
         end = preauth::serve(worker.rpc, face) => match end {
             ServeEnd::PeerClosed => End::WorkerGone,
             ServeEnd::Violation(violation) => End::Broken(violation.into()),
@@ -163,6 +172,7 @@ async fn attend<M: ServiceManager>(
             phase => audit::worker_lost(&worker.unit, phase.name()),
         },
         End::GraceTime => audit::grace_timeout(origin.endpoints, worker.pid),
+        End::Killed(by) => audit::killed(origin.endpoints, conversation.phase().user(), *by),
         End::Broken(Broken::Violation(violation)) => {
             audit::violation(&worker.unit, conversation.phase().name(), violation);
         }
@@ -172,9 +182,15 @@ async fn attend<M: ServiceManager>(
     }
     if !matches!(end, End::WorkerGone) {
         // An honest worker goes when its lane closes. One that broke the contract, or that let the
-        // grace time pass, is not asked.
+        // grace time pass, is not asked; nor is one whose client an administrator wants gone.
         if let Err(error) = common.services.kill_worker(&worker.unit).await {
             warn!("{} may still run: {error}", worker.unit);
+        }
+    }
+    if let (End::Killed(_), Phase::Open(open)) = (&end, conversation.phase()) {
+        // What runs in it may not care that the connection is gone.
+        if let Err(error) = common.services.stop_session(&open.session.unit).await {
+            warn!("{} may still run: {error}", open.session.unit);
         }
     }
     drop(worker.counted);

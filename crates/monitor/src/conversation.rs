@@ -21,6 +21,7 @@ use wire::userauth::{AuthOutcome, AuthRequest};
 use crate::audit;
 use crate::authenticate::{Authentication, Decision, Login, Terms, Undecided};
 use crate::banner;
+use crate::connections::Entry;
 use crate::delay::FailureDelay;
 use crate::exchange::{self, ExchangeError};
 use crate::groups::GroupExchange;
@@ -77,6 +78,8 @@ pub struct Conversation<M> {
     delay: Arc<FailureDelay>,
     /// Set at login, which ends LoginGraceTime.
     login: Arc<SetOnce<()>>,
+    /// What administrators see of it.
+    entry: Arc<Entry>,
 }
 
 /// What a conversation needs besides its worker.
@@ -93,6 +96,8 @@ pub struct Setting<M> {
     pub delay: Arc<FailureDelay>,
     /// Whom to tell of a login.
     pub login: Arc<SetOnce<()>>,
+    /// What administrators see of it.
+    pub entry: Arc<Entry>,
 }
 
 impl<M: ServiceManager> Conversation<M> {
@@ -107,6 +112,7 @@ impl<M: ServiceManager> Conversation<M> {
             services: setting.services,
             delay: setting.delay,
             login: setting.login,
+            entry: setting.entry,
         }
     }
 
@@ -119,6 +125,7 @@ impl<M: ServiceManager> Conversation<M> {
                     if let Err(broken) = self.answer(question).await {
                         return broken;
                     }
+                    self.entry.seen(&self.phase);
                 }
                 end = self.phase.session_ended() => self.session_ended(end),
             }

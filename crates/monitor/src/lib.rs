@@ -31,12 +31,14 @@
 //! The process around them:
 //! - [`options`], [`sockets`], [`stored`], [`signals`], [`policy`]: what it starts with.
 //! - [`server`], [`notify`]: the loop, reloads, and the service manager.
+//! - [`admin`], [`connections`]: what administrators ask, see and end.
 //!
 //! The worker is assumed to be corrupted. It can ask few things; each is legal in named phases, is
 //! answered from the monitor's own knowledge, and costs the worker its connection otherwise.
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod admin;
 pub mod admission;
 pub mod audit;
 pub mod authenticate;
@@ -44,6 +46,7 @@ pub mod banner;
 pub mod certificate;
 pub mod client_key;
 pub mod connection;
+pub mod connections;
 pub mod conversation;
 pub mod delay;
 pub mod exchange;

@@ -197,6 +197,16 @@ impl Phase {
         }
     }
 
+    /// The name that binds the connection, if there is one yet.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Authenticating(state) => Some(state.authentication.user()?.as_str()),
+            Self::Exhausted(named) => Some(named.user().as_str()),
+            Self::Open(open) => Some(&open.session.user),
+            Self::AwaitingExchange | Self::Over => None,
+        }
+    }
+
     /// Its name for the journal.
     pub fn name(&self) -> &'static str {
         match self {

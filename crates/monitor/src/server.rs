@@ -6,6 +6,7 @@
 //! service ends at once; what it leaves behind is for the monitor that systemd starts next.
 
 mod door;
+mod in_force;
 mod status;
 
 use std::io;
@@ -13,25 +14,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Threshold;
-use journal::message_id::CONFIGURATION_ERROR;
 use sandbox::Sandboxed;
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{Instrument, error, info, warn};
+use tracing::{Instrument, info, warn};
 
 use self::door::Door;
-use self::status::{KeepsOld, Status};
+use self::in_force::{Asked, InForce};
+use self::status::Status;
+use crate::admin::{self, Question};
 use crate::admission::Admission;
 use crate::connection::{self, Common, Outcome};
+use crate::connections::Connections;
 use crate::delay::{FailureDelay, NoRandomness};
 use crate::notify::{self, Audience};
 use crate::options::{Clients, Source};
-use crate::policy::{Loaded, Policy};
+use crate::policy::Policy;
 use crate::pool::{Demand, Ended as PoolEnded, Pool, WorkerSource};
-use crate::rules::log_level;
 use crate::signals::{self, Parent, Signal};
 use crate::sockets::{Entrance, Sockets};
 use crate::systemd::ServiceManager;
@@ -41,6 +43,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Threads for the name service and users' files; crate `accounts` bounds what hangs in them.
 const BLOCKING_THREADS: usize = 160;
+
+/// Questions of administrators that may wait while one is answered.
+const QUESTIONS: usize = 1;
 
 /// Everything that was made before the cage closed.
 pub struct Prepared {
@@ -147,7 +152,16 @@ async fn serve<M: ServiceManager>(
         pool: pool.clone(),
         services,
         delay: Arc::new(FailureDelay::new()?),
+        connections: Connections::default(),
     });
+    let (ask, mut questions) = mpsc::channel(QUESTIONS);
+    if let Some(socket) = sockets.admin {
+        socket.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(socket)?;
+        let connections = common.connections.clone();
+        let accepting = admin::accept(listener, connections, ask, admin::PATIENCE);
+        tokio::spawn(accepting);
+    }
     // Kept open for a later take-over; see module `stored`.
     let stored = sockets.stored;
     if !stored.is_empty() {
@@ -160,8 +174,9 @@ async fn serve<M: ServiceManager>(
     let mut door = Door::open(sockets.clients, &pool, &admission, &policy).await?;
     let mut connections = JoinSet::new();
     let mut life = Life::Serving;
+    let mut in_force = InForce::new(source, policies, threshold);
     let mut status = Status::new(door.addresses());
-    let audience = notify::ready(&status.line(&pool, &admission));
+    let audience = notify::ready(&status.line(&pool, &admission, &in_force));
     if let (Owner::Launcher(_), Audience::Gone) | (Owner::Launcher(Parent::Gone), _) =
         (owner, audience)
     {
@@ -174,8 +189,8 @@ async fn serve<M: ServiceManager>(
             signal = signals.next() => match (signal?, owner, life) {
                 (Signal::Reload, _, Life::Serving) => {
                     notify::reloading();
-                    status.trouble = reload(&source, &policies, &threshold).err();
-                    notify::ready(&status.line(&pool, &admission));
+                    in_force.reload(&Asked::Signal);
+                    notify::ready(&status.line(&pool, &admission, &in_force));
                 }
                 // It would count for nobody any more.
                 (Signal::Reload, _, Life::Retiring) => {}
@@ -191,6 +206,18 @@ async fn serve<M: ServiceManager>(
                     info!("Received signal {number}; terminating.");
                     notify::stopping();
                     return Ok(Ended::Stopped);
+                }
+            },
+            // Who asked may have stopped waiting.
+            Some(question) = questions.recv() => match question {
+                Question::Reload(administrator, reply) => {
+                    notify::reloading();
+                    let outcome = in_force.reload(&Asked::By(administrator));
+                    notify::ready(&status.line(&pool, &admission, &in_force));
+                    drop(reply.send(outcome));
+                }
+                Question::Status(reply) => {
+                    drop(reply.send(status.report(&common, &admission, &in_force)));
                 }
             },
             Some((client, place)) = door.next() => {
@@ -210,7 +237,9 @@ async fn serve<M: ServiceManager>(
             }
             // Who retires may have nobody any more who listens.
             () = tick(watchdog.as_mut()), if life == Life::Serving => notify::alive(),
-            _ = refresh.tick(), if life == Life::Serving => status.refresh(&pool, &admission),
+            _ = refresh.tick(), if life == Life::Serving => {
+                status.refresh(&pool, &admission, &in_force);
+            }
         }
     }
     Ok(Ended::Stopped)
@@ -242,30 +271,6 @@ fn worker_source(control: Option<std::os::unix::net::UnixListener>) -> io::Resul
         }
         None => WorkerSource::Transient(std::process::id()),
     })
-}
-
-/// Reads the configuration again. It counts for workers and connections from now on.
-fn reload(
-    source: &Source,
-    policies: &watch::Sender<Arc<Policy>>,
-    threshold: &Threshold,
-) -> Result<(), KeepsOld> {
-    info!("Received SIGHUP; reading {} again.", source.file.display());
-    match Policy::load(source) {
-        Ok(Loaded { policy, remarks }) => {
-            remarks.iter().for_each(|remark| warn!("{remark}"));
-            threshold.set(log_level(&policy.config));
-            policies.send_replace(policy);
-            Ok(())
-        }
-        Err(error) => {
-            error!(
-                message_id = CONFIGURATION_ERROR,
-                "{error}\nThe configuration before it stays in force."
-            );
-            Err(KeepsOld)
-        }
-    }
 }
 
 fn steady(period: Duration) -> Interval {

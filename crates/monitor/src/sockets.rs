@@ -5,6 +5,7 @@
 //! | `ssh…` | listening socket for clients; any number, IPv4 and IPv6 |
 //! | `connection` | instead of those: the connected socket of one client, TCP or AF_UNIX |
 //! | `ctl` | listening socket at which workers report; at most one, see [`WorkerSource`](crate::pool::WorkerSource) |
+//! | `admin` | listening socket of administrators; at most one |
 //! | see [`stored`](crate::stored) | descriptors of live connections; kept open, not used yet |
 
 use std::io;
@@ -25,6 +26,8 @@ pub struct Sockets {
     pub clients: Entrance,
     /// Where workers come in. `None`: this is no service, but a second instance beside it.
     pub control: Option<UnixListener>,
+    /// Where administrators come in.
+    pub admin: Option<UnixListener>,
     /// What an earlier monitor left.
     pub stored: Vec<(StoredName, OwnedFd)>,
 }
@@ -51,7 +54,7 @@ pub enum SocketsError {
     },
     /// A name that is none of ours.
     #[error(
-        "socket {0:?}: unknown name; it must be \"ctl\" or \"connection\", or begin with \"ssh\""
+        "socket {0:?}: unknown name; it must be \"ctl\", \"admin\" or \"connection\", or begin with \"ssh\""
     )]
     UnknownName(String),
     /// No socket for clients.
@@ -68,6 +71,7 @@ enum Kind {
     Clients,
     Connection,
     Control,
+    Admin,
     Stored(StoredName),
 }
 
@@ -80,7 +84,7 @@ pub fn take() -> Result<Sockets, SocketsError> {
     let names: Vec<&str> = names.split(':').collect();
     let mut received = ListenFd::from_env();
     let (mut listeners, mut connections) = (Vec::new(), Vec::new());
-    let (mut control, mut stored) = (None, Vec::new());
+    let (mut control, mut admin, mut stored) = (None, None, Vec::new());
     for index in 0..received.len() {
         let name = names.get(index).copied().unwrap_or_default();
         let unfit = |error| SocketsError::Unfit {
@@ -108,6 +112,7 @@ pub fn take() -> Result<Sockets, SocketsError> {
                 connections.extend(taken.map_err(unfit)?);
             }
             Kind::Control => control = received.take_unix_listener(index).map_err(unfit)?,
+            Kind::Admin => admin = received.take_unix_listener(index).map_err(unfit)?,
             Kind::Stored(name) => {
                 let kind = match name.part {
                     Part::WorkerStream => SocketType::STREAM,
@@ -122,6 +127,7 @@ pub fn take() -> Result<Sockets, SocketsError> {
     Ok(Sockets {
         clients: entrance(listeners, connections)?,
         control,
+        admin,
         stored,
     })
 }
@@ -157,6 +163,7 @@ fn kind(name: &str) -> Option<Kind> {
     match name {
         "connection" => Some(Kind::Connection),
         "ctl" => Some(Kind::Control),
+        "admin" => Some(Kind::Admin),
         _ if name.starts_with("ssh") => Some(Kind::Clients),
         _ => StoredName::parse(name).map(Kind::Stored),
     }
@@ -174,6 +181,7 @@ mod tests {
         assert_eq!(kind("ssh-internal"), Some(Kind::Clients));
         assert_eq!(kind("connection"), Some(Kind::Connection));
         assert_eq!(kind("ctl"), Some(Kind::Control));
+        assert_eq!(kind("admin"), Some(Kind::Admin));
         assert!(matches!(
             kind("session-lane-0123456789abcdef"),
             Some(Kind::Stored(_))

@@ -114,6 +114,9 @@ pub trait ServiceManager: Send + Sync + 'static {
         unit: SessionUnit,
     ) -> impl Future<Output = Result<(), StartError>> + Send;
 
+    /// Stops a session with all that runs in it.
+    fn stop_session(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
+
     /// Kills a worker that broke its contract: one that is corrupted would not go by itself.
     fn kill_worker(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
 }
@@ -221,15 +224,21 @@ impl ServiceManager for Systemd {
 
     async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {
         let signal = rustix::process::Signal::KILL.as_raw();
-        match self.call("KillUnit", &(unit, "all", signal)).await {
-            // It has gone in the meantime, and its unit with it.
-            Err(StartError::Refused(zbus::Error::MethodError(name, ..)))
-                if name == NO_SUCH_UNIT =>
-            {
-                Ok(())
-            }
-            outcome => outcome,
+        unless_gone(self.call("KillUnit", &(unit, "all", signal)).await)
+    }
+
+    async fn stop_session(&self, unit: &str) -> Result<(), StartError> {
+        unless_gone(self.call("StopUnit", &(unit, "replace")).await)
+    }
+}
+
+/// What is to end may have gone in the meantime, and its unit with it.
+fn unless_gone(outcome: Result<(), StartError>) -> Result<(), StartError> {
+    match outcome {
+        Err(StartError::Refused(zbus::Error::MethodError(name, ..))) if name == NO_SUCH_UNIT => {
+            Ok(())
         }
+        outcome => outcome,
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 
 use config::sshd::MaxStartups;
+use rpc::admin;
 use rpc::lane::{self, Lane};
 use rpc::preauth::{ConnectionEnd, Monitor};
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +23,7 @@ struct Bench {
     monitor: Monitor,
     services: Arc<Services>,
     admission: Admission,
+    connections: Connections,
     serving: JoinHandle<Outcome>,
     _requests: mpsc::Receiver<oneshot::Sender<Worker>>,
 }
@@ -42,10 +44,12 @@ impl Bench {
         };
         let (pool, mut requests) = pool();
         let services = Arc::new(Services::default());
+        let connections = Connections::default();
         let common = Arc::new(Common {
             services: Arc::clone(&services),
             pool: pool.clone(),
             delay: Arc::new(FailureDelay::new().unwrap()),
+            connections: connections.clone(),
         });
         let admitted = Client {
             origin: origin(),
@@ -79,6 +83,7 @@ impl Bench {
             monitor: Monitor::start(rpc).await.unwrap(),
             services,
             admission,
+            connections,
             serving,
             _requests: requests,
         }
@@ -128,6 +133,39 @@ async fn a_login_gives_back_ticket_and_socket_and_outlives_the_grace_time() {
     drop((bench.monitor, bench.worker_lane));
     assert_eq!(bench.serving.await.unwrap(), Outcome::LoggedIn);
     assert!(killed.killed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_administrator_sees_a_login_and_ends_it_with_worker_and_session() {
+    let key = Key::new();
+    let machine = Machine::new(&[&key], "");
+    let mut bench = Bench::new(&machine, None).await;
+    let seen = |bench: &Bench| bench.connections.list().remove(0);
+    assert_eq!(seen(&bench).phase, admin::Phase::KeyExchange);
+
+    let values = machine.exchange(1);
+    let session = machine.hash(&values);
+    bench.monitor.sign_exchange(values).await.unwrap();
+    assert_eq!(seen(&bench).phase, admin::Phase::Authenticating);
+    assert_eq!(seen(&bench).user, None);
+    let user = machine.user.as_str();
+    let signs = publickey(user, key.blob(), Some(key.sign(&session, user)));
+    bench.monitor.authenticate(signs).await.unwrap();
+    let open = seen(&bench);
+    assert_eq!(open.phase, admin::Phase::Open);
+    assert_eq!(open.user.as_deref(), Some(user));
+    let session_unit = open.session_unit.unwrap();
+
+    let by = Administrator {
+        pid: 1,
+        login: None,
+    };
+    let killed = bench.connections.kill(origin().id, by);
+    assert_eq!(killed, admin::Kill::Ending);
+    bench.serving.await.unwrap();
+    let ended = bench.services.killed.lock().unwrap().clone();
+    assert_eq!(ended, [open.worker_unit.unwrap(), session_unit]);
+    assert!(bench.connections.list().is_empty());
 }
 
 #[tokio::test]
@@ -212,6 +250,7 @@ async fn a_client_without_a_worker_is_let_go_at_the_grace_time() {
         services: Arc::new(Services::default()),
         pool,
         delay: Arc::new(FailureDelay::new().unwrap()),
+        connections: Connections::default(),
     });
     let admitted = Client {
         origin: origin(),

@@ -9,6 +9,7 @@ use wire::names::{KexAlgorithm, SignatureAlgorithm};
 use wire::userauth::{AuthMethod, PublicKeyRequest, UserName, signed_data};
 
 use super::*;
+use crate::connections::Connections;
 use crate::public_key::{PublicKey, RequiredRsaSize};
 use crate::testing::{
     Client, Directory, Machine, SecurityKey, Services, origin, publickey, read_public, request,
@@ -40,6 +41,7 @@ impl Bench {
             services: Arc::clone(&services),
             delay: Arc::new(FailureDelay::new().unwrap()),
             login: Arc::clone(&login),
+            entry: Arc::new(Connections::default().enter(origin())),
         };
         Self {
             conversation: Conversation::new(setting),

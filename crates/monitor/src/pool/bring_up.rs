@@ -110,8 +110,7 @@ pub(super) async fn refill<M: ServiceManager>(shared: Arc<Shared<M>>) {
 /// One worker's way until a client has it or it ends.
 async fn bring_up<M: ServiceManager>(shared: Arc<Shared<M>>, instance: Instance, counted: Counted) {
     static FAILURES: RateLimit = RateLimit::new(5, Duration::from_secs(60));
-    let policy = shared.policy.borrow().clone();
-    match start(&shared, instance, policy, counted).await {
+    match start(&shared, instance, counted).await {
         Ok(worker) => {
             shared.backoff(Backoff::succeeded);
             idle(&shared, worker).await;
@@ -132,13 +131,14 @@ async fn bring_up<M: ServiceManager>(shared: Arc<Shared<M>>, instance: Instance,
 async fn start<M: ServiceManager>(
     shared: &Shared<M>,
     instance: Instance,
-    policy: Arc<Policy>,
     counted: Counted,
 ) -> Result<Worker, Failure> {
     let started = shared.source.start(&*shared.services, instance);
     let arrival = timeout(START_DEADLINE, started)
         .await
         .unwrap_or(Err(Failure::Silent))?;
+    // Not before: there may have been a reload while it started.
+    let policy = shared.policy.borrow().clone();
     let (lane, rpc) = timeout(WELCOME_DEADLINE, welcome(&arrival.stream, &policy))
         .await
         .unwrap_or(Err(LaneError::Closed))?;
@@ -173,16 +173,18 @@ async fn idle<M>(shared: &Shared<M>, mut worker: Worker) {
     // What changed while it was started counts as well.
     while Arc::ptr_eq(&policy.borrow_and_update(), &worker.policy) {
         let client = tokio::select! {
-            client = next_client(shared) => client,
+            // A client that comes after a reload is not served by what was known before it.
+            biased;
+            _ = policy.changed() => continue,
+            // A client that waits gets another one.
+            _ = demand.wait_for(|demand| *demand == Demand::Drain) => return,
             _ended = worker.lane.closed() => {
                 let unit = &worker.unit;
                 warn!(message_id = WORKER_LOST, worker_unit = unit, "idle worker {unit} ended");
                 shared.backoff(Backoff::failed);
                 return;
             }
-            _ = policy.changed() => continue,
-            // A client that waits gets another one.
-            _ = demand.wait_for(|demand| *demand == Demand::Drain) => return,
+            client = next_client(shared) => client,
         };
         let Some(client) = client else { return };
         worker.counted = worker.counted.turn_into(Kind::Busy);
