@@ -160,3 +160,26 @@ fn nobody_of_the_same_user_sees_into_a_worker() -> Result<()> {
     }
     machine.down()
 }
+
+#[test]
+fn nobody_of_the_same_user_finds_the_servers_own_sockets() -> Result<()> {
+    let machine = Machine::with_server("test-security-sockets")?;
+    for socket in ["ctl.sock", "admin.sock"] {
+        let path = format!("/run/sshd-privsep/{socket}");
+        let is_there = machine.exec(["test", "-S", &path])?;
+        assert_eq!(is_there.code(), Some(0), "{path} is not there");
+        let mode = machine.exec(["stat", "-c", "%a %U", &path])?.success()?;
+        assert_eq!(mode.text(), "600 root\n", "{path}");
+        let worker = machine.exec([
+            "setpriv",
+            "--reuid=sshd-privsep",
+            "--regid=sshd-privsep",
+            "--clear-groups",
+            "test",
+            "-e",
+            &path,
+        ])?;
+        assert_eq!(worker.code(), Some(1), "{path} is in a worker's sight");
+    }
+    machine.down()
+}

@@ -8,6 +8,7 @@ use crate::machine::Machine;
 const UNITS: &[&str] = &[
     "sshd-privsep.socket",
     "sshd-privsep-ctl.socket",
+    "sshd-privsep-admin.socket",
     "sshd-privsep-monitor.service",
     "sshd-privsep-preauth@1.service",
     "sshd-privsep-keygen.service",
