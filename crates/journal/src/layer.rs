@@ -10,8 +10,9 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Span, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::reload;
@@ -136,6 +137,18 @@ impl Threshold {
     }
 }
 
+/// The field of a span that is not written: it is the lowest level of the events within, instead of the process's.
+const LEVEL_FIELD: &str = "log_level";
+
+/// Sets the lowest level that is written of the events within a span, from now on. The span must have a field `log_level`
+/// ([`tracing::field::Empty`] to begin with).
+pub fn set_level(span: &Span, level: LevelFilter) {
+    span.record(LEVEL_FIELD, level.to_string());
+}
+
+/// The level of a span that was given one.
+struct SpanLevel(LevelFilter);
+
 /// A layer for [`tracing_subscriber::Registry`] that writes each event as one journal entry.
 ///
 /// An event has its own fields, those of the spans it happens in (the inner one's value counts), `PRIORITY=` by its level
@@ -175,15 +188,46 @@ impl Layer {
         Self { level, ..self }
     }
 
-    fn passes(&self, metadata: &Metadata<'_>) -> bool {
-        let krate = metadata.target().split("::").next().unwrap_or_default();
-        let ours = OURS.contains(&krate);
-        match (metadata.is_span(), ours) {
+    fn passes(&self, metadata: &Metadata<'_>, level: impl FnOnce() -> LevelFilter) -> bool {
+        match (metadata.is_span(), is_ours(metadata)) {
             // An error must carry its connection, whatever the level; spans of libraries have nothing for us.
             (true, ours) => ours && *metadata.level() <= Level::INFO,
-            (false, true) => *metadata.level() <= self.level,
+            (false, true) => *metadata.level() <= level(),
             (false, false) => *metadata.level() <= self.level.min(LevelFilter::WARN),
         }
+    }
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    let krate = metadata.target().split("::").next().unwrap_or_default();
+    OURS.contains(&krate)
+}
+
+/// The level of the innermost span around that was given one.
+fn level_around<S>(context: &Context<'_, S>) -> Option<LevelFilter>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    context.lookup_current()?.scope().find_map(|span| {
+        let extensions = span.extensions();
+        extensions.get().map(|SpanLevel(level)| *level)
+    })
+}
+
+/// Takes what was recorded of a span's level out of its fields, and gives it to the span.
+fn take_level<S>(context: &Context<'_, S>, id: &Id)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let Some(span) = context.span(id) else {
+        return;
+    };
+    let mut extensions = span.extensions_mut();
+    let recorded = extensions
+        .get_mut::<Values>()
+        .and_then(|values| values.take(LEVEL_FIELD));
+    if let Some(level) = recorded.and_then(|text| text.parse().ok()) {
+        extensions.replace(SpanLevel(level));
     }
 }
 
@@ -191,13 +235,25 @@ impl<S> tracing_subscriber::Layer<S> for Layer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        self.passes(metadata)
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match (
+            metadata.is_event() && is_ours(metadata),
+            self.passes(metadata, || self.level),
+        ) {
+            // That depends on where it happens.
+            (true, _) => Interest::sometimes(),
+            (false, true) => Interest::always(),
+            (false, false) => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        self.passes(metadata, || level_around(&context).unwrap_or(self.level))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        // Not less than the level of spans, see `passes`.
-        Some(self.level.max(LevelFilter::INFO))
+        // A span may be given any level. What libraries say below theirs is turned down once, at registration.
+        Some(LevelFilter::TRACE)
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -206,6 +262,7 @@ where
             attributes.record(&mut values);
             span.extensions_mut().insert(values);
         }
+        take_level(&context, id);
     }
 
     fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
@@ -214,6 +271,7 @@ where
         {
             record.record(values);
         }
+        take_level(&context, id);
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
@@ -457,6 +515,31 @@ mod tests {
 
     fn text(entry: &[u8]) -> &str {
         std::str::from_utf8(entry).unwrap()
+    }
+
+    #[test]
+    fn a_span_can_be_told_how_much_is_written_of_what_happens_within() {
+        let got = entries(LevelFilter::INFO, || {
+            let span = info_span!("connection", conn = "1", log_level = tracing::field::Empty);
+            let other = info_span!("connection", conn = "2", log_level = "error");
+            let _inside = span.enter();
+            debug!("not yet");
+            set_level(&span, LevelFilter::DEBUG);
+            debug!("now");
+            other.in_scope(|| info!("not there"));
+            other.in_scope(|| error!("there too"));
+            set_level(&span, LevelFilter::OFF);
+            error!("not any more");
+        });
+        let lines: Vec<&str> = got.iter().map(|entry| text(entry)).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].contains("MESSAGE=now\n"));
+        assert!(lines[1].contains("MESSAGE=there too\n"));
+        assert!(
+            !lines
+                .iter()
+                .any(|line| line.to_lowercase().contains("log_level"))
+        );
     }
 
     #[test]

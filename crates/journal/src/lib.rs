@@ -33,7 +33,7 @@ mod rate_limit;
 mod socket;
 
 pub use escaped::Escaped;
-pub use layer::{Destination, Identity, Layer, LevelFilter, Role, Threshold, init};
+pub use layer::{Destination, Identity, Layer, LevelFilter, Role, Threshold, init, set_level};
 pub use priority::Priority;
 pub use rate_limit::{RateLimit, Verdict};
 pub use socket::connect;

@@ -10,6 +10,7 @@ use config::sshd::YesNo;
 use rpc::{Endpoints, Violation};
 use thiserror::Error;
 use tokio::time::Instant;
+use tracing::Span;
 use wire::names::SignatureAlgorithm;
 use wire::userauth::{AuthMethod, AuthOutcome, PublicKeyRequest, UserName};
 
@@ -21,7 +22,7 @@ use crate::exchange::FirstExchange;
 use crate::policy::Policy;
 use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::public_key::BadSignature;
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use crate::verify::{Binding, SERVICE, SignatureProof, prove_possession};
 
 /// Requests of one connection, whatever becomes of them (as in OpenSSH): questions about acceptable
@@ -153,6 +154,7 @@ impl Named {
             attempts: 0,
             failures: 0,
         };
+        journal::set_level(&Span::current(), rules::log_level(&named.rules.config));
         let subject = named.subject(terms.endpoints);
         if named.rules.config.refuse_connection == YesNo::Yes {
             // Before anybody asks whether the account may be used.

@@ -20,6 +20,7 @@ use rustix::net::{Shutdown, shutdown};
 use thiserror::Error;
 use tokio::sync::SetOnce;
 use tokio::time::{Instant, sleep_until};
+use tracing::field::Empty;
 use tracing::{Span, error, info_span, warn};
 
 use crate::admission::Ticket;
@@ -68,6 +69,8 @@ impl Client {
             peer_port = peer.port(),
             local = %local.address(),
             local_port = local.port(),
+            // Until the user is named, that of the process.
+            log_level = Empty,
         )
     }
 }
