@@ -205,9 +205,13 @@ impl<M: ServiceManager> Conversation<M> {
             delay: &self.delay,
         };
         let named = authentication.name(request.user, terms).await?;
-        let banner = match named.is_fresh() {
-            true => banner::text(named.rules().config.banner.as_deref()).await,
-            false => None,
+        let (banner, pubkey_algorithms) = match named.is_fresh() {
+            true => {
+                let config = &named.rules().config;
+                let banner = banner::text(config.banner.as_deref()).await;
+                (banner, self.policy.algorithms_apart(config))
+            }
+            false => (None, Vec::new()),
         };
         let decision = named.decide(&request.service, request.method, terms);
         let outcome = match decision.await? {
@@ -224,7 +228,11 @@ impl<M: ServiceManager> Conversation<M> {
             }
             Decision::Accepted(login) => self.log_in(*login).await?,
         };
-        Ok(Answer { banner, outcome })
+        Ok(Answer {
+            banner,
+            pubkey_algorithms,
+            outcome,
+        })
     }
 
     async fn log_in(&mut self, login: Login) -> Result<AuthOutcome, Broken> {

@@ -164,6 +164,8 @@ fn grant(rules: &Rules, user: &AuthenticatedUser) -> SessionGrant {
         max_sessions: config.max_sessions,
         client_alive_interval: config.client_alive_interval.map_or(0, whole_seconds),
         client_alive_count_max: config.client_alive_count_max,
+        rekey_bytes: config.rekey_limit.bytes.unwrap_or(0),
+        rekey_seconds: config.rekey_limit.time.map_or(0, whole_seconds),
     }
 }
 

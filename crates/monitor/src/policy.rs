@@ -114,7 +114,6 @@ impl Policy {
 
     /// What a worker is told before it has a client.
     pub fn welcome(&self) -> Welcome {
-        let owned = |list: &AlgorithmList| list.names().iter().map(|&n| n.to_owned()).collect();
         let config = &self.config;
         Welcome {
             software_version: self
@@ -123,16 +122,25 @@ impl Policy {
                 .trim_start_matches("SSH-2.0-")
                 .to_owned(),
             host_keys: self.offer.host_keys.public(),
-            kex_algorithms: owned(&config.kex_algorithms),
-            ciphers: owned(&config.ciphers),
-            macs: owned(&config.macs),
+            kex_algorithms: names(&config.kex_algorithms),
+            ciphers: names(&config.ciphers),
+            macs: names(&config.macs),
             compression: compression(config.compression)
                 .iter()
                 .map(|method| method.name().to_owned())
                 .collect(),
-            pubkey_algorithms: owned(&config.pubkey_accepted_algorithms),
+            pubkey_algorithms: names(&config.pubkey_accepted_algorithms),
             rekey_bytes: config.rekey_limit.bytes.unwrap_or(0),
             rekey_seconds: config.rekey_limit.time.map_or(0, whole_seconds),
+        }
+    }
+
+    /// The signature algorithms for publickey of a connection, if workers were told of others.
+    pub fn algorithms_apart(&self, connection: &SshdConfig) -> Vec<String> {
+        let algorithms = &connection.pubkey_accepted_algorithms;
+        match *algorithms == self.config.pubkey_accepted_algorithms {
+            true => Vec::new(),
+            false => names(algorithms),
         }
     }
 
@@ -140,6 +148,11 @@ impl Policy {
     pub fn rules(&self, connection: &Criteria) -> Rules {
         Rules::new(self.configuration.effective(connection).config)
     }
+}
+
+/// The names of a list, in order.
+fn names(list: &AlgorithmList) -> Vec<String> {
+    list.names().iter().map(|&name| name.to_owned()).collect()
 }
 
 /// Whole seconds, at most those of `u32`.

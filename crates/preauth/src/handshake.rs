@@ -12,6 +12,7 @@ use transport::{Event, HostKey, Settings, Transport};
 use wire::userauth::AuthOutcome;
 
 use crate::client::ClientSocket;
+use crate::settings::{self, UnknownName};
 use transport::SystemRandom;
 
 /// Bytes that may wait unparsed: one packet before login and the start of the next
@@ -60,6 +61,9 @@ pub enum HandshakeEnd {
     /// The lane did not bring the session.
     #[error(transparent)]
     Lane(#[from] LaneError),
+    /// The monitor named an algorithm that this worker does not have.
+    #[error(transparent)]
+    Algorithm(#[from] UnknownName),
     /// Too many failed attempts.
     #[error("too many authentication failures")]
     TooManyFailures,
@@ -163,7 +167,15 @@ impl Handshake<'_> {
                 Some(Question::Authenticate(request)) => {
                     #[cfg(feature = "cage-probe")]
                     sandbox::probe::reached(sandbox::probe::Phase::Authentication);
-                    let Answer { banner, outcome } = monitor.authenticate(request).await?;
+                    let Answer {
+                        banner,
+                        pubkey_algorithms,
+                        outcome,
+                    } = monitor.authenticate(request).await?;
+                    if !pubkey_algorithms.is_empty() {
+                        let algorithms = settings::pubkey_algorithms(&pubkey_algorithms)?;
+                        self.transport.set_pubkey_algorithms(algorithms);
+                    }
                     if let Some(text) = banner {
                         self.transport.send_banner(&text)?;
                     }
@@ -171,6 +183,16 @@ impl Handshake<'_> {
                         AuthOutcome::Accepted => {
                             let grant = receive_grant(lane).await?;
                             self.transport.handle_auth_outcome(outcome)?;
+                            let (
+                                SessionGrant {
+                                    rekey_bytes,
+                                    rekey_seconds,
+                                    ..
+                                },
+                                ..,
+                            ) = &grant;
+                            let limit = settings::rekey_limit(*rekey_bytes, *rekey_seconds);
+                            self.transport.set_rekey_limit(Instant::now(), limit);
                             return Ok(grant);
                         }
                         AuthOutcome::TooManyFailures => {

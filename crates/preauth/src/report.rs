@@ -26,6 +26,7 @@ impl From<HandshakeEnd> for ConnectionEnd {
             HandshakeEnd::Protocol(error) => protocol(&error),
             HandshakeEnd::Monitor(error) => Self::Failed(error.to_string()),
             HandshakeEnd::Lane(error) => Self::Failed(error.to_string()),
+            HandshakeEnd::Algorithm(error) => Self::Failed(error.to_string()),
         }
     }
 }

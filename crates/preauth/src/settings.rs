@@ -33,12 +33,6 @@ pub fn settings(welcome: &Welcome) -> Result<Arc<Settings>, UnknownName> {
             )?,
         })
     };
-    let rekey = RekeyLimit {
-        bytes: Some(welcome.rekey_bytes).filter(|bytes| *bytes != 0),
-        interval: Some(u64::from(welcome.rekey_seconds))
-            .filter(|seconds| *seconds != 0)
-            .map(Duration::from_secs),
-    };
     Ok(Arc::new(Settings {
         software_version: welcome.software_version.clone(),
         host_keys: welcome
@@ -58,13 +52,27 @@ pub fn settings(welcome: &Welcome) -> Result<Arc<Settings>, UnknownName> {
             "compression method",
             CompressionAlgorithm::from_name,
         )?,
-        pubkey_algorithms: all(
-            &welcome.pubkey_algorithms,
-            "public key algorithm",
-            SignatureAlgorithm::from_name,
-        )?,
-        rekey,
+        pubkey_algorithms: pubkey_algorithms(&welcome.pubkey_algorithms)?,
+        rekey: rekey_limit(welcome.rekey_bytes, welcome.rekey_seconds),
     }))
+}
+
+/// Converts the names of signature algorithms for publickey.
+///
+/// # Errors
+/// A name that is not in the tables of crate `wire`.
+pub fn pubkey_algorithms(names: &[String]) -> Result<Vec<SignatureAlgorithm>, UnknownName> {
+    all(names, "public key algorithm", SignatureAlgorithm::from_name)
+}
+
+/// RekeyLimit, of which 0 is none.
+pub fn rekey_limit(bytes: u64, seconds: u32) -> RekeyLimit {
+    RekeyLimit {
+        bytes: Some(bytes).filter(|bytes| *bytes != 0),
+        interval: Some(u64::from(seconds))
+            .filter(|seconds| *seconds != 0)
+            .map(Duration::from_secs),
+    }
 }
 
 fn all<T>(

@@ -195,6 +195,7 @@ pub(crate) fn answer_to_proto(answer: Answer) -> pre::AuthenticateReply {
     pre::AuthenticateReply {
         outcome: Some(outcome),
         banner: answer.banner,
+        pubkey_algorithms: answer.pubkey_algorithms,
     }
 }
 
@@ -216,7 +217,11 @@ pub(crate) fn answer_from_proto(message: pre::AuthenticateReply) -> Option<Answe
         },
         Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
     };
-    Some(Answer { banner, outcome })
+    Some(Answer {
+        banner,
+        pubkey_algorithms: message.pubkey_algorithms,
+        outcome,
+    })
 }
 
 pub(crate) fn host_keys_from_proto(

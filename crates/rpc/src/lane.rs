@@ -112,6 +112,10 @@ pub struct SessionGrant {
     pub client_alive_interval: u32,
     /// ClientAliveCountMax
     pub client_alive_count_max: u32,
+    /// RekeyLimit in bytes; 0 is the cipher's own.
+    pub rekey_bytes: u64,
+    /// RekeyLimit in seconds; 0 is never.
+    pub rekey_seconds: u32,
 }
 
 /// Everything that a session must know of its connection.

@@ -70,6 +70,8 @@ pub struct Answer {
     /// What the user is to see before it (RFC 4252 section 5.4): at most
     /// [`BANNER_LIMIT`](wire::message::BANNER_LIMIT) bytes.
     pub banner: Option<Vec<u8>>,
+    /// Signature algorithms of this user for publickey; none if they are those of the welcome.
+    pub pubkey_algorithms: Vec<String>,
     /// The decision.
     pub outcome: AuthOutcome,
 }
@@ -78,6 +80,7 @@ impl From<AuthOutcome> for Answer {
     fn from(outcome: AuthOutcome) -> Self {
         Self {
             banner: None,
+            pubkey_algorithms: Vec::new(),
             outcome,
         }
     }

@@ -31,6 +31,7 @@ impl MonitorFace for Face {
             "mallory" => Err(Violation::new("not now")),
             user => Ok(Answer {
                 banner: Some(b"hello".to_vec()),
+                pubkey_algorithms: vec!["ssh-ed25519".to_owned()],
                 outcome: AuthOutcome::Refused {
                     methods: vec![user.to_owned(), request.service],
                     partial_success: true,
@@ -109,6 +110,7 @@ fn values_arrive_as_they_were_sent() {
         answer,
         Answer {
             banner: Some(b"hello".to_vec()),
+            pubkey_algorithms: vec!["ssh-ed25519".to_owned()],
             outcome: AuthOutcome::Refused {
                 methods: vec!["alice".to_owned(), "ssh-connection".to_owned()],
                 partial_success: true

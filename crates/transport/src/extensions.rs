@@ -1,6 +1,7 @@
 //! Extension negotiation (RFC 8308): what this server announces, and what it hears.
 
 use wire::message::{ExtInfo, server_sig_algs};
+use wire::names::SignatureAlgorithm;
 
 use crate::error::Error;
 use crate::settings::Settings;
@@ -22,9 +23,10 @@ const PING: &[u8] = b"ping@openssh.com";
 const VERSION: &[u8] = b"0";
 
 /// Whether the client listens to SSH_MSG_EXT_INFO once more, when it has named the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum SecondExtInfo {
-    /// It has not said so.
+    /// It has not said so, or was told.
+    #[default]
     Unwanted,
     /// It does.
     Wanted,
@@ -40,9 +42,9 @@ pub(crate) fn announcement(settings: &Settings) -> Vec<u8> {
     ])
 }
 
-/// Payload of the second one: what may depend on the user.
-pub(crate) fn announcement_for_user(settings: &Settings) -> Vec<u8> {
-    let algorithms = server_sig_algs(&settings.pubkey_algorithms);
+/// Payload of the second one: what depends on the user.
+pub(crate) fn announcement_for_user(pubkey_algorithms: &[SignatureAlgorithm]) -> Vec<u8> {
+    let algorithms = server_sig_algs(pubkey_algorithms);
     encode(vec![(SERVER_SIG_ALGS, algorithms.as_bytes())])
 }
 

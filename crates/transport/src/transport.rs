@@ -10,7 +10,8 @@ use std::time::Instant;
 use wire::codec::Write;
 use wire::groups::DhGroup;
 use wire::message::{Disconnect, DisconnectReason, Unimplemented, number};
-use wire::quirks::Quirks;
+use wire::names::SignatureAlgorithm;
+use wire::quirks::{Quirk, Quirks};
 use wire::userauth::AuthOutcome;
 
 use self::key_exchange::{exchange_stage, request_exchange, strictness};
@@ -28,7 +29,7 @@ use crate::peer_text::printable;
 use crate::ping::{self, Pongs};
 use crate::random::Random;
 use crate::rekey::KeyLimits;
-use crate::settings::Settings;
+use crate::settings::{RekeyLimit, Settings};
 use crate::userauth::{Authentication, Pending};
 
 /// The server's side of one SSH connection, from the first byte on.
@@ -45,6 +46,7 @@ use crate::userauth::{Authentication, Pending};
 /// waits, no payload while output waits or keys are exchanged.
 pub struct Transport {
     settings: Arc<Settings>,
+    user: UserSettings,
     random: Box<dyn Random + Send>,
     inbound: Inbound,
     outbound: Outbound,
@@ -55,6 +57,12 @@ pub struct Transport {
     /// The payload that was decompressed last; empty until one was.
     inflated: Vec<u8>,
     state: State,
+}
+
+/// What may differ from the settings of all connections once the user is known.
+struct UserSettings {
+    pubkey_algorithms: Vec<SignatureAlgorithm>,
+    rekey: RekeyLimit,
 }
 
 /// Where the connection is.
@@ -149,6 +157,10 @@ impl Transport {
         outbound.push_clear(&line);
         let requested = request_exchange(&settings, &mut *random, &mut outbound, Round::First)?;
         Ok(Self {
+            user: UserSettings {
+                pubkey_algorithms: settings.pubkey_algorithms.clone(),
+                rekey: settings.rekey,
+            },
             settings,
             random,
             inbound: Inbound::new(),
@@ -235,6 +247,30 @@ impl Transport {
     pub fn handle_auth_outcome(&mut self, outcome: AuthOutcome) -> Result<(), Error> {
         let result = self.answer_authentication(outcome);
         self.note(result)
+    }
+
+    /// What holds for the user instead of [`Settings::pubkey_algorithms`]: told to a client that wants
+    /// to hear of it (ext-info-in-auth@openssh.com) before the answer to its first request.
+    pub fn set_pubkey_algorithms(&mut self, algorithms: Vec<SignatureAlgorithm>) {
+        self.user.pubkey_algorithms = algorithms;
+    }
+
+    /// What holds for the user instead of [`Settings::rekey`]: for the keys in use, whose age counts
+    /// from `now`, and for all that follow.
+    pub fn set_rekey_limit(&mut self, now: Instant, limit: RekeyLimit) {
+        self.user.rekey = limit;
+        let State::Established(established) = &mut self.state else {
+            return;
+        };
+        if !self.quirks.has(Quirk::NoRekey) {
+            let negotiated = &established.negotiated;
+            established.limits = KeyLimits::new(
+                limit,
+                negotiated.client_to_server.cipher,
+                negotiated.server_to_client.cipher,
+                now,
+            );
+        }
     }
 
     /// Shows a text to the user before the login (RFC 4252 section 5.4): as long as

@@ -221,6 +221,8 @@ async fn what_a_worker_sends_through_the_lane_ends_its_connection() {
             max_sessions: 1,
             client_alive_interval: 0,
             client_alive_count_max: 0,
+            rekey_bytes: 0,
+            rekey_seconds: 0,
         },
         rpc: descriptor,
         lane,

@@ -89,6 +89,8 @@ impl Connection {
                 max_sessions: 2,
                 client_alive_interval: 0,
                 client_alive_count_max: 3,
+                rekey_bytes: 0,
+                rekey_seconds: 0,
             },
             session,
             lane,

@@ -40,6 +40,8 @@ struct TestMonitor {
     session: OnceLock<Vec<u8>>,
     lane: Lane,
     chosen: Mutex<Option<ChosenGroup>>,
+    /// RekeyLimit of the user.
+    rekey_bytes: Option<u64>,
 }
 
 fn public_key(key: &Ed25519KeyPair) -> Vec<u8> {
@@ -94,6 +96,7 @@ impl MonitorFace for TestMonitor {
         let AuthMethod::PublicKey(key) = request.method else {
             return Ok(Answer {
                 banner: Some(BANNER.as_bytes().to_vec()),
+                pubkey_algorithms: Vec::new(),
                 outcome: AuthOutcome::Refused {
                     methods: vec!["publickey".to_owned()],
                     partial_success: false,
@@ -111,6 +114,8 @@ impl MonitorFace for TestMonitor {
             max_sessions: 10,
             client_alive_interval: 0,
             client_alive_count_max: 3,
+            rekey_bytes: self.rekey_bytes.unwrap_or(0),
+            rekey_seconds: 0,
         };
         let message = ToWorker::Session {
             grant,
@@ -138,11 +143,7 @@ impl MonitorFace for TestMonitor {
     }
 }
 
-fn settings(
-    key: &Ed25519KeyPair,
-    next_key: &Ed25519KeyPair,
-    rekey_bytes: Option<u64>,
-) -> Arc<Settings> {
+fn settings(key: &Ed25519KeyPair, next_key: &Ed25519KeyPair) -> Arc<Settings> {
     Arc::new(Settings {
         software_version: VERSION.to_owned(),
         host_keys: vec![
@@ -160,10 +161,7 @@ fn settings(
         macs: MacAlgorithm::ALL.to_vec(),
         compression: CompressionAlgorithm::ALL.to_vec(),
         pubkey_algorithms: SignatureAlgorithm::ALL.to_vec(),
-        rekey: RekeyLimit {
-            bytes: rekey_bytes,
-            interval: None,
-        },
+        rekey: RekeyLimit::default(),
     })
 }
 
@@ -179,7 +177,7 @@ fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
         let (tcp, _) = listener.accept().unwrap();
         runtime.block_on(async {
             let (key, next_key) = (host_key(3), host_key(4));
-            let settings = settings(&key, &next_key, rekey_bytes);
+            let settings = settings(&key, &next_key);
             let (worker_stream, monitor_stream) = rpc::lane::stream_pair().unwrap();
             let (worker_lane, monitor_lane) = rpc::lane::pair().unwrap();
             let face = TestMonitor {
@@ -188,6 +186,7 @@ fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
                 session: OnceLock::new(),
                 lane: Lane::new(monitor_lane).unwrap(),
                 chosen: Mutex::new(None),
+                rekey_bytes,
             };
             tokio::spawn(rpc::preauth::serve(
                 rpc::grpc::stream(monitor_stream).unwrap(),

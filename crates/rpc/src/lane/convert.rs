@@ -39,6 +39,8 @@ pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
                 max_sessions: grant.max_sessions,
                 client_alive_interval: grant.client_alive_interval,
                 client_alive_count_max: grant.client_alive_count_max,
+                rekey_bytes: grant.rekey_bytes,
+                rekey_seconds: grant.rekey_seconds,
             };
             encode(Body::Session(body), vec![rpc.as_fd(), lane.as_fd()])
         }
@@ -120,6 +122,8 @@ pub(super) fn read_to_worker(
                 max_sessions: body.max_sessions,
                 client_alive_interval: body.client_alive_interval,
                 client_alive_count_max: body.client_alive_count_max,
+                rekey_bytes: body.rekey_bytes,
+                rekey_seconds: body.rekey_seconds,
             };
             Ok(ToWorker::Session { grant, rpc, lane })
         }

@@ -25,6 +25,8 @@ fn grant() -> SessionGrant {
         max_sessions: 10,
         client_alive_interval: 0,
         client_alive_count_max: 3,
+        rekey_bytes: 1 << 40,
+        rekey_seconds: 7,
     }
 }
 

@@ -211,7 +211,7 @@ impl Transport {
             return KeyLimits::none();
         }
         KeyLimits::new(
-            self.settings.rekey,
+            self.user.rekey,
             negotiated.client_to_server.cipher,
             negotiated.server_to_client.cipher,
             now,

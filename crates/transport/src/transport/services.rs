@@ -1,5 +1,7 @@
 //! The services under the keys: user authentication, then the connection protocol.
 
+use std::mem;
+
 use wire::message::{
     BANNER_LIMIT, DisconnectReason, ServiceAccept, ServiceRequest, UserauthBanner,
 };
@@ -62,11 +64,7 @@ impl Transport {
                 let Service::Authentication(authentication) = established.service else {
                     return Err(Failure::Closed.into());
                 };
-                let first = matches!(authentication, Authentication::Unbound);
                 let (pending, request) = authentication.handle_request(payload)?;
-                if first && established.second_ext_info == SecondExtInfo::Wanted {
-                    self.push(&extensions::announcement_for_user(&self.settings))?;
-                }
                 let service = Service::Deciding(pending);
                 self.state = State::Established(Established {
                     service,
@@ -122,9 +120,14 @@ impl Transport {
             | State::Established(_)
             | State::Closed => return Err(Failure::NoQuestion.into()),
         }
-        let State::Established(established) = self.take_state() else {
+        let State::Established(mut established) = self.take_state() else {
             return Err(Failure::NoQuestion.into());
         };
+        if mem::take(&mut established.second_ext_info) == SecondExtInfo::Wanted {
+            self.push(&extensions::announcement_for_user(
+                &self.user.pubkey_algorithms,
+            ))?;
+        }
         let Service::Deciding(pending) = established.service else {
             return Err(Failure::NoQuestion.into());
         };

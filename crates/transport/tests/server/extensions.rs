@@ -3,10 +3,11 @@
 use transport::{Error, Misbehaviour, RekeyLimit};
 use wire::codec::DecodeError;
 use wire::message::{ExtInfo, PING_LIMIT, Ping, Pong, Unimplemented, number};
+use wire::names::SignatureAlgorithm;
 use wire::userauth::AuthMethod;
 
 use crate::client::{Offer, data, service_request};
-use crate::pair::{Pair, request};
+use crate::pair::{Answers, Pair, refused, request};
 
 fn ext_info(extensions: Vec<(&[u8], &[u8])>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -149,6 +150,29 @@ fn a_client_that_listens_is_told_again_when_it_has_named_the_user() {
             .extensions,
         [(&b"server-sig-algs"[..], &b"ssh-ed25519,rsa-sha2-512"[..])]
     );
+}
+
+#[test]
+fn what_it_is_told_again_are_the_algorithms_of_the_user() {
+    let mut pair = Pair::with_offer(Offer::default());
+    pair.answers = Answers::SignOnly;
+    pair.client
+        .send(&ext_info(vec![(b"ext-info-in-auth@openssh.com", b"0")]));
+    pair.client.send(&service_request("ssh-userauth"));
+    pair.client.send(&request("alice", AuthMethod::None));
+    pair.run();
+    pair.client.received.clear();
+    let of_the_user = vec![SignatureAlgorithm::RsaSha2_256];
+    pair.transport.set_pubkey_algorithms(of_the_user);
+    pair.transport.handle_auth_outcome(refused()).unwrap();
+    pair.run();
+    let told = pair.client.received.pop_front().unwrap();
+    assert_eq!(
+        ExtInfo::decode(&told).unwrap().extensions,
+        [(&b"server-sig-algs"[..], &b"rsa-sha2-256"[..])]
+    );
+    let answer = pair.client.received.pop_front().unwrap();
+    assert_eq!(answer[0], number::USERAUTH_FAILURE);
 }
 
 #[test]

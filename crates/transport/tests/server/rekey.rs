@@ -168,6 +168,28 @@ fn keys_are_replaced_when_they_are_old() {
 }
 
 #[test]
+fn the_limits_of_the_user_hold_from_the_login_on() {
+    let minute = Duration::from_secs(60);
+    for (bytes, interval) in [(Some(20_000), None), (None, Some(minute))] {
+        let mut pair = Pair::logged_in(Offer::default(), NO_LIMIT);
+        let limit = RekeyLimit { bytes, interval };
+        pair.transport.set_rekey_limit(pair.now, limit);
+        for round in 1..4 {
+            pair.client.send(&data(round, 1));
+            pair.run();
+            assert_eq!(pair.client.exchanges, round);
+            match interval {
+                Some(interval) => pair.wait(interval),
+                None => pair.transport.send_packet(&data(round, 20_000)).unwrap(),
+            }
+            pair.run();
+            assert_eq!(pair.client.exchanges, round + 1);
+        }
+        assert_eq!(pair.error, None);
+    }
+}
+
+#[test]
 fn whichever_limit_comes_first_counts_and_both_start_again() {
     let minute = Duration::from_secs(60);
     let limit = RekeyLimit {

@@ -127,6 +127,22 @@ async fn an_algorithm_is_accepted_from_those_whose_block_has_it() {
 }
 
 #[tokio::test]
+async fn the_worker_hears_once_of_algorithms_that_are_the_users_own() {
+    let user = Machine::new(&[], "").user;
+    let lines =
+        "Match User {user}\n PubkeyAcceptedAlgorithms rsa-sha2-512\n".replace("{user}", &user);
+    let machine = Machine::new(&[], &lines);
+    for (name, own) in [(user.as_str(), vec!["rsa-sha2-512"]), (UNKNOWN, Vec::new())] {
+        let (mut bench, _) = Bench::exchanged(&machine).await;
+        for expected in [own, Vec::new()] {
+            let asks = request(name, AuthMethod::None);
+            let answer = bench.conversation.authenticate(asks).await.unwrap();
+            assert_eq!(answer.pubkey_algorithms, expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_session_is_told_what_holds_for_its_user() {
     let client = Client::new();
     let user = Machine::new(&[], "").user;
@@ -134,7 +150,7 @@ async fn the_session_is_told_what_holds_for_its_user() {
         &[&client],
         &format!(
             "MaxSessions 3\nClientAliveInterval 5\nSubsystem sftp /x\nMatch User {user}\n MaxSessions 1\n \
-             ClientAliveInterval 7\n PermitTTY no\n AcceptEnv ONLY\n Subsystem sftp /y\n"
+             ClientAliveInterval 7\n RekeyLimit 1M 60\n ForceCommand /z\n PermitTTY no\n AcceptEnv ONLY\n Subsystem sftp /y\n"
         ),
     );
     let (mut bench, session) = Bench::exchanged(&machine).await;
@@ -145,11 +161,13 @@ async fn the_session_is_told_what_holds_for_its_user() {
         panic!("another message");
     };
     assert_eq!((grant.max_sessions, grant.client_alive_interval), (1, 7));
+    assert_eq!((grant.rekey_bytes, grant.rekey_seconds), (1 << 20, 60));
     let (_, stdio) = bench.services.sessions.lock().unwrap().remove(0);
     let stdio = Lane::new(stdio).unwrap();
     let ToSession::Start { start, .. } = stdio.receive_to_session().await.unwrap();
     assert_eq!((start.max_sessions, start.permit_tty), (1, false));
     assert_eq!(start.accept_env, ["ONLY"]);
+    assert_eq!(start.forced_command.as_deref(), Some("/z"));
     assert_eq!(start.subsystems, [("sftp".to_owned(), "/y".to_owned())]);
 }
 
