@@ -1,5 +1,5 @@
 //! What may happen to the server's own processes without a user's notice: restarts, reloads, upgrades, a killed monitor,
-//! a killed worker. And what must not stay behind.
+//! a killed worker, a killed launcher. And what must not stay behind.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,11 @@ struct Session {
 
 impl Session {
     fn open(server: &Server, key: &UserKey) -> Result<Self> {
-        let client = server.ssh(key, &[], &["echo up; cat"]).spawn()?;
+        Self::open_with(server, key, &[])
+    }
+
+    fn open_with(server: &Server, key: &UserKey, options: &[&str]) -> Result<Self> {
+        let client = server.ssh(key, options, &["echo up; cat"]).spawn()?;
         client.wait_for("up", Duration::from_secs(20))?;
         Ok(Self { client, lines: 0 })
     }
@@ -117,6 +121,32 @@ fn stopping_the_socket_closes_the_port_and_no_session() -> Result<()> {
     server.shell("systemctl start sshd-privsep.socket")?;
     server.must_serve(&key)?;
     session.must_end_well()
+}
+
+#[test]
+fn a_launcher_that_is_killed_takes_its_port_along_and_no_session() -> Result<()> {
+    const PORT: &str = "2322";
+    let Some(server) = SERVER.ours()? else {
+        return Ok(());
+    };
+    let key = server.add_user("orphan")?;
+    let flags = ["-D", "-p", PORT, "-o", "PidFile none"];
+    let _launcher = server.command(["sshd-privsep"]).args(flags).spawn()?;
+    let is_open = || Ok(server.exec(["nc", "-z", "127.0.0.1", PORT])?.code() == Some(0));
+    eventually("it listens", Duration::from_secs(20), is_open)?;
+    // Its host keys are those of port 22.
+    let options = ["-p", PORT, "-o", "HostKeyAlias=127.0.0.1"];
+    let session = Session::open_with(server, &key, &options)?;
+    server.shell("pkill -KILL -x sshd-privsep")?;
+    eventually("the port is closed", Duration::from_secs(10), || {
+        Ok(!is_open()?)
+    })?;
+    session.must_end_well()?;
+    eventually("its monitor has ended", Duration::from_secs(10), || {
+        let workers = server.running_units("sshd-privsep-preauth-*")?;
+        let monitors = server.shell("pgrep -c -x monitor")?;
+        Ok(workers.is_empty() && monitors.trim() == "1")
+    })
 }
 
 #[test]
