@@ -5,17 +5,11 @@ use crate::account::Account;
 use crate::bounded::{self, NotDone, Owner};
 use crate::identity::{self, IdentityError};
 use crate::printable::Printable;
-use crate::strict_modes::{self, Kind, Untrusted};
 use crate::time_zone::SystemZone;
-use config::authorized_keys::{
-    self, Constraints, FILE_LIMIT, Line, Malformed, Role, Situation, Unmet,
-};
+use crate::user_file::{self, FileRefusal, Purpose};
+use config::authorized_keys::{self, Constraints, Line, Malformed, Role, Situation, Unmet};
 use config::glob;
 use config::sshd::{AuthorizedKeysFile, YesNo};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-use rustix::io::Errno;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -91,53 +85,9 @@ impl AuthorizedKey {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KeyRefusal {
-    /// StrictModes.
-    #[error(
-        "Authentication refused: bad ownership or modes for {kind} {}",
-        Printable(path)
-    )]
-    BadOwnershipOrModes {
-        /// What has them.
-        kind: Kind,
-        /// The real path of it.
-        path: PathBuf,
-    },
-    /// Not a file: a directory, a FIFO, a device.
-    #[error(
-        "User {user} authorized keys {} is not a regular file",
-        Printable(path)
-    )]
-    NotRegular {
-        /// The account's name.
-        user: String,
-        /// The file.
-        path: PathBuf,
-    },
-    /// Longer than [`FILE_LIMIT`].
-    #[error(
-        "User {user} authorized keys {} is longer than {FILE_LIMIT} bytes",
-        Printable(path)
-    )]
-    TooLong {
-        /// The account's name.
-        user: String,
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is there and cannot be read, as this user.
-    #[error(
-        "Could not open user {user} authorized keys {}: {error}",
-        Printable(path)
-    )]
-    Unreadable {
-        /// The account's name.
-        user: String,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        error: io::Error,
-    },
+    /// The whole file.
+    #[error(transparent)]
+    File(#[from] FileRefusal),
     /// A line that cannot be read.
     #[error("{}:{line}: {why}", Printable(path))]
     Malformed {
@@ -268,11 +218,12 @@ impl Job {
             false => vec![path.clone()],
         };
         for path in &paths.iter().flat_map(matching).collect::<Vec<_>>() {
-            let text = match self.read(path) {
+            let read = user_file::read(&self.account, Purpose::Keys, path, self.strict_modes);
+            let text = match read {
                 Ok(Some(text)) => text,
                 Ok(None) => continue,
                 Err(refusal) => {
-                    self.refuse(refusal);
+                    self.refuse(refusal.into());
                     continue;
                 }
             };
@@ -352,58 +303,6 @@ impl Job {
                 options: options.join(","),
             }),
         }
-    }
-
-    /// The contents of a file; none if it does not exist.
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, KeyRefusal> {
-        let user = || self.account.name.clone();
-        let unreadable = |error: io::Error| KeyRefusal::Unreadable {
-            user: user(),
-            path: path.to_owned(),
-            error,
-        };
-        // NONBLOCK: to open a FIFO would wait for somebody who writes. NOCTTY: to open a terminal would make it ours.
-        // Links are followed, as OpenSSH does; StrictModes looks at what is behind them.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = match open(path, flags, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-            Err(error) => return Err(unreadable(error.into())),
-        };
-        let status = fstat(&file).map_err(|error| unreadable(error.into()))?;
-        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-            return Err(KeyRefusal::NotRegular {
-                user: user(),
-                path: path.to_owned(),
-            });
-        }
-        if self.strict_modes == YesNo::Yes {
-            strict_modes::check(&file, path, self.account.uid, &self.account.home).map_err(
-                |untrusted| match untrusted {
-                    Untrusted::BadOwnershipOrModes { kind, path } => {
-                        KeyRefusal::BadOwnershipOrModes { kind, path }
-                    }
-                    Untrusted::Unknown { path, error } => KeyRefusal::Unreadable {
-                        user: user(),
-                        path,
-                        error,
-                    },
-                },
-            )?;
-        }
-        let mut text = Vec::new();
-        let limit = u64::try_from(FILE_LIMIT).unwrap_or(u64::MAX);
-        File::from(file)
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut text)
-            .map_err(unreadable)?;
-        if text.len() > FILE_LIMIT {
-            return Err(KeyRefusal::TooLong {
-                user: user(),
-                path: path.to_owned(),
-            });
-        }
-        Ok(Some(text))
     }
 }
 

@@ -25,6 +25,7 @@ mod key_text;
 mod keys;
 pub mod known_hosts;
 mod permission;
+mod principals;
 mod printable;
 pub mod revocation;
 mod strict_modes;
@@ -33,6 +34,7 @@ mod testing;
 mod time_zone;
 pub mod trusted_authorities;
 pub mod trusted_hosts;
+mod user_file;
 
 pub use access::{AccessRule, Source};
 pub use account::{Account, LookupError, group_names, group_names_within, lookup, lookup_within};
@@ -40,5 +42,7 @@ pub use keys::{AuthorizedKey, KeyQuery, KeyRefusal, KeySearch, Verdict, find_key
 pub use permission::{
     Denial, Login, Method, Permission, PermittedAccount, Policy, login_permitted,
 };
+pub use principals::{PrincipalRefusal, Principals, read_principals};
 pub use strict_modes::Kind;
 pub use time_zone::SystemZone;
+pub use user_file::{FileRefusal, Purpose};

@@ -1,7 +1,10 @@
-//! Keys, certificates and revocation lists for tests, made by ssh-keygen(1).
+//! For tests: home directories, and keys, certificates and revocation lists made by ssh-keygen(1).
 
+use crate::account::Account;
 use base64ct::{Base64, Encoding};
-use std::path::PathBuf;
+use rustix::process::{getegid, geteuid};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -93,5 +96,66 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A home directory with `.ssh`, removed at the end. As root it belongs to an id that is not root's, so that every test
+/// also shows that the identity is switched.
+pub(crate) struct Home {
+    pub(crate) root: PathBuf,
+    pub(crate) account: Account,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let root =
+            std::env::temp_dir().join(format!("accounts-home-{}-{number}", std::process::id()));
+        // Each test has a user of its own: the threads of a user are counted.
+        let (uid, gid) = if geteuid().is_root() {
+            (3_000_000 + number, 3_000_000)
+        } else {
+            (geteuid().as_raw(), getegid().as_raw())
+        };
+        let home = root.join("home");
+        std::fs::create_dir_all(home.join(".ssh")).unwrap();
+        let account = Account {
+            name: "u".to_owned(),
+            uid,
+            gid,
+            groups: vec![gid],
+            home: home.clone(),
+            shell: PathBuf::from("/bin/sh"),
+        };
+        let this = Self { root, account };
+        for (path, mode) in [
+            (this.root.clone(), 0o755),
+            (home.clone(), 0o755),
+            (home.join(".ssh"), 0o700),
+        ] {
+            this.give(&path, mode);
+        }
+        this
+    }
+
+    pub(crate) fn give(&self, path: &Path, mode: u32) {
+        if geteuid().is_root() {
+            chown(path, Some(self.account.uid), Some(self.account.gid)).unwrap();
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Writes a file of the home directory.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.account.home.join(name);
+        std::fs::write(&path, text).unwrap();
+        self.give(&path, 0o600);
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.root));
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
-use rustix::fs::{CWD, FileType, mknodat};
-use rustix::process::{getegid, geteuid};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::testing::Home;
+use config::authorized_keys::FILE_LIMIT;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::geteuid;
+use std::os::unix::fs::{chown, symlink};
 
 const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIPbTgCAkSkFk8P3vOmrMC1q+cYOJJ6vEnJ6Vq3lyK1Ty";
 const OTHER: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -17,59 +18,13 @@ fn blob() -> Vec<u8> {
     }
 }
 
-/// A home directory with `.ssh`, removed at the end. As root it belongs to an id that is not root's, so that every test
-/// also shows that the identity is switched.
-struct Home {
-    root: PathBuf,
-    account: Account,
-}
-
 impl Home {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let root = std::env::temp_dir().join(format!("accounts-{}-{number}", std::process::id()));
-        // Each test has a user of its own: the threads of a user are counted.
-        let (uid, gid) = if geteuid().is_root() {
-            (3_000_000 + number, 3_000_000)
-        } else {
-            (geteuid().as_raw(), getegid().as_raw())
-        };
-        let home = root.join("home");
-        std::fs::create_dir_all(home.join(".ssh")).unwrap();
-        let account = Account {
-            name: "u".to_owned(),
-            uid,
-            gid,
-            groups: vec![gid],
-            home: home.clone(),
-            shell: PathBuf::from("/bin/sh"),
-        };
-        let this = Self { root, account };
-        for (path, mode) in [
-            (this.root.clone(), 0o755),
-            (home.clone(), 0o755),
-            (home.join(".ssh"), 0o700),
-        ] {
-            this.give(&path, mode);
-        }
-        this
-    }
-
-    fn give(&self, path: &Path, mode: u32) {
-        if geteuid().is_root() {
-            chown(path, Some(self.account.uid), Some(self.account.gid)).unwrap();
-        }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    }
-
     fn keys(&self) -> PathBuf {
         self.account.home.join(".ssh/authorized_keys")
     }
 
-    fn write(&self, text: &str) {
-        std::fs::write(self.keys(), text).unwrap();
-        self.give(&self.keys(), 0o600);
+    fn write_keys(&self, text: &str) {
+        self.write(".ssh/authorized_keys", text);
     }
 
     fn find(&self) -> KeySearch {
@@ -104,16 +59,10 @@ impl Home {
     }
 }
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.root));
-    }
-}
-
 #[test]
 fn a_key_is_found_with_its_file_and_line() {
     let home = Home::new();
-    home.write(&format!(
+    home.write_keys(&format!(
         "# mine\nssh-ed25519 {OTHER} a\nssh-ed25519 {KEY} b\n"
     ));
     let search = home.find_in(&[".ssh/missing", ".ssh/authorized_keys"], YesNo::Yes);
@@ -131,7 +80,7 @@ fn another_key_or_no_file_is_not_found_without_a_remark() {
     let home = Home::new();
     let search = home.find();
     assert!(matches!(search.verdict, Verdict::NotFound) && search.refusals.is_empty());
-    home.write(&format!(
+    home.write_keys(&format!(
         "ssh-ed25519 {OTHER}\nno-pty ssh-ed25519 {OTHER}\n"
     ));
     let search = home.find();
@@ -141,7 +90,7 @@ fn another_key_or_no_file_is_not_found_without_a_remark() {
 #[test]
 fn a_line_with_options_is_refused_and_not_taken_without_them() {
     let home = Home::new();
-    home.write(&format!(
+    home.write_keys(&format!(
         "command=\"/bin/false\",no-pty ssh-ed25519 {KEY}\n"
     ));
     let path = home.keys();
@@ -169,11 +118,11 @@ fn options_that_are_decided_here_are_obeyed() {
         ("no-pty,pty,touch-required,no-verify-required", true),
         ("cert-authority", false),
     ] {
-        home.write(&format!("{options} ssh-ed25519 {KEY}\n"));
+        home.write_keys(&format!("{options} ssh-ed25519 {KEY}\n"));
         let verdict = home.find().verdict;
         assert_eq!(matches!(verdict, Verdict::Found(_)), permitted, "{options}");
     }
-    home.write(&format!("from=\"10.0.0.0/8\" ssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("from=\"10.0.0.0/8\" ssh-ed25519 {KEY}\n"));
     assert_eq!(
         home.refusal(),
         format!(
@@ -181,7 +130,7 @@ fn options_that_are_decided_here_are_obeyed() {
              (host=192.0.2.7, ip=192.0.2.7, required=10.0.0.0/8)."
         )
     );
-    home.write(&format!("expiry-time=\"20200101Z\" ssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("expiry-time=\"20200101Z\" ssh-ed25519 {KEY}\n"));
     let expected = format!("{path}:1: entry expired at 2020-01-01T00:00:00Z");
     assert_eq!(home.refusal(), expected);
 }
@@ -189,7 +138,7 @@ fn options_that_are_decided_here_are_obeyed() {
 #[test]
 fn a_line_that_does_not_count_hides_no_later_one() {
     let home = Home::new();
-    home.write(&format!(
+    home.write_keys(&format!(
         "from=\"10.0.0.0/8\" ssh-ed25519 {KEY}\nfrom=\"192.0.2.7\" ssh-ed25519 {KEY}\n"
     ));
     let search = home.find();
@@ -218,7 +167,7 @@ fn no_option_that_the_session_would_have_to_keep_is_dropped() {
         "tunnel=\"1\"",
         "verify-required",
     ] {
-        home.write(&format!("{option},from=\"*\" ssh-ed25519 {KEY}\n"));
+        home.write_keys(&format!("{option},from=\"*\" ssh-ed25519 {KEY}\n"));
         let refusal = home.refusal();
         assert!(
             refusal.contains("not supported by this version"),
@@ -230,7 +179,7 @@ fn no_option_that_the_session_would_have_to_keep_is_dropped() {
 #[test]
 fn a_pattern_stands_for_the_files_that_match() {
     let home = Home::new();
-    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("ssh-ed25519 {KEY}\n"));
     let find = |files: &[&str]| home.find_in(files, YesNo::Yes).verdict;
     assert!(
         matches!(find(&[".ssh/authorized_*"]), Verdict::Found(key) if key.file() == home.keys())
@@ -241,7 +190,7 @@ fn a_pattern_stands_for_the_files_that_match() {
 #[test]
 fn a_malformed_line_is_reported_and_passed_over() {
     let home = Home::new();
-    home.write(&format!("ssh-ed25519 ???\nssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("ssh-ed25519 ???\nssh-ed25519 {KEY}\n"));
     let search = home.find();
     assert!(
         matches!(&search.verdict, Verdict::Found(key) if key.line() == 2),
@@ -257,7 +206,7 @@ fn a_malformed_line_is_reported_and_passed_over() {
 #[test]
 fn refusals_are_bounded() {
     let home = Home::new();
-    home.write(&"x\n".repeat(10_000));
+    home.write_keys(&"x\n".repeat(10_000));
     assert_eq!(home.find().refusals.len(), REFUSALS_LIMIT);
 }
 
@@ -272,7 +221,7 @@ fn strict_modes_refuses_what_others_can_write() {
         (ssh.clone(), 0o770, 0o700, "directory"),
         (home.account.home.clone(), 0o757, 0o755, "directory"),
     ] {
-        home.write(&line);
+        home.write_keys(&line);
         home.give(&path, mode);
         let expected = format!(
             "Authentication refused: bad ownership or modes for {kind} {}",
@@ -348,7 +297,7 @@ fn a_fifo_does_not_block_and_a_directory_or_device_is_no_key_file() {
 #[test]
 fn a_file_that_is_too_long_is_refused_whole() {
     let home = Home::new();
-    home.write(&format!("ssh-ed25519 {KEY}\n#{}", " ".repeat(FILE_LIMIT)));
+    home.write_keys(&format!("ssh-ed25519 {KEY}\n#{}", " ".repeat(FILE_LIMIT)));
     assert!(home.refusal().ends_with("is longer than 1048576 bytes"));
 }
 
@@ -358,7 +307,7 @@ fn root_reads_nothing_that_the_user_could_not() {
         return;
     }
     let home = Home::new();
-    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("ssh-ed25519 {KEY}\n"));
     chown(home.keys(), Some(0), Some(0)).unwrap();
     assert!(home.refusal().ends_with("Permission denied (os error 13)"));
     // And the same by a link to a file of root's.
@@ -374,7 +323,7 @@ fn a_file_of_another_user_is_not_trusted_even_if_readable() {
         return;
     }
     let home = Home::new();
-    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("ssh-ed25519 {KEY}\n"));
     home.give(&home.keys(), 0o644);
     chown(home.keys(), Some(home.account.uid + 1_000_000), None).unwrap();
     assert!(home.refusal().contains("bad ownership or modes for file"));
@@ -386,7 +335,7 @@ fn a_file_of_another_user_is_not_trusted_even_if_readable() {
 #[test]
 fn without_the_users_identity_nothing_is_read() {
     let mut home = Home::new();
-    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("ssh-ed25519 {KEY}\n"));
     home.account.uid = if geteuid().is_root() {
         u32::MAX
     } else {
@@ -403,7 +352,7 @@ fn without_the_users_identity_nothing_is_read() {
 #[test]
 fn no_files_configured_finds_nothing() {
     let home = Home::new();
-    home.write(&format!("ssh-ed25519 {KEY}\n"));
+    home.write_keys(&format!("ssh-ed25519 {KEY}\n"));
     assert!(matches!(
         home.find_in(&[], YesNo::Yes).verdict,
         Verdict::NotFound
