@@ -28,6 +28,7 @@ mod permission;
 mod principals;
 mod printable;
 pub mod revocation;
+pub mod shadow;
 mod strict_modes;
 #[cfg(test)]
 mod testing;

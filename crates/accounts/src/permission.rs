@@ -3,9 +3,8 @@
 use crate::access::{AccessRule, AccessRules, Source};
 use crate::account::Account;
 use crate::printable::Printable;
+use crate::shadow::{AccountState, Shadow};
 use config::sshd::{PermitRootLogin, SshdConfig, YesNo};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,9 +12,6 @@ use thiserror::Error;
 
 /// Where passwords and their expiry are, shadow(5).
 const SHADOW: &str = "/etc/shadow";
-
-/// What a password field begins with if the account is locked, sshd(8).
-const LOCKED_PREFIXES: [&str; 2] = ["!", "*LK*"];
 
 /// What is configured about accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,46 +230,21 @@ fn unusable_shell(account: &Account) -> Option<Denial> {
 
 fn locked_or_expired(account: &Account, shadow: &Path, today: u64) -> Option<Denial> {
     let user = account.name.clone();
-    match shadow_line(shadow, &account.name) {
-        Err(error) => Some(Denial::ShadowUnreadable {
-            user,
-            path: shadow.to_owned(),
-            error: error.to_string(),
-        }),
-        // Accounts of a directory server have no line here; their state is the server's to judge.
-        Ok(None) => None,
-        Ok(Some(line)) => {
-            let mut fields = line.split(|byte| *byte == b':').skip(1);
-            let password = fields.next().unwrap_or_default();
-            if LOCKED_PREFIXES
-                .iter()
-                .any(|prefix| password.starts_with(prefix.as_bytes()))
-            {
-                return Some(Denial::Locked { user });
-            }
-            // Name and password are taken: the expiry is the eighth field, shadow(5).
-            let expiry = fields
-                .nth(5)
-                .and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok());
-            expiry
-                .is_some_and(|day| today > day)
-                .then_some(Denial::Expired { user })
+    let state = match Shadow::find(shadow, &account.name) {
+        Ok(found) => found.map(|shadow| shadow.account(today)),
+        Err(error) => {
+            return Some(Denial::ShadowUnreadable {
+                user,
+                path: shadow.to_owned(),
+                error: error.to_string(),
+            });
         }
+    };
+    match state {
+        None | Some(AccountState::Usable) => None,
+        Some(AccountState::Locked) => Some(Denial::Locked { user }),
+        Some(AccountState::Expired) => Some(Denial::Expired { user }),
     }
-}
-
-/// The line of a user. It is bytes: nothing says that the other lines are text.
-fn shadow_line(shadow: &Path, user: &str) -> io::Result<Option<Vec<u8>>> {
-    for line in BufReader::new(File::open(shadow)?).split(b'\n') {
-        let line = line?;
-        if line
-            .strip_prefix(user.as_bytes())
-            .is_some_and(|rest| rest.first() == Some(&b':'))
-        {
-            return Ok(Some(line));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
