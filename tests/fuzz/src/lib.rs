@@ -1,12 +1,12 @@
 //! Fuzz targets for what a stranger's bytes reach, crates `wire` and `transport`, and for what an
-//! administrator or a user writes, crate `config`.
+//! administrator or a user writes, crates `config` and `accounts`.
 //!
 //! ```text
 //!  raw_bytes    bytes ─────────────────────────────────▶ transport
 //!  packets      messages ─▶ framed in clear ───────────▶ transport, link, every decoder of wire
 //!  connection   acts ─▶ scripted client ═ sealed ══════▶ transport
 //!  sshd_config  texts that include each other ─────────▶ config ─▶ printed ─▶ config
-//!  texts        bytes ─────────────────────────────────▶ authorized_keys, moduli
+//!  texts        bytes ─────────────────────────────────▶ authorized_keys, known_hosts, revoked keys, moduli
 //! ```
 //!
 //! Each target is a function of bytes. `cargo xtask fuzz` gives it libFuzzer's, with coverage as the
