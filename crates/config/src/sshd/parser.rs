@@ -2,7 +2,7 @@
 
 use super::algorithms::Offered;
 use super::config::SshdConfig;
-use super::configuration::{Conditions, Configuration, Directive};
+use super::configuration::{Conditions, Configuration, Directive, Effective};
 use super::consistency;
 use super::include::{FileSystem, IncludedFile, Includes};
 use super::keywords::{self, Keyword, Scope, State};
@@ -10,6 +10,7 @@ use super::lexer::{self, Line, Malformed, Span, Statement};
 use super::matching::Condition;
 use super::report::{Error, ErrorKind, Errors, Warning, WarningKind};
 use super::setting::{Arguments, Turn};
+use super::values::{UserPattern, YesNo};
 use crate::pattern::{PatternList, Verdict};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -130,6 +131,7 @@ impl Parsed {
             directives: Vec::new(),
             seen: BTreeSet::new(),
             ignored: None,
+            asks_for_host_names: false,
             included: 0,
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -145,6 +147,7 @@ impl Parsed {
             directives,
             mut problems,
             warnings,
+            asks_for_host_names,
             ..
         } = parser;
         let mut configuration = Configuration::new(SshdConfig::blank(offered), directives);
@@ -152,6 +155,10 @@ impl Parsed {
         let weight = Weight::Wrong;
         let together = consistency::check(&configuration.global());
         problems.extend(together.into_iter().map(|error| Problem { error, weight }));
+        if asks_for_host_names && let Some(error) = unknown_host_names(&configuration.global()) {
+            let weight = Weight::Unenforced;
+            problems.push(Problem { error, weight });
+        }
         Self {
             configuration,
             problems,
@@ -181,6 +188,17 @@ impl Parsed {
     }
 }
 
+/// Names of hosts are asked for, and UseDNS would have them looked up, which is not done.
+fn unknown_host_names(global: &Effective) -> Option<Error> {
+    let keyword = "UseDNS";
+    let why = "rules that ask for names of hosts would hold for nobody";
+    let line = global.set_by.get(keyword)?.last()?;
+    (global.config.use_dns == YesNo::Yes).then(|| Error {
+        location: Some((**line).clone()),
+        kind: ErrorKind::Refused { keyword, why },
+    })
+}
+
 struct Parser<'a> {
     offered: &'a Offered<'a>,
     includes: &'a dyn Includes,
@@ -189,6 +207,8 @@ struct Parser<'a> {
     seen: BTreeSet<&'static str>,
     /// What IgnoreUnknown names, in lower case; the first one counts.
     ignored: Option<PatternList>,
+    /// A rule asks for the name of a host.
+    asks_for_host_names: bool,
     included: usize,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
@@ -291,6 +311,12 @@ impl Parser<'_> {
                     Ok(condition) => (condition, Ok(())),
                     Err(malformed) => (Condition::never(), Err(malformed)),
                 };
+                if condition.asks_for_routing_domain() {
+                    let why = "its RDomain would hold for nobody: routing domains are not known";
+                    let kind = ErrorKind::Refused { keyword, why };
+                    self.problem(place.line, span, kind, Weight::Unenforced);
+                }
+                self.asks_for_host_names |= condition.asks_for_host_names();
                 let around = place.around.iter().cloned();
                 *conditions = around.chain([Arc::new(condition)]).collect();
                 return outcome;
@@ -331,6 +357,8 @@ impl Parser<'_> {
         // Not the words, but what they were read as: `ForceCommand none # x` is a command.
         let mut alone = SshdConfig::blank(self.offered);
         put(&mut alone, Turn::First);
+        let mut users = alone.allow_users.iter().chain(&alone.deny_users);
+        self.asks_for_host_names |= users.any(UserPattern::asks_for_host_name);
         let shown = match setting.show(&alone) {
             shown if shown.is_empty() => "none".to_owned(),
             shown => shown.join(" ").to_ascii_lowercase(),
