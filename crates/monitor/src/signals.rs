@@ -1,4 +1,4 @@
-//! SIGTERM, SIGINT, SIGHUP and SIGUSR1 as a stream of events (signalfd(2)): no handler, nothing asynchronous.
+//! SIGTERM, SIGINT, SIGHUP and SIGURG as a stream of events (signalfd(2)): no handler, nothing asynchronous.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub enum Signal {
     Reload,
     /// SIGTERM, SIGINT: end.
     Stop(i32),
-    /// SIGUSR1, see [`bind_to_parent`]: who started this process has ended.
+    /// SIGURG, see [`bind_to_parent`]: who started this process has ended.
     Orphaned,
 }
 
@@ -31,13 +31,14 @@ pub enum Parent {
 /// Asks the kernel for [`Signal::Orphaned`] when the parent ends (PR_SET_PDEATHSIG).
 ///
 /// The signal is not SIGTERM: a launcher that passes one on and ends at once would look like two of
-/// them, and the second one means haste.
+/// them, and the second one means haste. Its number is higher, for of two that have come signalfd(2)
+/// gives the lower one first, and SIGTERM after this one would be haste, too.
 ///
 /// # Errors
 /// What prctl(2) says.
 pub fn bind_to_parent() -> io::Result<Parent> {
     let parent = getppid();
-    set_parent_process_death_signal(Some(rustix::process::Signal::USR1))?;
+    set_parent_process_death_signal(Some(rustix::process::Signal::URG))?;
     // It may have ended between the two calls. Before the first, nobody hears of READY=1.
     Ok(match getppid() == parent {
         true => Parent::Alive,
@@ -62,7 +63,7 @@ impl Blocked {
             Number::SIGHUP,
             Number::SIGTERM,
             Number::SIGINT,
-            Number::SIGUSR1,
+            Number::SIGURG,
         ]);
         set.thread_block()?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
@@ -96,7 +97,7 @@ impl Signals {
                     let number = i32::try_from(info.ssi_signo).unwrap_or(0);
                     return Ok(match Number::try_from(number) {
                         Ok(Number::SIGHUP) => Signal::Reload,
-                        Ok(Number::SIGUSR1) => Signal::Orphaned,
+                        Ok(Number::SIGURG) => Signal::Orphaned,
                         Ok(_) | Err(_) => Signal::Stop(number),
                     });
                 }
