@@ -108,8 +108,9 @@ fn serve(line: &CommandLine, manner: Manner, voice: &mut Voice) -> Result<ExitCo
     }
     let config = line.server_config()?;
     voice.open_log(&line.log, &config)?;
-    // As sshd: whatever the caller's, nobody else writes to what is made here.
+    // As sshd: nobody else writes to what is made here, and no file system is kept busy.
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    rustix::process::chdir("/").map_err(io::Error::from)?;
     let log = match line.log {
         Log::Journal => MonitorLog::Journal,
         Log::StandardError | Log::File(_) => MonitorLog::StandardError,

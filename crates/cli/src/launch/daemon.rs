@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
-use rustix::process::{chdir, setsid};
+use rustix::process::setsid;
 
 /// Tells the second process that it is the second one. Its value is the first one's number.
 const MARK: &str = "SSHD_PRIVSEP_STARTED_BY";
@@ -65,10 +65,9 @@ pub(super) fn start() -> io::Result<ExitCode> {
     ))
 }
 
-/// Leaves the terminal and the directory of who called.
+/// Leaves the terminal of who called.
 pub(super) fn detach() -> io::Result<()> {
     setsid()?;
-    chdir("/")?;
     Ok(())
 }
 

@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -61,6 +63,8 @@ pub(super) enum Clients {
 pub(super) struct Monitor {
     child: Child,
     reports: Reports,
+    /// Passes on what it writes to standard error, if that is not ours.
+    relay: Option<JoinHandle<()>>,
 }
 
 /// Why a monitor does not serve.
@@ -105,7 +109,9 @@ impl Plan<'_> {
             // The launcher is the watched process; what the monitor says is passed on.
             .env_remove("WATCHDOG_PID")
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            // Ctrl-C on a terminal is for the launcher: two signals would end sessions, too.
+            .process_group(0);
         let mappings = (FIRST_SOCKET..)
             .zip(sockets)
             .map(|(child_fd, parent_fd)| FdMapping {
@@ -128,13 +134,18 @@ impl Plan<'_> {
     ) -> Result<Monitor, StartError> {
         let reports = Reports::listen(directory, number)?;
         let path: &OsStr = reports.path().as_os_str();
-        let child = self
+        let mut child = self
             .command(sockets, "ssh")?
             .env("NOTIFY_SOCKET", path)
             .stderr(errors)
             .spawn()
             .map_err(StartError::Spawn)?;
-        Ok(Monitor { child, reports })
+        let relay = child.stderr.take().map(relay).transpose()?;
+        Ok(Monitor {
+            child,
+            reports,
+            relay,
+        })
     }
 }
 
@@ -157,6 +168,8 @@ impl Monitor {
                 }
             }
             if let Some(status) = self.ended()? {
+                // Its last words come before ours.
+                drop(self.relay.take().map(JoinHandle::join));
                 return Err(StartError::Ended(status));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -184,19 +197,19 @@ impl Monitor {
     }
 
     /// SIGHUP: it reads its configuration again.
-    pub(super) fn reload(&self) {
+    pub(super) fn reload(&mut self) {
         self.signal(Number::SIGHUP);
     }
 
     /// SIGTERM: it accepts nobody more, and ends when its last connection has ended.
-    pub(super) fn terminate(&self) {
+    pub(super) fn terminate(&mut self) {
         self.signal(Number::SIGTERM);
     }
 
-    /// A monitor of which nothing is wanted but that its connections end in peace.
-    pub(super) fn drain(self) -> Child {
-        self.terminate();
-        self.child
+    /// Reports of a monitor that drains: read, so that it does not wait for a reader, and of no interest.
+    pub(super) fn drop_reports(&self) -> io::Result<()> {
+        while self.reports.next()?.is_some() {}
+        Ok(())
     }
 
     /// For [`wait`].
@@ -204,33 +217,25 @@ impl Monitor {
         &self.reports
     }
 
-    /// What it writes to standard error goes to ours, whatever that is at the time.
-    pub(super) fn relay_errors(&mut self) {
-        let Some(pipe) = self.child.stderr.take() else {
-            return;
-        };
-        let relay = move || {
-            let mut pipe = File::from(OwnedFd::from(pipe));
-            // It ends with the monitor.
-            drop(io::copy(&mut pipe, &mut io::stderr()));
-        };
-        let started = std::thread::Builder::new()
-            .name("errors".to_owned())
-            .spawn(relay);
-        if let Err(error) = started {
-            warn!("what the monitor writes to standard error is lost: {error}");
-        }
-    }
-
-    fn signal(&self, number: Number) {
-        // Not waited for yet, so the number is its own.
-        let Ok(id) = i32::try_from(self.child.id()) else {
+    fn signal(&mut self, number: Number) {
+        // The number is its own as long as nobody has waited for its end; later it can be anybody's.
+        let running = matches!(self.ended(), Ok(None));
+        let Some(id) = i32::try_from(self.child.id()).ok().filter(|_| running) else {
             return;
         };
         if let Err(error) = kill(Pid::from_raw(id), number) {
             warn!("the monitor cannot be signalled: {error}");
         }
     }
+}
+
+/// Passes on what comes to our standard error, whatever that is at the time, until the monitor has ended.
+fn relay(errors: ChildStderr) -> io::Result<JoinHandle<()>> {
+    let copy = move || {
+        let mut errors = File::from(OwnedFd::from(errors));
+        drop(io::copy(&mut errors, &mut io::stderr()));
+    };
+    thread::Builder::new().name("errors".to_owned()).spawn(copy)
 }
 
 /// Waits until one of these can be read, or the time is over.

@@ -26,7 +26,7 @@ pub(super) enum Stop {
     Interrupt,
 }
 
-/// The signals, blocked and waiting to be read. Child processes start without the block.
+/// The signals, blocked and waiting to be read. A monitor inherits the block, and has its own descriptor for them.
 #[derive(Debug)]
 pub(super) struct Signals(SignalFd);
 

@@ -1,7 +1,7 @@
 //! The launcher at work: it waits for signals, reports, and the end of its monitor.
 
 use std::os::fd::OwnedFd;
-use std::process::{Child, ExitCode, ExitStatus, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use config::sshd::SshdConfig;
@@ -38,7 +38,7 @@ pub(super) struct Supervisor<'a> {
     /// How many monitors there have been.
     started: u32,
     /// Monitors that serve their last connections.
-    draining: Vec<Child>,
+    draining: Vec<Monitor>,
 }
 
 /// Where the sockets come from.
@@ -91,7 +91,6 @@ impl<'a> Supervisor<'a> {
         let plan = Plan { line, log, clients };
         let errors = errors_of(manner, &line.log);
         let mut monitor = plan.start(listening.sockets()?, directory.path(), 0, errors)?;
-        monitor.relay_errors();
         monitor.wait_until_ready(&mut signals)?;
         let mut pid_file = None;
         match clients {
@@ -137,8 +136,11 @@ impl<'a> Supervisor<'a> {
                 }
             }
             self.monitor.pass_on_reports()?;
+            for old in &self.draining {
+                old.drop_reports()?;
+            }
             self.draining
-                .retain_mut(|monitor| matches!(monitor.try_wait(), Ok(None)));
+                .retain_mut(|old| matches!(old.ended(), Ok(None)));
             if let Some(status) = self.monitor.ended()? {
                 if self.plan.clients == Clients::One {
                     return Ok(code_of(status));
@@ -147,12 +149,15 @@ impl<'a> Supervisor<'a> {
                     return Ok(self.stop(stop));
                 }
             }
-            wait(&[&self.signals, self.monitor.reports()], None)?;
+            let monitors = self.draining.iter().chain([&self.monitor]);
+            let reports = monitors.map(|monitor| monitor.reports() as &dyn AsFd);
+            let events: Vec<&dyn AsFd> = reports.chain([&self.signals as &dyn AsFd]).collect();
+            wait(&events, None)?;
         }
     }
 
     /// Everything that is the launcher's goes with it at once; the monitor stays for its connections.
-    fn stop(self, stop: Stop) -> ExitCode {
+    fn stop(mut self, stop: Stop) -> ExitCode {
         notify::stopping();
         self.monitor.terminate();
         match stop {
@@ -204,8 +209,9 @@ impl<'a> Supervisor<'a> {
         failures.iter().for_each(|failure| error!("{failure}"));
         let listening = Listening::Bound(bound);
         let monitor = self.start_monitor(listening.sockets()?)?;
-        let old = std::mem::replace(&mut self.monitor, monitor);
-        self.draining.push(old.drain());
+        let mut old = std::mem::replace(&mut self.monitor, monitor);
+        old.terminate();
+        self.draining.push(old);
         self.listening = listening;
         Ok(())
     }
@@ -216,7 +222,6 @@ impl<'a> Supervisor<'a> {
         let errors = errors_of(self.manner, &self.plan.line.log);
         let directory = self.directory.path();
         let mut monitor = self.plan.start(sockets, directory, number, errors)?;
-        monitor.relay_errors();
         monitor.wait_until_ready(&mut self.signals)?;
         Ok(monitor)
     }
