@@ -36,6 +36,7 @@ const PACKAGES: &[&str] = &[
     "python3-asyncssh",
     "python3-paramiko",
     "rsync",
+    "socat",
     "strace",
     "sudo",
     "systemd",
