@@ -19,6 +19,7 @@ mod consistency;
 mod include;
 mod keywords;
 mod lexer;
+pub mod listening;
 mod matching;
 mod offers;
 mod parser;

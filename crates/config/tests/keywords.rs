@@ -61,7 +61,7 @@ fn the_reviewed_table_is_the_one_in_the_code() {
     for row in support() {
         let in_match = if row.in_match { "yes" } else { "no" };
         let state = match row.support {
-            Support::Active => "active",
+            Support::Active | Support::ActiveThrough => "active",
             Support::NoEffect => "no effect here",
             Support::Planned => "planned",
             Support::Refused => "planned, refused until then",

@@ -145,6 +145,7 @@ fn parts() -> BTreeMap<&'static str, String> {
         match row.support {
             Support::Active if row.why.is_empty() => {}
             Support::Active => state("Partly", &row.why),
+            Support::ActiveThrough => state("For the service", &row.why),
             Support::NoEffect => state("Without effect here", &row.why),
             Support::Planned => state("Planned", &row.why),
             Support::Refused => state("Planned, refused until then", &row.why),

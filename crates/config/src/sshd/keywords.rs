@@ -3,7 +3,7 @@
 //! One table: the 105 keywords of OpenSSH 10.5, its deprecated and renamed ones, those that Debian's patches add, and the
 //! server's own. The states say what happens when a keyword occurs:
 //!
-//! - [`State::Active`]: its value is obeyed.
+//! - [`State::Active`], [`State::ActiveThrough`]: its value is obeyed.
 //! - [`State::NoEffect`]: something else of this server decides it. A warning.
 //! - [`State::NotYet`]: not obeyed by this version, and nothing is permitted by that. A warning.
 //! - [`State::Refused`]: not obeyed by this version, and to ignore it would permit what it forbids. An error.
@@ -21,6 +21,8 @@ pub(crate) use table::KEYWORDS;
 pub(crate) enum State {
     /// Obeyed.
     Active,
+    /// Obeyed, but not by the process that reads the file: by whom.
+    ActiveThrough(&'static str),
     /// Obeyed, but for these values (in lower case) and what happens instead.
     ActiveExcept(&'static [(&'static str, &'static str)]),
     /// Obeyed, but for values that begin with this word; why to ignore those would be dangerous.
@@ -132,7 +134,7 @@ pub struct KeywordSupport {
     pub in_match: bool,
     /// What becomes of it.
     pub support: Support,
-    /// Why it is not obeyed, or which values are not.
+    /// Why it is not obeyed, or which values are not, or who obeys it.
     pub why: String,
 }
 
@@ -141,6 +143,8 @@ pub struct KeywordSupport {
 pub enum Support {
     /// It is obeyed.
     Active,
+    /// It is obeyed by another part of the server.
+    ActiveThrough,
     /// It has no effect, and a remark says why.
     NoEffect,
     /// It is planned; until then a remark says that it has no effect, which permits nothing.
@@ -161,6 +165,7 @@ pub fn support() -> Vec<KeywordSupport> {
             State::Active | State::Include | State::IgnoreUnknown | State::Match => {
                 (Support::Active, String::new())
             }
+            State::ActiveThrough(whom) => (Support::ActiveThrough, whom.to_owned()),
             State::ActiveExcept(values) => {
                 let but = values
                     .iter()

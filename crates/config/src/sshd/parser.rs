@@ -7,7 +7,9 @@ use super::consistency;
 use super::include::{FileSystem, IncludedFile, Includes};
 use super::keywords::{self, Keyword, Scope, State};
 use super::lexer::{self, Line, Malformed, Span, Statement};
+use super::listening::{Listening, Salvage};
 use super::matching::Condition;
+use super::offers::Offers;
 use super::report::{Error, ErrorKind, Errors, Warning, WarningKind};
 use super::setting::{Arguments, Turn};
 use super::values::{UserPattern, YesNo};
@@ -75,6 +77,25 @@ pub fn read_text(
         text: text.to_owned(),
     };
     Parsed::new(&[file], options, includes, offered).shown()
+}
+
+/// Reads where to listen from a file that may have errors: the lines that say it count, whatever is wrong with others.
+///
+/// # Errors
+///
+/// The file itself cannot be read.
+pub fn salvage(path: &Path) -> Result<Salvage, Errors> {
+    let Parsed {
+        configuration,
+        problems,
+    } = parse_file(path, &[], &Offers::ours().offered())?;
+    let wrong = problems
+        .into_iter()
+        .filter(|problem| problem.weight == Weight::Wrong);
+    Ok(Salvage {
+        listening: Listening::from(&configuration.global().config),
+        errors: Errors(wrong.map(|problem| problem.error).collect()),
+    })
 }
 
 fn parse_file(path: &Path, options: &[&str], offered: &Offered<'_>) -> Result<Parsed, Errors> {
@@ -416,6 +437,7 @@ impl Parser<'_> {
             State::Deprecated => WarningKind::Deprecated { keyword },
             // `find` resolves old names.
             State::Active
+            | State::ActiveThrough(_)
             | State::Ignored
             | State::Include
             | State::IgnoreUnknown

@@ -23,7 +23,7 @@ macro_rules! field {
 #[rustfmt::skip]
 pub(crate) const KEYWORDS: &[Keyword] = &[
     active("AcceptEnv", Match, field!(accept_env: environment::NAMES)),
-    no_effect("AddressFamily", Global, field!(address_family: word()), SOCKET_UNIT, &["any"]),
+    Keyword::new("AddressFamily", Global, field!(address_family: word()), SOCKET_UNIT),
     not_yet("AllowAgentForwarding", Match, field!(allow_agent_forwarding: word()), NO_FORWARDING, &["no"]),
     active("AllowGroups", Match, field!(allow_groups: access::GROUPS)),
     not_yet("AllowStreamLocalForwarding", Match, field!(allow_stream_local_forwarding: word()), NO_FORWARDING, &["no"]),
@@ -90,7 +90,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     not_yet("KerberosOrLocalPasswd", Global, field!(kerberos_or_local_passwd: word()), NO_GSSAPI, &["yes", "no"]),
     not_yet("KerberosTicketCleanup", Global, field!(kerberos_ticket_cleanup: word()), NO_GSSAPI, &["yes", "no"]),
     active("KexAlgorithms", Global, field!(kex_algorithms: algorithms::KEX_LIST)),
-    no_effect("ListenAddress", Global, field!(listen_addresses: network::LISTEN), SOCKET_UNIT, &[]),
+    Keyword::new("ListenAddress", Global, field!(listen_addresses: network::LISTEN), SOCKET_UNIT),
     active("LoginGraceTime", Global, field!(login_grace_time: numbers::TIME)),
     active("LogLevel", Match, field!(log_level: word())),
     not_yet("LogVerbose", Match, field!(log_verbose: environment::LOG_VERBOSE),
@@ -120,7 +120,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     not_yet("PerSourcePenaltyExemptList", Global, field!(per_source_penalty_exempt: limits::EXEMPT),
         NO_PENALTIES, &["none"]),
     no_effect("PidFile", Global, field!(pid_file: paths::FILE), "systemd knows the server's processes", &["none"]),
-    no_effect("Port", Global, field!(ports: network::PORTS), SOCKET_UNIT, &[]),
+    Keyword::new("Port", Global, field!(ports: network::PORTS), SOCKET_UNIT),
     no_effect("PrintLastLog", Global, field!(print_last_log: word()), "PAM does it (pam_lastlog)", &[]),
     no_effect("PrintMotd", Global, field!(print_motd: word()), "PAM does it (pam_motd)", &["no"]),
     active("PubkeyAcceptedAlgorithms", Match, field!(pubkey_accepted_algorithms: algorithms::PUBKEY_LIST)),
@@ -244,7 +244,8 @@ const fn old(name: &'static str, new: &'static str) -> Keyword {
     Keyword::new(name, Global, None, State::OldNameOf(new))
 }
 
-const SOCKET_UNIT: &str = "the listening addresses come from sshd-privsep.socket";
+const SOCKET_UNIT: State =
+    State::ActiveThrough("sshd-privsep-generator tells sshd-privsep.socket where to listen");
 const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
 const NO_CERTIFICATES: &str = "certificates of users are not accepted";
 const NO_COMMAND_FOR_KEYS: &str = "only AuthorizedKeysFile is asked for keys";

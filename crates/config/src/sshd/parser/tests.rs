@@ -397,17 +397,17 @@ fn values_that_ask_for_what_happens_anyway_get_no_remark() {
 #[test]
 fn what_has_no_effect_is_remarked() {
     let got = warnings(
-        "Port 2222\nListenAddress ::\nUsePrivilegeSeparation sandbox\nPasswordAuthentication yes\nUsePAM no",
+        "Port 2222\nSshdAuthPath /x\nUsePrivilegeSeparation sandbox\nPasswordAuthentication yes\nUsePAM no",
     );
     assert_eq!(
         got[0],
-        "f:1:1: Port has no effect: the listening addresses come from sshd-privsep.socket"
+        "f:2:1: SshdAuthPath has no effect: the processes are systemd units"
     );
-    assert!(got[2].ends_with("UsePrivilegeSeparation is deprecated and has no effect"));
-    assert!(got[3].ends_with(
+    assert!(got[1].ends_with("UsePrivilegeSeparation is deprecated and has no effect"));
+    assert!(got[2].ends_with(
         "PasswordAuthentication has no effect in this version: only public keys are accepted"
     ));
-    assert_eq!(got.len(), 5);
+    assert_eq!(got.len(), 4);
 }
 
 #[test]
