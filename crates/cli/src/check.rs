@@ -119,8 +119,11 @@ fn judge(
         }
         say_unreadable_keys(configuration, remarks)?;
     }
-    for remark in running_socket::remarks(&effective(line, configuration).config) {
-        writeln!(remarks, "{remark}")?;
+    // The socket unit follows the usual file, whatever is said here besides.
+    if line.is_about_the_service() {
+        for remark in running_socket::remarks(&configuration.global().config) {
+            writeln!(remarks, "{remark}")?;
+        }
     }
     Ok(verdict)
 }

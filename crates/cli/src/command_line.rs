@@ -168,6 +168,14 @@ impl CommandLine {
         reader.finish()
     }
 
+    /// Whether the configuration is the one of the machine's own server: the usual file, with nothing added.
+    #[must_use]
+    pub fn is_about_the_service(&self) -> bool {
+        matches!(&self.file, ConfigurationFile::Path(path) if path == Path::new(DEFAULT_FILE))
+            && self.options.is_empty()
+            && self.ports.is_empty()
+    }
+
     /// Reads the configuration.
     ///
     /// # Errors

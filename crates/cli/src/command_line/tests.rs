@@ -246,3 +246,18 @@ fn errors_of_options_name_the_command_line_and_come_before_those_of_the_file() {
         "{said:?}"
     );
 }
+
+#[test]
+fn the_machines_server_has_the_usual_file_and_nothing_else() {
+    let is = |words: &[&str]| parse(words).unwrap().is_about_the_service();
+    assert!(is(&["-t"]));
+    assert!(is(&["-t", "-f", "/etc/ssh/sshd_config"]));
+    for words in [
+        &["-t", "-f", "/x"][..],
+        &["-tfnone"],
+        &["-t", "-p", "23"],
+        &["-to", "Port 23"],
+    ] {
+        assert!(!is(words), "{words:?}");
+    }
+}

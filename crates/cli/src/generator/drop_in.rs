@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use config::sshd::listening::{Socket, Sockets};
@@ -27,8 +28,9 @@ pub fn text(sockets: &Sockets, source: &Path) -> String {
     };
     lines.extend(sockets.sockets.iter().map(listen));
     let any = |is: fn(&Socket) -> bool| sockets.sockets.iter().any(is);
-    if any(|socket| matches!(socket, Socket::At(address) if address.is_ipv6())) {
-        // As sshd's. Otherwise [::] would take the port of 0.0.0.0, too.
+    if any(|socket| matches!(socket, Socket::At(address) if address.ip() == Ipv6Addr::UNSPECIFIED))
+    {
+        // As sshd's. Not without need: a port that an administrator's drop-in adds would be closed to IPv4, too.
         lines.push("BindIPv6Only=ipv6-only".to_owned());
     }
     if any(|socket| matches!(socket, Socket::At(address) if !address.ip().is_unspecified())) {

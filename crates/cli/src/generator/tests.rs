@@ -70,7 +70,11 @@ fn a_configuration_becomes_listeners() {
         ),
         (
             "ListenAddress 192.0.2.1\nListenAddress [2001:db8::1]:2222\n",
-            "ListenStream=\nListenStream=192.0.2.1:22\nListenStream=[2001:db8::1]:2222\nBindIPv6Only=ipv6-only\nFreeBind=yes\n",
+            "ListenStream=\nListenStream=192.0.2.1:22\nListenStream=[2001:db8::1]:2222\nFreeBind=yes\n",
+        ),
+        (
+            "ListenAddress 0.0.0.0 rdomain vrf1\nListenAddress :: rdomain vrf1\n",
+            "ListenStream=\nListenStream=22\nBindToDevice=vrf1\n",
         ),
         (
             "ListenAddress 0.0.0.0 rdomain vrf1\n",

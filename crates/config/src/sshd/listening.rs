@@ -16,7 +16,7 @@ use std::path::Path;
 
 mod difference;
 pub use super::parser::salvage;
-pub use difference::{Difference, Override, overrides};
+pub use difference::{Difference, Override, remarks};
 
 /// More sockets than anybody listens on; each one costs the server a descriptor.
 const LIMIT: usize = 256;
@@ -183,14 +183,14 @@ impl Sockets {
                 Err(why) => remarks.push(format!("ListenAddress {listener} is left out: {why}")),
             }
         }
-        let device = one_device(&mut candidates, &mut remarks);
-        let mut sockets = without_conflicts(candidates, &mut remarks);
-        if sockets.len() > LIMIT {
+        if candidates.len() > LIMIT {
             remarks.push(format!(
                 "the first {LIMIT} addresses are listened on, not all"
             ));
-            sockets.truncate(LIMIT);
+            candidates.truncate(LIMIT);
         }
+        let device = one_device(&mut candidates, &mut remarks);
+        let mut sockets = in_pairs(without_conflicts(candidates, &mut remarks));
         if sockets.is_empty() {
             remarks.push(
                 "no ListenAddress is left: listening on every address, so that somebody can log in"
@@ -209,7 +209,7 @@ impl Sockets {
     /// Whether these are the sockets of the unit as it is shipped.
     #[must_use]
     pub fn are_as_shipped(&self) -> bool {
-        self.sockets == [Socket::Everywhere(22)]
+        self.sockets == [Socket::Everywhere(22)] && self.device.is_none()
     }
 }
 
@@ -328,6 +328,35 @@ fn without_conflicts(candidates: Vec<Candidate<'_>>, remarks: &mut Vec<String>) 
     }
     sockets.reverse();
     sockets
+}
+
+/// Makes one socket of the two that together are every address, unless one for all of IPv6 alone is left: whether a socket
+/// for IPv6 takes IPv4 too is said for the whole unit.
+fn in_pairs(sockets: Vec<Socket>) -> Vec<Socket> {
+    let all_v4 = |port| Socket::At(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
+    let ports_of_v6 = sockets.iter().filter_map(|socket| match socket {
+        Socket::At(address) if address.ip() == Ipv6Addr::UNSPECIFIED => Some(address.port()),
+        Socket::At(_) | Socket::Everywhere(_) => None,
+    });
+    let ports: BTreeSet<u16> = ports_of_v6.collect();
+    if !ports.iter().all(|port| sockets.contains(&all_v4(*port))) {
+        return sockets;
+    }
+    let mut paired = Vec::new();
+    for socket in sockets {
+        let socket = match socket {
+            Socket::At(address)
+                if ports.contains(&address.port()) && address.ip().is_unspecified() =>
+            {
+                Socket::Everywhere(address.port())
+            }
+            _ => socket,
+        };
+        if !paired.contains(&socket) {
+            paired.push(socket);
+        }
+    }
+    paired
 }
 
 #[cfg(test)]

@@ -1,13 +1,34 @@
 //! Whether a server listens where its configuration says.
 
-use super::{Socket, Sockets, System};
-use std::collections::BTreeSet;
+use super::{Listening, Socket, Sockets, System};
+use crate::sshd::{FileSystem, SshdConfig};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// What makes the sockets those of the file.
 const REMEDY: &str = "systemctl daemon-reload && systemctl restart sshd-privsep.socket";
+
+/// Where units are, from the one that counts most: systemd.unit(5). Down to [`THEIRS`], files are the administrator's.
+const DIRECTORIES: [&str; 7] = [
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/run/systemd/generator",
+    "/usr/lib/systemd/system",
+];
+
+/// How many of [`DIRECTORIES`] are the administrator's.
+const THEIRS: usize = 5;
+
+/// The unit.
+const UNIT: &str = "sshd-privsep.socket";
+
+/// Its drop-ins' directories: one for it, two for all of its kind.
+const DROP_INS: [&str; 3] = ["sshd-privsep.socket.d", "sshd-.socket.d", "socket.d"];
 
 /// Who else than the file says where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,40 +39,74 @@ pub enum Override {
     Adds(PathBuf),
 }
 
-/// What the files of a socket unit say about who decides. They are those of FragmentPath and DropInPaths, in this order,
-/// which is the order of their effect.
-#[must_use]
-pub fn overrides<'a>(files: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Option<Override> {
-    let mut found = None;
-    for (path, text) in files {
-        let addresses = text.lines().filter_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            (key.trim() == "ListenStream").then(|| value.trim())
-        });
-        let addresses: Vec<&str> = addresses.collect();
-        let from_scratch = addresses.contains(&"") || path.extension() == Some("socket".as_ref());
-        found = match (is_administrators(path), addresses.is_empty()) {
-            (_, true) => found,
-            (true, false) if from_scratch => Some(Override::Decides(path.to_owned())),
-            (true, false) => found.or_else(|| Some(Override::Adds(path.to_owned()))),
-            // The package's own unit, or what its generator made.
-            (false, false) if from_scratch => None,
-            (false, false) => found,
-        };
+impl Override {
+    /// Who says it on this machine.
+    #[must_use]
+    pub fn of_this_machine() -> Option<Self> {
+        let directories = DIRECTORIES.map(Path::new);
+        let unit = directories
+            .iter()
+            .map(|directory| directory.join(UNIT))
+            .find(|unit| unit.symlink_metadata().is_ok());
+        // By name; of two with one name, the first of these directories.
+        let mut drop_ins = BTreeMap::new();
+        for name in DROP_INS {
+            for directory in directories {
+                let files = directory
+                    .join(name)
+                    .read_dir()
+                    .into_iter()
+                    .flatten()
+                    .flatten();
+                for file in files.map(|entry| entry.path()) {
+                    if file.extension() == Some("conf".as_ref()) {
+                        drop_ins
+                            .entry(file.file_name().map(ToOwned::to_owned))
+                            .or_insert(file);
+                    }
+                }
+            }
+        }
+        let files = unit.into_iter().chain(drop_ins.into_values());
+        // A file that cannot be read says nothing to systemd either.
+        let texts: Vec<(PathBuf, String)> = files
+            .map(|path| (std::fs::read_to_string(&path).unwrap_or_default(), path))
+            .map(|(text, path)| (path, text))
+            .collect();
+        Self::of(
+            texts
+                .iter()
+                .map(|(path, text)| (path.as_path(), text.as_str())),
+        )
     }
-    found
-}
 
-/// Whether a file of a unit was written by the machine's administrator, see systemd.unit(5).
-fn is_administrators(path: &Path) -> bool {
-    const THEIRS: [&str; 5] = [
-        "/etc/systemd/system",
-        "/etc/systemd/system.control",
-        "/run/systemd/system",
-        "/run/systemd/system.control",
-        "/usr/local/lib/systemd/system",
-    ];
-    THEIRS.iter().any(|directory| path.starts_with(directory))
+    /// Who says it by these files of the unit, in the order in which they take effect.
+    #[must_use]
+    pub(super) fn of<'a>(files: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Option<Self> {
+        let mut found = None;
+        for (path, text) in files {
+            let addresses = text.lines().filter_map(|line| {
+                let (key, value) = line.split_once('=')?;
+                (key.trim() == "ListenStream").then(|| value.trim())
+            });
+            let addresses: Vec<&str> = addresses.collect();
+            let begins_anew =
+                addresses.contains(&"") || path.extension() == Some("socket".as_ref());
+            let theirs = DIRECTORIES.iter().take(THEIRS);
+            let is_theirs = theirs
+                .into_iter()
+                .any(|directory| path.starts_with(directory));
+            found = match (addresses.is_empty(), is_theirs) {
+                (true, _) => found,
+                (false, true) if begins_anew => Some(Self::Decides(path.to_owned())),
+                (false, true) => found.or_else(|| Some(Self::Adds(path.to_owned()))),
+                // The package's own unit, or what its generator made.
+                (false, false) if begins_anew => None,
+                (false, false) => found,
+            };
+        }
+        found
+    }
 }
 
 /// A server listens elsewhere than its configuration says. `Display` is for its administrator, with the remedy.
@@ -90,6 +145,18 @@ impl Difference {
             by,
         })
     }
+}
+
+/// What an administrator should know of where a server listens by its configuration, and where it does in fact.
+#[must_use]
+pub fn remarks(config: &SshdConfig, open: &[Socket]) -> Vec<String> {
+    let configured = Sockets::of(&Listening::from(config), &FileSystem);
+    let difference = Difference::between(&configured, open, None, &FileSystem).and_then(|_| {
+        let by = Override::of_this_machine();
+        Difference::between(&configured, open, by.as_ref(), &FileSystem)
+    });
+    let difference = difference.map(|difference| difference.to_string());
+    configured.remarks.into_iter().chain(difference).collect()
 }
 
 /// Without IPv6 in the kernel systemd listens on all of IPv4 where it is asked for both.

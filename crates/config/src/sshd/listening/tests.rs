@@ -68,9 +68,15 @@ fn configurations_become_sockets_that_can_all_be_bound() {
             0,
         ),
         // Both families apart do not exclude each other.
+        ("ListenAddress ::; ListenAddress 0.0.0.0", "port 22", 0),
         (
-            "ListenAddress ::; ListenAddress 0.0.0.0",
-            "[::]:22 0.0.0.0:22",
+            "ListenAddress ::1; ListenAddress 0.0.0.0",
+            "[::1]:22 0.0.0.0:22",
+            0,
+        ),
+        (
+            "ListenAddress ::; ListenAddress 0.0.0.0; ListenAddress [::]:23",
+            "[::]:22 0.0.0.0:22 [::]:23",
             0,
         ),
         (
@@ -237,7 +243,7 @@ const MADE: (&str, &str) = (
 );
 
 fn decided_by(files: &[(&str, &str)]) -> Option<Override> {
-    overrides(files.iter().map(|(path, text)| (Path::new(*path), *text)))
+    Override::of(files.iter().map(|(path, text)| (Path::new(*path), *text)))
 }
 
 #[test]
