@@ -32,6 +32,7 @@
 //! - [`options`], [`sockets`], [`stored`], [`signals`], [`policy`]: what it starts with.
 //! - [`server`], [`notify`]: the loop, reloads, and the service manager.
 //! - [`admin`], [`connections`]: what administrators ask, see and end.
+//! - [`listening`]: whether the sockets are where the configuration says.
 //!
 //! The worker is assumed to be corrupted. It can ask few things; each is legal in named phases, is
 //! answered from the monitor's own knowledge, and costs the worker its connection otherwise.
@@ -53,6 +54,7 @@ pub mod exchange;
 pub mod groups;
 pub mod hostkeys;
 pub mod listener;
+pub mod listening;
 pub mod notify;
 pub mod open_session;
 pub mod options;

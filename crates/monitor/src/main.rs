@@ -11,8 +11,9 @@ use monitor::connection::Outcome;
 use monitor::options::{Log, Mode, Options};
 use monitor::policy::{Loaded, Policy, PolicyError};
 use monitor::server::{self, Ended, Owner, Prepared};
+use monitor::sockets::SocketsError;
 use monitor::systemd::Systemd;
-use monitor::{rules, signals, sockets};
+use monitor::{listening, rules, signals, sockets};
 use tracing::{error, warn};
 
 /// As sshd's: a configuration that cannot be used, and a client of `--one` that did not log in.
@@ -74,7 +75,11 @@ fn serve(options: Options) -> anyhow::Result<ExitCode> {
         loaded.inspect_err(|error| error!(message_id = CONFIGURATION_ERROR, "{error}"))?;
     remarks.iter().for_each(|remark| warn!("{remark}"));
     let run = || {
-        let sockets = sockets?;
+        let sockets = sockets.inspect_err(|error| {
+            if matches!(error, SocketsError::Lost) {
+                reopen();
+            }
+        })?;
         let owner = match &sockets.control {
             Some(_) => Owner::ServiceManager,
             None => Owner::Launcher(signals::bind_to_parent().context("parent's end")?),
@@ -96,6 +101,14 @@ fn serve(options: Options) -> anyhow::Result<ExitCode> {
         Ended::Stopped | Ended::Served(Outcome::LoggedIn) => ExitCode::SUCCESS,
         Ended::Served(Outcome::NotLoggedIn) => ExitCode::from(FAILED),
     })
+}
+
+/// systemd has lost the listening sockets, and will give none to the next monitor either.
+fn reopen() {
+    match listening::reopen() {
+        Ok(()) => warn!("sshd-privsep.socket is restarted to listen where sshd_config says."),
+        Err(error) => error!("sshd-privsep.socket cannot be restarted: {error}"),
+    }
 }
 
 fn say(text: &str) {

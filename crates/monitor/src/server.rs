@@ -30,6 +30,7 @@ use crate::admission::Admission;
 use crate::connection::{self, Common, Outcome};
 use crate::connections::Connections;
 use crate::delay::{FailureDelay, NoRandomness};
+use crate::listening::Watch;
 use crate::notify::{self, Audience};
 use crate::options::{Clients, Source};
 use crate::policy::Policy;
@@ -135,6 +136,11 @@ async fn serve<M: ServiceManager>(
         threshold,
     } = prepared;
     let mut signals = signals.listen()?;
+    let listening = Watch::new(&sockets, &source)?;
+    if let Some(listening) = &listening {
+        let remarks = listening.remarks(&policy.config);
+        remarks.iter().for_each(|remark| warn!("{remark}"));
+    }
     let (policies, policy) = watch::channel(policy);
     let services = Arc::new(services);
     let admission = Admission::default();
@@ -174,7 +180,7 @@ async fn serve<M: ServiceManager>(
     let mut door = Door::open(sockets.clients, &pool, &admission, &policy).await?;
     let mut connections = JoinSet::new();
     let mut life = Life::Serving;
-    let mut in_force = InForce::new(source, policies, threshold);
+    let mut in_force = InForce::new(source, listening, policies, threshold);
     let mut status = Status::new(door.addresses());
     let audience = notify::ready(&status.line(&pool, &admission, &in_force));
     if let (Owner::Launcher(_), Audience::Gone) | (Owner::Launcher(Parent::Gone), _) =

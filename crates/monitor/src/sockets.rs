@@ -60,6 +60,11 @@ pub enum SocketsError {
     /// No socket for clients.
     #[error("no socket for clients: start sshd-privsep.socket, which starts this service")]
     NoClients,
+    /// The same of a service, which has its control socket: see [`listening`](crate::listening).
+    #[error(
+        "systemd has lost the sockets for clients: sshd-privsep.socket has other addresses than when it was started"
+    )]
+    Lost,
     /// More than one way for clients to come in.
     #[error("a socket \"connection\" beside other sockets for clients")]
     Ambiguous,
@@ -124,8 +129,12 @@ pub fn take() -> Result<Sockets, SocketsError> {
             }
         }
     }
+    let clients = match (entrance(listeners, connections), &control) {
+        (Err(SocketsError::NoClients), Some(_)) => Err(SocketsError::Lost),
+        (clients, _) => clients,
+    };
     Ok(Sockets {
-        clients: entrance(listeners, connections)?,
+        clients: clients?,
         control,
         admin,
         stored,

@@ -192,6 +192,17 @@ impl Systemd {
     }
 }
 
+impl Systemd {
+    /// Queues the restart of the socket unit, unless it was stopped. It restarts this service too, which requires it.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn restart_socket(&self) -> Result<(), StartError> {
+        self.call("TryRestartUnit", &("sshd-privsep.socket", "replace"))
+            .await
+    }
+}
+
 impl ServiceManager for Systemd {
     async fn start_worker(&self, worker: WorkerUnit) -> Result<(), StartError> {
         match worker {

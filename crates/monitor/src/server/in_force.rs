@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::connections::Administrator;
+use crate::listening::Watch;
 use crate::options::Source;
 use crate::policy::{Loaded, Policy};
 use crate::rules::log_level;
@@ -18,6 +19,7 @@ use crate::rules::log_level;
 /// What everybody goes by.
 pub(super) struct InForce {
     source: Source,
+    listening: Option<Watch>,
     policies: watch::Sender<Arc<Policy>>,
     threshold: Threshold,
     since: Instant,
@@ -37,11 +39,13 @@ impl InForce {
     /// What was read at the start.
     pub(super) fn new(
         source: Source,
+        listening: Option<Watch>,
         policies: watch::Sender<Arc<Policy>>,
         threshold: Threshold,
     ) -> Self {
         Self {
             source,
+            listening,
             policies,
             threshold,
             since: Instant::now(),
@@ -54,7 +58,13 @@ impl InForce {
     pub(super) fn reload(&mut self, asked: &Asked) -> Reload {
         info!("{asked}; reading {} again.", self.source.file.display());
         match Policy::load(&self.source) {
-            Ok(Loaded { policy, remarks }) => {
+            Ok(Loaded {
+                policy,
+                mut remarks,
+            }) => {
+                if let Some(listening) = &self.listening {
+                    remarks.extend(listening.remarks(&policy.config));
+                }
                 remarks.iter().for_each(|remark| warn!("{remark}"));
                 self.threshold.set(log_level(&policy.config));
                 self.policies.send_replace(policy);
