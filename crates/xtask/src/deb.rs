@@ -29,7 +29,14 @@ const PROGRAMS: &[&str] = &["preauth", "monitor", "session"];
 /// The package of what people and systemd start, and where its programs go.
 const COMMANDS: (&str, &[(&str, &str)]) = (
     "cli",
-    &[("sshd-privsep", "usr/sbin"), ("sshd-privsepctl", "usr/bin")],
+    &[
+        ("sshd-privsep", "usr/sbin"),
+        ("sshd-privsepctl", "usr/bin"),
+        (
+            "sshd-privsep-generator",
+            "usr/lib/systemd/system-generators",
+        ),
+    ],
 );
 
 /// The PAM module's package.

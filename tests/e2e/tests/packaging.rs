@@ -92,7 +92,7 @@ fn installed_files_have_their_owners_and_modes() -> Result<()> {
     assert_eq!(machine.shell("dpkg --verify sshd-privsep")?, "");
     // Each program and the module has its page.
     machine.shell("cd /usr/share/man/man8; ls sshd-privsep.8.gz sshd-privsep-monitor.8.gz pam_sshd_privsep.8.gz \
-                   sshd-privsep-preauth.8.gz sshd-privsep-session.8.gz")?;
+                   sshd-privsep-preauth.8.gz sshd-privsep-session.8.gz sshd-privsep-generator.8.gz")?;
     machine.down()
 }
 

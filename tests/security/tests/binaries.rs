@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("session", &[]),
     ("sshd-privsep", &[]),
     ("sshd-privsepctl", &[]),
+    ("sshd-privsep-generator", &[]),
     ("pam_sshd_privsep.so", &["libpam.so.0"]),
 ];
 
