@@ -1,6 +1,7 @@
 //! A connection on standard input and output, which need not be an IP socket: how it is served and what is said of it,
 //! next to Debian's `sshd -i` on the same machine.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -40,6 +41,9 @@ enum Kind {
     Socket,
     Pipes,
 }
+
+/// One test at a time: in the journal, the lines of one login cannot be told from those of another.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The lines of the journal about one login, and what its program printed.
 struct Told {
@@ -85,6 +89,7 @@ fn log_in(server: &Server, key: &UserKey, binary: &str, kind: Kind) -> Result<To
 
 #[test]
 fn a_client_without_an_address_is_shown_as_by_sshd() -> Result<()> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(server) = server()? else {
         return Ok(());
     };
@@ -125,6 +130,7 @@ fn a_client_without_an_address_is_shown_as_by_sshd() -> Result<()> {
 
 #[test]
 fn a_client_without_an_address_is_in_no_list_of_addresses() -> Result<()> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(server) = server()? else {
         return Ok(());
     };
