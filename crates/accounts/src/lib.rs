@@ -9,6 +9,17 @@
 //! [`PermittedAccount`] and [`AuthorizedKey`] are proofs: each has one constructor, in the function that did the check. To
 //! review who may log in is to read these functions and their tests.
 //!
+//! Questions about the contents of files are pure functions, with the client and the time given:
+//!
+//! | module | answers | for |
+//! |---|---|---|
+//! | [`certificate`] | what a certificate permits, or why not | TrustedUserCAKeys, `cert-authority` |
+//! | [`trusted_authorities`] | whether an authority is listed | TrustedUserCAKeys |
+//! | [`revocation`] | whether a key or certificate is revoked | RevokedKeys |
+//! | [`known_hosts`] | whether a host's key is known | HostbasedAuthentication |
+//! | [`trusted_hosts`] | whether a host is trusted for a user | hosts.equiv, `.shosts` |
+//! | [`shadow`] | whether an account or password can be used | UsePAM no |
+//!
 //! What a user keeps in the home directory is read **with the user's own identity**, in a thread that takes it for
 //! this one purpose ([`identity`](mod@identity)), so that neither a link nor a mount makes root read what the user could
 //! not. All of it may block (LDAP, NFS, a FUSE file system that the user wrote), so it runs in threads that are abandoned

@@ -1,6 +1,6 @@
 //! RevokedKeys of sshd_config(5): keys and certificates that count for nothing any more.
 //!
-//! The file is a list of public keys, one per line, or a key revocation list ([`krl`]). Whoever cannot tell whether a key is
+//! The file is a list of public keys, one per line, or a key revocation list (PROTOCOL.krl). Whoever cannot tell whether a key is
 //! revoked has to take it for revoked; [`RevokedKeys::check`] has no answer that could be mistaken for another.
 
 mod krl;

@@ -210,6 +210,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_client_without_a_name_is_not_who_a_sign_alone_stands_for() {
+        let nameless = Claim {
+            host: "",
+            address: "UNKNOWN",
+            client_user: "",
+            server_user: "",
+        };
+        for file in ["+", "-", "+ +", "UNKNOWN +", "+ alice"] {
+            let found = trust(file.as_bytes(), nameless, &Groups);
+            assert_eq!(found, Trust::NotListed, "{file}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_file_panics_and_none_grants_without_naming_the_host(file in "([+@ -]|bob|lab|#|\n|alice){0,20}") {
