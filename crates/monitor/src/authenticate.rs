@@ -123,7 +123,7 @@ impl Authentication {
     }
 
     /// Takes the user name of a request. The first one binds the connection, and decides what holds
-    /// for it; see [`rules`](crate::rules).
+    /// for it; see [`rules`].
     ///
     /// # Errors
     /// RefuseConnection; or the user name is not the one that binds the connection: RFC 4252 section
