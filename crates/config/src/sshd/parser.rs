@@ -425,6 +425,16 @@ impl Parser<'_> {
                     why,
                 }
             }
+            State::ActiveWithout(word, why) => {
+                if !value.split(' ').any(|part| part == word) {
+                    return;
+                }
+                WarningKind::ValueNotYet {
+                    keyword,
+                    value: word,
+                    why,
+                }
+            }
             State::ActiveUnless(word, why) => {
                 if value.split(' ').next() != Some(word) {
                     return;

@@ -411,6 +411,21 @@ fn what_has_no_effect_is_remarked() {
 }
 
 #[test]
+fn a_subsystem_that_only_sshd_has_in_itself_is_remarked() {
+    for line in [
+        "Subsystem sftp internal-sftp",
+        "Match User a\n Subsystem\tsftp\tinternal-sftp -l INFO",
+    ] {
+        let got = warnings(line);
+        assert!(
+            got.len() == 1 && got[0].contains("internal-sftp"),
+            "{line:?}: {got:?}"
+        );
+    }
+    assert!(warnings("Subsystem sftp /usr/lib/openssh/sftp-server").is_empty());
+}
+
+#[test]
 fn lines_below_a_match_are_checked_and_do_not_count_for_everybody() {
     let got = errors("Match User a\n  MaxSessions x\n  PermitTTY no\n");
     assert_eq!(got.len(), 1);
