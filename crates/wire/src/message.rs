@@ -1,17 +1,21 @@
-//! Message numbers (RFC 4250 section 4.1) and the messages of RFC 4253, RFC 4252, RFC 4419
-//! and RFC 8308.
+//! Message numbers (RFC 4250 section 4.1) and the messages of RFC 4253, RFC 4252, RFC 4256,
+//! RFC 4419 and RFC 8308.
 //!
 //! Each struct carries the RFC's name, its number as `NUMBER`, and borrows from the payload that it
 //! was decoded from. `decode` takes a whole payload, the number included, and refuses bytes after
 //! the last field: what was accepted encodes to the same bytes again.
 
 mod group_exchange;
+mod questions;
 mod shares;
 
 use crate::codec::{DecodeError, Reader, Write};
 use crate::names::SignatureAlgorithm;
 
 pub use group_exchange::{KexDhGexGroup, KexDhGexRequest};
+pub use questions::{
+    PROMPT_LIMIT, UserauthInfoRequest, UserauthInfoResponse, UserauthPasswdChangereq,
+};
 pub use shares::{
     ClientShare, KexDhGexInit, KexDhGexReply, KexEcdhInit, KexEcdhReply, ServerShare,
 };
@@ -62,6 +66,12 @@ pub mod number {
     pub const USERAUTH_BANNER: u8 = 53;
     /// RFC 4252 section 7
     pub const USERAUTH_PK_OK: u8 = 60;
+    /// RFC 4252 section 8, with method password
+    pub const USERAUTH_PASSWD_CHANGEREQ: u8 = 60;
+    /// RFC 4256 section 5, with method keyboard-interactive
+    pub const USERAUTH_INFO_REQUEST: u8 = 60;
+    /// RFC 4256 section 5
+    pub const USERAUTH_INFO_RESPONSE: u8 = 61;
     /// Last of the numbers of the user authentication protocol.
     pub const USERAUTH_LAST: u8 = 79;
     /// First of the numbers of the connection protocol (RFC 4254).
