@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "types.proto",
         "lane.proto",
+        "pam.proto",
         "preauth.proto",
         "session.proto",
         "stored.proto",

@@ -27,6 +27,8 @@ use crate::identity::{ConnectionId, Endpoints};
 use crate::reactor::watch;
 use crate::session::Channel;
 
+pub(crate) use descriptor::expect_lane;
+
 /// Largest datagram in bytes.
 const DATAGRAM_LIMIT: usize = 64 * 1024;
 
@@ -255,7 +257,7 @@ impl Lane {
     /// # Errors
     /// Not a SOCK_SEQPACKET socket of AF_UNIX, or no reactor.
     pub fn new(descriptor: OwnedFd) -> Result<Self, LaneError> {
-        descriptor::expect_lane(&descriptor)?;
+        expect_lane(&descriptor)?;
         rustix::io::ioctl_fionbio(&descriptor, true)?;
         Ok(Self {
             socket: watch(descriptor, Interest::READABLE | Interest::WRITABLE)?,
@@ -375,7 +377,7 @@ pub fn receive_bootstrap(stream: impl AsFd) -> Result<OwnedFd, LaneError> {
     if !descriptors.is_empty() {
         return Err(LaneError::Descriptors("more than a lane"));
     }
-    descriptor::expect_lane(&lane)?;
+    expect_lane(&lane)?;
     Ok(lane)
 }
 

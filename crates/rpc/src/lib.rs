@@ -6,6 +6,7 @@
 //!  preauth ─────────── session.proto ──────────▶ session ── ChannelDescriptors ────────────▶ preauth
 //!                                                monitor ── SessionStart ──────────────────▶ session
 //!  sshd-privsepctl ──── admin.proto ────────────▶ monitor
+//!                                                monitor ◀─ pam.proto, one socket, in turns ─▶ pam
 //! ```
 //!
 //! Calls go from the less trusted process to the more trusted one and carry typed values with
@@ -19,6 +20,7 @@ mod convert;
 pub mod grpc;
 pub mod identity;
 pub mod lane;
+pub mod pam;
 pub mod peer;
 pub mod preauth;
 pub mod reactor;
@@ -51,6 +53,11 @@ mod proto {
     pub mod lane {
         pub mod v1 {
             tonic::include_proto!("sshd_privsep.lane.v1");
+        }
+    }
+    pub mod pam {
+        pub mod v1 {
+            tonic::include_proto!("sshd_privsep.pam.v1");
         }
     }
     pub mod preauth {

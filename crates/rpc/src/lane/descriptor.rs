@@ -23,7 +23,7 @@ fn expect_socket(
 }
 
 /// A lane: SOCK_SEQPACKET of AF_UNIX.
-pub(super) fn expect_lane(descriptor: impl AsFd) -> Result<(), LaneError> {
+pub(crate) fn expect_lane(descriptor: impl AsFd) -> Result<(), LaneError> {
     expect_socket(
         descriptor,
         &[AddressFamily::UNIX],
