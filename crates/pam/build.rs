@@ -1,0 +1,6 @@
+//! Links the process with libpam.
+
+fn main() {
+    println!("cargo::rustc-link-lib=pam");
+    println!("cargo::rerun-if-changed=build.rs");
+}
