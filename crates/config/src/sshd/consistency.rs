@@ -47,10 +47,20 @@ fn commands(config: &SshdConfig) -> Vec<Problem> {
 }
 
 fn methods(config: &SshdConfig) -> Vec<Problem> {
-    match config.can_authenticate() {
-        true => Vec::new(),
-        false => vec![("AuthenticationMethods", ErrorKind::Unsatisfiable)],
+    let methods = &config.authentication_methods;
+    if methods.satisfiable(|method| config.enables(method)) {
+        return Vec::new();
     }
+    let mut disabled: Vec<String> = Vec::new();
+    for method in methods.names() {
+        if !config.enables(method) && !disabled.iter().any(|known| known == method) {
+            disabled.push(method.to_owned());
+        }
+    }
+    vec![(
+        "AuthenticationMethods",
+        ErrorKind::Unsatisfiable { disabled },
+    )]
 }
 
 fn listening(config: &SshdConfig) -> Vec<Problem> {

@@ -169,8 +169,14 @@ pub enum ErrorKind {
         other: &'static str,
     },
     /// AuthenticationMethods without a list that can be fulfilled.
-    #[error("AuthenticationMethods: every list has a method that is not enabled")]
-    Unsatisfiable,
+    #[error(
+        "AuthenticationMethods cannot be satisfied by enabled authentication methods: not enabled are {}",
+        .disabled.join(", ")
+    )]
+    Unsatisfiable {
+        /// The methods that would have to be enabled.
+        disabled: Vec<String>,
+    },
     /// An address of a family that AddressFamily excludes.
     #[error("ListenAddress {host} is not of the AddressFamily {family}")]
     WrongFamily {

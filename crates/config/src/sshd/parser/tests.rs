@@ -355,6 +355,26 @@ fn what_forbids_something_is_never_ignored() {
 }
 
 #[test]
+fn methods_that_are_not_enabled_are_named_if_nobody_could_log_in() {
+    let switches = "PubkeyAuthentication yes\nPasswordAuthentication no";
+    let methods = "AuthenticationMethods publickey,password hostbased password:x";
+    let got = errors(&format!("{switches}\n{methods}"));
+    let expected = "f:3:1: AuthenticationMethods cannot be satisfied by enabled authentication methods: \
+                    not enabled are password, hostbased\n";
+    assert!(
+        got.iter().any(|error| error.starts_with(expected)),
+        "{got:?}"
+    );
+    for satisfiable in ["publickey,password publickey", "password none"] {
+        let got = errors(&format!("{switches}\nAuthenticationMethods {satisfiable}"));
+        assert!(
+            !got.iter().any(|error| error.contains("satisfied")),
+            "{got:?}"
+        );
+    }
+}
+
+#[test]
 fn rules_about_what_is_not_known_of_clients_are_refused() {
     for (text, expected) in [
         ("UseDNS yes", 0),

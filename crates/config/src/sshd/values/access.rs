@@ -113,6 +113,11 @@ impl AuthenticationMethods {
         &self.0
     }
 
+    /// The names of the methods in all lists, without the parts after colons.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flatten().map(|method| method_name(method))
+    }
+
     /// Whether there is a list whose methods are all enabled.
     #[must_use]
     pub fn satisfiable(&self, enabled: impl Fn(&str) -> bool) -> bool {
@@ -140,7 +145,7 @@ fn methods(arguments: &mut Arguments<'_>) -> Result<AuthenticationMethods, Malfo
     if let Some(any) = words.iter().find(|word| word.text == "any") {
         return match words.len() {
             1 => Ok(AuthenticationMethods::default()),
-            _ => Err(arguments.bad(any, format!("{EXPECTED}; \"any\" stands alone"))),
+            _ => Err(arguments.bad(any, "alone, as it must be")),
         };
     }
     let list = |word: &lexer::Word| {
