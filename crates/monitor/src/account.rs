@@ -18,6 +18,7 @@ use rpc::Endpoints;
 use tokio::time::sleep;
 use wire::userauth::UserName;
 
+use crate::open_session::Origin;
 use crate::policy::Policy;
 use crate::rules::{self, Rules};
 
@@ -88,7 +89,7 @@ impl AccountProof {
 pub async fn admit(
     user: &UserName,
     policy: &Arc<Policy>,
-    endpoints: Endpoints,
+    origin: Origin,
 ) -> (Arc<Rules>, Standing) {
     let (name, shared) = (user.clone(), Arc::clone(policy));
     let work = move || {
@@ -97,7 +98,7 @@ pub async fn admit(
             Ok((account, groups)) => (account, groups.as_slice()),
             Err(_) => (&None, [].as_slice()),
         };
-        let criteria = rules::criteria(&name, account.as_ref(), groups.to_vec(), endpoints);
+        let criteria = rules::criteria(&name, account.as_ref(), groups.to_vec(), origin);
         let rules = Arc::new(shared.rules(&criteria));
         let permitted = match found {
             Ok((None, _)) => Err(Refusal::Unknown),
@@ -106,7 +107,7 @@ pub async fn admit(
                 let login = Login {
                     account: &account,
                     groups: &groups,
-                    source: &rules::source(endpoints),
+                    source: &rules::source(origin.endpoints),
                     method: Method::PublicKey,
                 };
                 match login_permitted(login, &accounts::Policy::of(&rules.config)) {
@@ -128,7 +129,7 @@ pub async fn admit(
         }
         Some((rules, Err(refusal))) => (rules, Standing::Refused(refusal)),
         None => {
-            let criteria = rules::criteria(user, None, Vec::new(), endpoints);
+            let criteria = rules::criteria(user, None, Vec::new(), origin);
             let refusal = Refusal::Unclear(NotDone::Failed.into());
             (
                 Arc::new(policy.rules(&criteria)),

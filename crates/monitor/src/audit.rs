@@ -19,17 +19,17 @@ use wire::userauth::UserName;
 
 use crate::client_key::ClientKey;
 use crate::connections::Administrator;
+use crate::open_session::Origin;
 use crate::proof::AuthenticatedUser;
 
 pub use self::end::{Stage, reported};
 
 /// The line for a connection that is looked at for the first time.
-pub fn connection(endpoints: Endpoints) {
-    let (peer, local) = (endpoints.peer(), endpoints.local());
-    // Routing domains are OpenBSD's; what has no address is in none.
-    let rdomain = match local {
-        Endpoint::Inet(_) => " rdomain \"\"",
-        Endpoint::Unknown => "",
+pub fn connection(origin: Origin) {
+    let (peer, local) = (origin.endpoints.peer(), origin.endpoints.local());
+    let rdomain = match origin.rdomain {
+        Some(rdomain) => format!(" rdomain \"{rdomain}\""),
+        None => String::new(),
     };
     debug!("Connection from {peer} on {local}{rdomain}");
 }

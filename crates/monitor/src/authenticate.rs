@@ -19,6 +19,7 @@ use crate::audit::{self, Subject, Validity, Weight};
 use crate::client_key::ClientKey;
 use crate::delay::FailureDelay;
 use crate::exchange::FirstExchange;
+use crate::open_session::Origin;
 use crate::policy::Policy;
 use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::public_key::BadSignature;
@@ -34,8 +35,8 @@ const ATTEMPTS_LIMIT: u32 = 1024;
 pub struct Terms<'a> {
     /// The administrator's.
     pub policy: &'a Arc<Policy>,
-    /// Between which addresses.
-    pub endpoints: Endpoints,
+    /// The connection.
+    pub origin: Origin,
     /// This process's.
     pub delay: &'a FailureDelay,
 }
@@ -144,7 +145,7 @@ impl Named {
         terms: Terms<'_>,
     ) -> Result<Self, Undecided> {
         let asked = Instant::now();
-        let (rules, standing) = account::admit(&user, terms.policy, terms.endpoints).await;
+        let (rules, standing) = account::admit(&user, terms.policy, terms.origin).await;
         terms.delay.settle_lookup(&user, asked).await;
         let named = Self {
             first,
@@ -155,7 +156,7 @@ impl Named {
             failures: 0,
         };
         journal::set_level(&Span::current(), rules::log_level(&named.rules.config));
-        let subject = named.subject(terms.endpoints);
+        let subject = named.subject(terms.origin.endpoints);
         if named.rules.config.refuse_connection == YesNo::Yes {
             // Before anybody asks whether the account may be used.
             let validity = match &named.standing {
@@ -217,19 +218,19 @@ impl Named {
             // The first `none` asks for the methods; it is no failure (as in OpenSSH).
             AuthMethod::None if self.attempts == 1 => Attempt::Asked,
             AuthMethod::None => {
-                let subject = self.subject(terms.endpoints);
+                let subject = self.subject(terms.origin.endpoints);
                 subject.failed("none", None, Weight::Light);
                 Attempt::Failed
             }
             AuthMethod::Unsupported(method) => {
-                let subject = self.subject(terms.endpoints);
+                let subject = self.subject(terms.origin.endpoints);
                 subject.failed(&method, None, self.weight());
                 Attempt::Failed
             }
             AuthMethod::PublicKey(public_key) => self.public_key(service, public_key, terms).await,
         };
         match attempt {
-            Attempt::Proved(method) => return self.accepted(*method, terms.endpoints),
+            Attempt::Proved(method) => return self.accepted(*method, terms.origin.endpoints),
             Attempt::Asked => {
                 let outcome = self.rules.refused();
                 return Ok(Decision::Continue(self, outcome));
@@ -243,7 +244,7 @@ impl Named {
         self.failures = self.failures.saturating_add(1);
         let tries = self.rules.config.max_auth_tries;
         if self.failures >= tries || self.attempts >= ATTEMPTS_LIMIT {
-            self.subject(terms.endpoints).too_many_failures();
+            self.subject(terms.origin.endpoints).too_many_failures();
             return Ok(Decision::TooManyFailures(self));
         }
         let outcome = self.rules.refused();
@@ -275,7 +276,7 @@ impl Named {
         request: PublicKeyRequest,
         terms: Terms<'_>,
     ) -> Attempt {
-        let subject = self.subject(terms.endpoints);
+        let subject = self.subject(terms.origin.endpoints);
         let usable = match self.rules.offers_publickey() && service == SERVICE {
             true => self.usable_key(&request, subject),
             false => None,

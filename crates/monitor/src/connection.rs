@@ -129,7 +129,7 @@ async fn attend<M: ServiceManager>(
         ticket,
         deadline,
     } = client;
-    audit::connection(origin.endpoints);
+    audit::connection(origin);
     let entry = Arc::new(common.connections.enter(origin));
     let for_worker = socket.try_clone();
     let mut vigil = pin!(vigil(socket, ticket, deadline, Arc::clone(&login)));

@@ -191,6 +191,7 @@ mod tests {
         Origin {
             id: ConnectionId::from_bytes([byte; 8]),
             endpoints: Endpoints::UNKNOWN,
+            rdomain: None,
         }
     }
 

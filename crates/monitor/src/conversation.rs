@@ -201,7 +201,7 @@ impl<M: ServiceManager> Conversation<M> {
         } = self.take_phase().authenticate()?;
         let terms = Terms {
             policy: &self.policy,
-            endpoints: self.origin.endpoints,
+            origin: self.origin,
             delay: &self.delay,
         };
         let named = authentication.name(request.user, terms).await?;

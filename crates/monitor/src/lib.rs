@@ -63,6 +63,7 @@ pub mod policy;
 pub mod pool;
 pub mod proof;
 pub mod public_key;
+pub mod routing_domain;
 pub mod rules;
 pub mod server;
 pub mod signals;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use config::sshd::YesNo;
 use journal::{RateLimit, Verdict as LogVerdict};
-use rpc::{ConnectionId, Endpoints};
-use rustix::net::{SendFlags, getpeername, getsockname, send};
+use rpc::{ConnectionId, Endpoint, Endpoints};
+use rustix::net::{SendFlags, getpeername, getsockname, send, sockopt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -21,6 +22,7 @@ use crate::connection::{self, Client};
 use crate::open_session::Origin;
 use crate::policy::Policy;
 use crate::pool::{Place, Pool};
+use crate::routing_domain::RoutingDomain;
 
 /// What a client that is not let in reads, as from sshd.
 const REFUSAL: &[u8] = b"Not allowed at this time\r\n";
@@ -83,10 +85,21 @@ fn client(
     ticket: Ticket,
     policy: &Policy,
 ) -> io::Result<Client> {
+    let rdomain = match endpoints.peer() {
+        Endpoint::Inet(_) => {
+            // Who listens may have set it, and the socket inherits that.
+            let keep_alive = policy.config.tcp_keep_alive == YesNo::Yes;
+            sockopt::set_socket_keepalive(&socket, keep_alive)?;
+            // Not to know it would be to leave out a Match block about it.
+            Some(RoutingDomain::of(&socket)?)
+        }
+        Endpoint::Unknown => None,
+    };
     Ok(Client {
         origin: Origin {
             id: ConnectionId::from_bytes(random()?),
             endpoints,
+            rdomain,
         },
         socket,
         ticket,
@@ -135,6 +148,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::testing::Machine;
 
     #[test]
     fn the_kernel_says_between_which_addresses_a_connection_runs() {
@@ -149,6 +163,20 @@ mod tests {
             expected.local().to_string(),
             format!("127.0.0.1 port {port}")
         );
+    }
+
+    #[test]
+    fn a_connection_is_probed_as_configured_whatever_its_listener_does() {
+        for (setting, expected) in [("", true), ("TCPKeepAlive no", false)] {
+            let policy = Machine::new(&[], setting).policy;
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            sockopt::set_socket_keepalive(&listener, !expected).unwrap();
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let accepted = OwnedFd::from(listener.accept().unwrap().0);
+            let client = connected(accepted, &Admission::default(), &policy).unwrap();
+            let found = sockopt::socket_keepalive(&client.socket).unwrap();
+            assert_eq!(found, expected, "{setting}");
+        }
     }
 
     #[test]

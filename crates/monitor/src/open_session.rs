@@ -23,6 +23,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::policy::whole_seconds;
 use crate::proof::AuthenticatedUser;
+use crate::routing_domain::RoutingDomain;
 use crate::rules::{self, Rules};
 use crate::systemd::{ServiceManager, SessionUnit, StartError};
 
@@ -47,6 +48,8 @@ pub struct Origin {
     pub id: ConnectionId,
     /// Its addresses.
     pub endpoints: Endpoints,
+    /// Its routing domain. What has no address is in none, as in sshd.
+    pub rdomain: Option<RoutingDomain>,
 }
 
 /// A session that systemd was told to start.

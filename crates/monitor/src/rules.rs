@@ -12,6 +12,7 @@ use wire::names::SignatureAlgorithm;
 use wire::userauth::{AuthOutcome, UserName};
 
 use crate::certificate::Requirements;
+use crate::open_session::Origin;
 use crate::public_key::RequiredRsaSize;
 
 /// The values of one connection, or those outside of Match.
@@ -77,9 +78,10 @@ pub fn criteria(
     user: &UserName,
     account: Option<&Account>,
     groups: Vec<String>,
-    endpoints: Endpoints,
+    origin: Origin,
 ) -> Criteria {
-    let source = source(endpoints);
+    let source = source(origin.endpoints);
+    let local = origin.endpoints.local();
     Criteria {
         // As the client spelled it, which is what sshd compares.
         user: Some(user.as_str().to_owned()),
@@ -90,9 +92,9 @@ pub fn criteria(
         groups,
         host: Some(source.host),
         address: source.address,
-        local_address: endpoints.local().ip(),
-        local_port: Some(endpoints.local().port()),
-        rdomain: None,
+        local_address: local.ip(),
+        local_port: Some(local.port()),
+        rdomain: origin.rdomain.map(|rdomain| rdomain.to_string()),
     }
 }
 

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 use crate::open_session::Origin;
 use crate::options::Source;
 use crate::policy::Policy;
+use crate::routing_domain::RoutingDomain;
 use crate::systemd::{ServiceManager, SessionUnit, StartError, WorkerUnit};
 use crate::verify::SERVICE;
 
@@ -326,6 +327,7 @@ pub(crate) fn origin() -> Origin {
     Origin {
         id: ConnectionId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]),
         endpoints: Endpoints::inet(address("192.0.2.7:4711"), address("192.0.2.1:22")),
+        rdomain: Some(RoutingDomain::default()),
     }
 }
 

@@ -187,11 +187,6 @@ impl Condition {
         self.0.iter().any(asks)
     }
 
-    /// Whether the routing domain is.
-    pub(crate) fn asks_for_routing_domain(&self) -> bool {
-        self.0.iter().any(|c| matches!(c, Criterion::RDomain(_)))
-    }
-
     /// Whether the block holds for a connection.
     pub(crate) fn holds(&self, connection: &Criteria) -> bool {
         self.0.iter().all(|criterion| criterion.holds(connection))

@@ -332,11 +332,6 @@ impl Parser<'_> {
                     Ok(condition) => (condition, Ok(())),
                     Err(malformed) => (Condition::never(), Err(malformed)),
                 };
-                if condition.asks_for_routing_domain() {
-                    let why = "its RDomain would hold for nobody: routing domains are not known";
-                    let kind = ErrorKind::Refused { keyword, why };
-                    self.problem(place.line, span, kind, Weight::Unenforced);
-                }
                 self.asks_for_host_names |= condition.asks_for_host_names();
                 let around = place.around.iter().cloned();
                 *conditions = around.chain([Arc::new(condition)]).collect();

@@ -81,7 +81,7 @@ const RULES: &[Rule] = &[
     allow(sys!(SYS_recvmsg), "D-Bus, account modules, and the end of a lane"),
     allow(sys!(SYS_recvfrom), "gRPC, D-Bus and account modules"),
     allow(sys!(SYS_shutdown), "the end of a connection, LoginGraceTime first of all"),
-    allow(sys!(SYS_getsockopt), "identity of the peer (SO_PEERCRED, SO_PEERPIDFD) and errors"),
+    allow(sys!(SYS_getsockopt), "identity of the peer (SO_PEERCRED, SO_PEERPIDFD), routing domain of a client, errors"),
     allow(sys!(SYS_setsockopt), "buffer sizes and options of accepted connections"),
     allow(sys!(SYS_getsockname), "the address a client came to, for Match and the journal"),
     allow(sys!(SYS_getpeername), "the address a client came from: admission rests on it"),

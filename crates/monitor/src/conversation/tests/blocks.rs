@@ -36,6 +36,9 @@ fn blocks(user: &str) -> Vec<(String, bool)> {
         ("LocalAddress 192.0.2.1".to_owned(), true),
         ("LocalPort 22".to_owned(), true),
         ("LocalPort 23".to_owned(), false),
+        // The socket is bound to no device: an empty name, which sshd compares as well.
+        ("RDomain *".to_owned(), true),
+        ("RDomain vrf*".to_owned(), false),
         ("all".to_owned(), true),
         ("invalid-user".to_owned(), false),
         (format!("User {user} LocalPort 23"), false),
