@@ -313,11 +313,14 @@ unsafe extern "C" fn converse<C: Converse>(
     PAM_SUCCESS
 }
 
-/// pam_fail_delay(3): called after each phase, with a delay of 0 where there is none.
+/// pam_fail_delay(3): called after each phase, a successful one too: pam_unix(8) asks before it knows.
 ///
 /// # Safety
 /// Called by libpam with the data of a [`Transaction`] of this `C`.
-unsafe extern "C" fn delay<C: Converse>(_status: c_int, microseconds: c_uint, data: *mut c_void) {
+unsafe extern "C" fn delay<C: Converse>(status: c_int, microseconds: c_uint, data: *mut c_void) {
+    if status == PAM_SUCCESS {
+        return;
+    }
     // JUSTIFICATION: C has no closures.
     // SAFETY: null, or the data of `Transaction::start`: a live `C`, only ever used shared.
     if let Some(conversation) = unsafe { data.cast::<C>().as_ref() } {

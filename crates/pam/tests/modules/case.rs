@@ -233,11 +233,15 @@ fn empty_passwords_are_refused_by_flag() {
 
 fn delays_are_reported() {
     let begun = Instant::now();
-    let end = login("auth required STUNTS delay", password("hunter2"));
+    let end = login("auth required STUNTS delay return=7", password("x"));
     // libpam varies it by up to a half.
     assert!(end.delay >= Duration::from_secs(10), "{end:?}");
     assert!(begun.elapsed() < Duration::from_secs(9), "waited");
     assert_eq!(refusal(end), Refusal::Credentials);
+    // A module that asks first and then accepts: nothing has failed.
+    let stack = "auth required STUNTS delay\naccount required pam_permit.so";
+    let end = login(stack, password("x"));
+    assert!(accepted(&end) && end.delay.is_zero(), "{end:?}");
 }
 
 fn what_codes_mean() {
