@@ -34,7 +34,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::{ExitCode, ExitStatus};
 
-use config::sshd::{Errors, SshdConfig};
+use config::sshd::{Errors, LogLevel};
 use rustix::fs::Mode;
 use thiserror::Error;
 use tracing::error;
@@ -91,13 +91,18 @@ fn code_of(status: ExitStatus) -> ExitCode {
 
 /// Serves in this manner until a signal or the one connection ends it.
 pub fn run(line: &CommandLine, manner: Manner) -> ExitCode {
-    let mut voice = Voice::Terminal;
+    let mut voice = match (manner, &line.log) {
+        (Manner::Inetd, Log::Journal | Log::File(_)) if inetd::errors_reach_the_client() => {
+            Voice::Nowhere
+        }
+        _ => Voice::Terminal,
+    };
     let served = match (manner, daemon::generation()) {
         (Manner::Daemon, Generation::First) => daemon::start().map_err(LaunchError::from),
         _ => serve(line, manner, &mut voice),
     };
     served.unwrap_or_else(|failure| {
-        voice.say(&failure);
+        voice.say(&failure, &line.log);
         failure.exit_code()
     })
 }
@@ -107,7 +112,7 @@ fn serve(line: &CommandLine, manner: Manner, voice: &mut Voice) -> Result<ExitCo
         return Err(LaunchError::NotRoot);
     }
     let config = line.server_config()?;
-    voice.open_log(&line.log, &config)?;
+    voice.open_log(&line.log, config.log_level)?;
     // As sshd: nobody else writes to what is made here, and no file system is kept busy.
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
     rustix::process::chdir("/").map_err(io::Error::from)?;
@@ -130,6 +135,8 @@ fn serve(line: &CommandLine, manner: Manner, voice: &mut Voice) -> Result<ExitCo
 enum Voice {
     /// There is no log yet: to who called.
     Terminal,
+    /// There is no log yet, and who called is the client: inetd's children have its socket as standard error, too.
+    Nowhere,
     /// In the log.
     Log,
     /// In the log, and to who called, by what was standard error then.
@@ -138,27 +145,40 @@ enum Voice {
 
 impl Voice {
     /// From here on the log is where it is to be.
-    fn open_log(&mut self, log: &Log, config: &SshdConfig) -> Result<(), LaunchError> {
-        let terminal = io::stderr().as_fd().try_clone_to_owned()?;
-        if let Log::File(template) = log {
-            rustix::stdio::dup2_stderr(log::open(template)?).map_err(io::Error::from)?;
+    fn open_log(&mut self, log: &Log, level: LogLevel) -> Result<(), LaunchError> {
+        let terminal = match self {
+            Self::Nowhere => None,
+            _ => Some(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
+        };
+        let errors = match (log, &terminal) {
+            (Log::File(template), _) => Some(log::open(template)?),
+            // What the monitor says there is not for the client either.
+            (Log::Journal, None) => Some(File::options().write(true).open("/dev/null")?),
+            (Log::Journal, Some(_)) | (Log::StandardError, _) => None,
+        };
+        if let Some(errors) = errors {
+            rustix::stdio::dup2_stderr(errors).map_err(io::Error::from)?;
         }
-        log::init(log, config.log_level);
-        *self = match log {
-            Log::StandardError => Self::Log,
-            Log::Journal | Log::File(_) => Self::Both(terminal.into()),
+        log::init(log, level);
+        *self = match (log, terminal) {
+            (Log::Journal | Log::File(_), Some(terminal)) => Self::Both(terminal),
+            (Log::Journal | Log::File(_), None) | (Log::StandardError, _) => Self::Log,
         };
         Ok(())
     }
 
-    fn say(&self, failure: &LaunchError) {
-        if !matches!(self, Self::Terminal) {
+    fn say(&mut self, failure: &LaunchError, log: &Log) {
+        if matches!(self, Self::Nowhere) {
+            // If that fails as well, nobody is left to be told.
+            drop(self.open_log(log, LogLevel::Info));
+        }
+        if !matches!(self, Self::Terminal | Self::Nowhere) {
             error!("{failure}");
         }
         // If nobody listens there is nowhere else to say it.
         match self {
             Self::Terminal => drop(writeln!(io::stderr(), "{failure}")),
-            Self::Log => {}
+            Self::Log | Self::Nowhere => {}
             Self::Both(terminal) => drop(writeln!(&*terminal, "{failure}")),
         }
     }

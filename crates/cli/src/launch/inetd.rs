@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ExitStatus};
 use std::thread;
@@ -46,6 +46,26 @@ pub(super) fn serve(line: &CommandLine, log: MonitorLog) -> io::Result<ExitStatu
         }
     };
     monitor.wait()
+}
+
+/// Whether what is said on standard error goes to the client: inetd(8) makes it the socket, too.
+pub(super) fn errors_reach_the_client() -> bool {
+    let (input, output, errors) = (io::stdin(), io::stdout(), io::stderr());
+    [input.as_fd(), output.as_fd()]
+        .into_iter()
+        .any(|end| same_file(end, errors.as_fd()))
+}
+
+/// Whether both are one socket, or one end of a pipe. What cannot be told is taken for one.
+fn same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    match (fstat(one), fstat(other)) {
+        (Ok(one), Ok(other)) => {
+            let kind = FileType::from_raw_mode(one.st_mode);
+            let stream = matches!(kind, FileType::Socket | FileType::Fifo);
+            stream && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+        }
+        _ => true,
+    }
 }
 
 /// Whether both are one socket.
@@ -105,6 +125,21 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         assert!(!same_socket(&reader.into(), &writer.into()).unwrap());
         drop(d);
+    }
+
+    #[test]
+    fn errors_on_the_clients_socket_or_pipe_are_told_from_those_elsewhere() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let copy = a.try_clone().unwrap();
+        assert!(same_file(a.as_fd(), copy.as_fd()));
+        assert!(!same_file(a.as_fd(), b.as_fd()));
+        let (reader, writer) = io::pipe().unwrap();
+        let copy = writer.try_clone().unwrap();
+        assert!(same_file(writer.as_fd(), copy.as_fd()));
+        assert!(!same_file(a.as_fd(), reader.as_fd()));
+        // Nobody's: a terminal, or /dev/null for all three.
+        let null = File::open("/dev/null").unwrap();
+        assert!(!same_file(null.as_fd(), null.as_fd()));
     }
 
     #[test]
