@@ -17,6 +17,9 @@ const PER_USER_LIMIT: usize = 4;
 /// How many threads there may be for the name service, which serves everybody.
 const NAME_SERVICE_LIMIT: usize = 32;
 
+/// How many threads there may be for the server's own files, which are read for everybody.
+const SERVER_LIMIT: usize = 16;
+
 /// How many threads there may be altogether.
 const TOTAL_LIMIT: usize = 128;
 
@@ -28,8 +31,13 @@ const STACK_SIZE: usize = 256 * 1024;
 pub enum Owner {
     /// The name service: whoever runs the directory server can block it.
     NameService,
+    /// The server: an administrator's file can be on another machine. Not root's: root must still get in to mend that.
+    Server,
     /// A user: the own files can block it.
     User(u32),
+    /// Who is no user, by a number for the name. Each has as much room as a user: if all of them shared it, those would be
+    /// answered later that do not exist, as soon as many of them are tried at once.
+    Nobody(u64),
 }
 
 /// Why there is no result.
@@ -88,7 +96,8 @@ impl Slot {
     fn take(owner: Owner) -> Result<Self, NotDone> {
         let limit = match owner {
             Owner::NameService => NAME_SERVICE_LIMIT,
-            Owner::User(_) => PER_USER_LIMIT,
+            Owner::Server => SERVER_LIMIT,
+            Owner::User(_) | Owner::Nobody(_) => PER_USER_LIMIT,
         };
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if running.values().sum::<usize>() >= TOTAL_LIMIT {
@@ -154,6 +163,23 @@ mod tests {
         while run(owner, Duration::from_secs(10), || ()) == Err(NotDone::Busy) {
             assert!(Instant::now() < deadline, "slots were not given back");
             thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn nobody_takes_room_from_another_nor_the_server_from_root() {
+        let mut hanging = Vec::new();
+        for owner in [Owner::Nobody(1), Owner::Server] {
+            while run(owner, Duration::from_secs(10), || ()).is_ok() {
+                let (release, wait) = mpsc::channel::<()>();
+                let outcome = run(owner, Duration::from_millis(1), move || wait.recv().is_ok());
+                assert_eq!(outcome, Err(NotDone::TimedOut));
+                hanging.push(release);
+            }
+        }
+        assert_eq!(hanging.len(), PER_USER_LIMIT + SERVER_LIMIT);
+        for owner in [Owner::Nobody(2), Owner::User(0)] {
+            assert_eq!(run(owner, Duration::from_secs(10), || ()), Ok(()));
         }
     }
 

@@ -153,6 +153,8 @@ fn unmet(user: &str, from: &Source, why: &Unmet) -> String {
 pub struct KeyQuery<'a> {
     /// Whose key it should be.
     pub account: &'a Account,
+    /// On whose account the reading goes.
+    pub owner: Owner,
     /// AuthorizedKeysFile. With wildcards a name stands for all files that match, glob(7).
     pub files: &'a [AuthorizedKeysFile],
     /// StrictModes.
@@ -186,11 +188,9 @@ pub fn find_key(query: KeyQuery<'_>, timeout: Duration) -> KeySearch {
         now: query.now,
         refusals: Vec::new(),
     };
-    bounded::run(Owner::User(account.uid), timeout, move || job.run(&paths)).unwrap_or_else(|why| {
-        KeySearch {
-            verdict: Verdict::Unknown(why),
-            refusals: Vec::new(),
-        }
+    bounded::run(query.owner, timeout, move || job.run(&paths)).unwrap_or_else(|why| KeySearch {
+        verdict: Verdict::Unknown(why),
+        refusals: Vec::new(),
     })
 }
 

@@ -5,10 +5,11 @@
 //! denied users get: an account that nobody has, with files that do not exist, for which the same
 //! calls are made and the same work is done.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use accounts::bounded::NotDone;
+use accounts::bounded::{NotDone, Owner};
 use accounts::{
     Account, AuthorizedKey, Denial, KeyQuery, KeyRefusal, KeySearch, Login, LookupError, Method,
     Permission, PermittedAccount, Verdict, find_key, group_names_within, login_permitted,
@@ -161,14 +162,19 @@ fn look_up(
 
 /// Looks for a key in the account's files, or in nobody's. What was not used comes with it.
 pub async fn find(
+    user: &UserName,
     standing: &Standing,
     rules: &Rules,
     blob: &[u8],
     endpoints: Endpoints,
 ) -> (Listing, Vec<KeyRefusal>) {
-    let account = match standing {
-        Standing::Permitted(proof) => proof.account().clone(),
-        Standing::Refused(_) => nobody(),
+    let (account, owner) = match standing {
+        Standing::Permitted(proof) => {
+            let account = proof.account().clone();
+            let owner = Owner::User(account.uid);
+            (account, owner)
+        }
+        Standing::Refused(_) => (nobody(), Owner::Nobody(number_of(user))),
     };
     let files = Arc::new(rules.config.authorized_keys_files.clone());
     let (strict_modes, blob) = (rules.config.strict_modes, blob.to_vec());
@@ -177,6 +183,7 @@ pub async fn find(
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let query = KeyQuery {
             account: &account,
+            owner,
             files: &files,
             strict_modes,
             key_blob: &blob,
@@ -200,7 +207,7 @@ pub async fn find(
 }
 
 /// Runs `work` where blocking is permitted, and again while it is `busy`. `None`: it panicked.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl Fn() -> T + Clone + Send + 'static,
     busy: impl Fn(&T) -> bool,
 ) -> Option<T> {
@@ -213,6 +220,13 @@ async fn blocking<T: Send + 'static>(
         done = tokio::task::spawn_blocking(work.clone()).await.ok()?;
     }
     Some(done)
+}
+
+/// Tells apart the names of those who are nobody. Two with the same number share what one has.
+fn number_of(user: &UserName) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    user.as_str().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An account that nobody has: the overflow user, with a home that does not exist.

@@ -346,8 +346,14 @@ impl Named {
     }
 
     async fn find(&self, blob: &[u8], subject: Subject<'_>) -> Listing {
-        let (listing, refusals) =
-            account::find(&self.standing, &self.rules, blob, subject.endpoints).await;
+        let (listing, refusals) = account::find(
+            &self.user,
+            &self.standing,
+            &self.rules,
+            blob,
+            subject.endpoints,
+        )
+        .await;
         if let Standing::Permitted(_) = self.standing {
             refusals
                 .iter()

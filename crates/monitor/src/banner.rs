@@ -8,10 +8,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use accounts::bounded::{self, Owner};
+use accounts::bounded::{self, NotDone, Owner};
 use journal::{RateLimit, Verdict};
 use tracing::warn;
 use wire::message::BANNER_LIMIT;
+
+use crate::account;
 
 /// A local file takes no time; one on a server that is gone must not hold up logins.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -37,10 +39,13 @@ pub async fn text(file: Option<&Path>) -> Option<Vec<u8>> {
 }
 
 async fn read_within(deadline: Duration, file: PathBuf) -> io::Result<Vec<u8>> {
-    let bounded = move || bounded::run(Owner::User(0), deadline, move || read(&file));
-    tokio::task::spawn_blocking(bounded)
-        .await
-        .map_err(io::Error::other)?
+    let work = move || {
+        let file = file.clone();
+        bounded::run(Owner::Server, deadline, move || read(&file))
+    };
+    let busy = |done: &Result<_, NotDone>| matches!(done, Err(NotDone::Busy));
+    let done = account::blocking(work, busy).await;
+    done.unwrap_or(Err(NotDone::Failed))
         .map_err(io::Error::other)?
 }
 
@@ -79,6 +84,22 @@ mod tests {
         }
         let file = directory.write("banner", "seen\0unseen");
         assert_eq!(text(Some(&file)).await, Some(b"seen".to_vec()));
+    }
+
+    /// What many logins at once would otherwise take from each other.
+    #[tokio::test]
+    async fn everybody_is_shown_the_text_however_many_they_are() {
+        let directory = Directory::new();
+        let file = directory.write("banner", "text");
+        let texts: Vec<_> = (0..200)
+            .map(|_| {
+                let file = file.clone();
+                tokio::spawn(async move { text(Some(&file)).await })
+            })
+            .collect();
+        for shown in texts {
+            assert_eq!(shown.await.unwrap(), Some(b"text".to_vec()));
+        }
     }
 
     #[tokio::test]

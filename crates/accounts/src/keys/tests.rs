@@ -38,6 +38,7 @@ impl Home {
             .collect();
         let query = KeyQuery {
             account: &self.account,
+            owner: Owner::User(self.account.uid),
             files: &files,
             strict_modes,
             key_blob: &blob(),
