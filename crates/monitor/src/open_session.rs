@@ -101,6 +101,7 @@ pub async fn open_session<M: ServiceManager>(
         id: origin.id,
         user: name.clone(),
         remote_host: origin.endpoints.peer().address(),
+        properties: rules.config.session_properties.clone(),
         stdio,
     };
     services.start_session(unit).await?;

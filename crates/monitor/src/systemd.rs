@@ -10,6 +10,7 @@ use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use config::sshd::SessionProperty;
 use rpc::{Address, ConnectionId};
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -75,6 +76,8 @@ pub struct SessionUnit {
     pub user: String,
     /// Address of the client, for PAM_RHOST.
     pub remote_host: Address,
+    /// What it may use of the machine. It has no limits of its own without them.
+    pub properties: Vec<SessionProperty>,
     /// Standard input and output: the session's end of its lane.
     pub stdio: OwnedFd,
 }
@@ -219,10 +222,11 @@ impl ServiceManager for Systemd {
 
     async fn start_session(&self, unit: SessionUnit) -> Result<(), StartError> {
         let description = format!("SSH session of {} from {}", unit.user, unit.remote_host);
-        let environment = vec![
+        let mut environment = vec![
             format!("SSHD_PRIVSEP_RHOST={}", unit.remote_host),
             "SSHD_PRIVSEP_TTY=ssh".to_owned(),
         ];
+        environment.extend(unit.properties.iter().map(variable));
         let properties = vec![
             ("Description", Variant::from(description)),
             ("User", Variant::from(unit.user)),
@@ -241,6 +245,19 @@ impl ServiceManager for Systemd {
     async fn stop_session(&self, unit: &str) -> Result<(), StartError> {
         unless_gone(self.call("StopUnit", &(unit, "replace")).await)
     }
+}
+
+/// A property as pam_sshd_privsep(8) reads it. It is not set on the unit: logind moves the session's processes from
+/// there to a scope of their own, whose properties pam_systemd(8) names.
+fn variable(property: &SessionProperty) -> String {
+    let name = match property {
+        SessionProperty::MemoryMax(_) => "MEMORY_MAX",
+        SessionProperty::TasksMax(_) => "TASKS_MAX",
+        SessionProperty::CpuWeight(_) => "CPU_WEIGHT",
+        SessionProperty::IoWeight(_) => "IO_WEIGHT",
+        SessionProperty::RuntimeMaxSec(_) => "RUNTIME_MAX_SEC",
+    };
+    format!("SSHD_PRIVSEP_{name}={}", property.value())
 }
 
 /// What is to end may have gone in the meantime, and its unit with it.

@@ -1,14 +1,17 @@
-//! `pam_sshd_privsep.so`: tells the PAM stack of a session where its user came from.
+//! `pam_sshd_privsep.so`: tells the PAM stack of a session where its user came from, and its limits.
 //!
 //! systemd opens the PAM session of a session unit (`PAMName=`), and it has no setting for the remote host or the
 //! terminal. It does hand the unit's environment to PAM, before anything else. So the monitor starts the unit with
 //!
 //! * `SSHD_PRIVSEP_RHOST=` the client's address, as the monitor knows it from getpeername(2),
 //! * `SSHD_PRIVSEP_TTY=` the terminal, `ssh` where there is none,
+//! * `SSHD_PRIVSEP_MEMORY_MAX=`, `…_TASKS_MAX=`, `…_CPU_WEIGHT=`, `…_IO_WEIGHT=`, `…_RUNTIME_MAX_SEC=` what the session
+//!   may use of the machine, each only if SessionProperties of sshd-privsep_config(5) says so,
 //!
-//! and this module turns them into `PAM_RHOST` and `PAM_TTY`: pam_systemd then registers a remote session with logind,
-//! pam_access finds the host that its rules are about, and pam_lastlog and the audit log name it. The variables end
-//! here: the user's processes do not inherit them.
+//! and this module turns the first two into `PAM_RHOST` and `PAM_TTY`: pam_systemd then registers a remote session with
+//! logind, pam_access finds the host that its rules are about, and pam_lastlog and the audit log name it. The others
+//! become data of the transaction, `systemd.memory_max` and so on, from which pam_systemd(8) makes properties of the
+//! session's scope. The variables end here: the user's processes do not inherit them.
 //!
 //! In `/etc/pam.d/sshd-privsep` it stands first in the `account` and `session` stacks (pam.d(5)):
 //!
@@ -17,7 +20,8 @@
 //! session  required  pam_sshd_privsep.so
 //! ```
 //!
-//! A variable with an unexpected form fails the session: a wrong origin in the records is worse than no login.
+//! A variable with an unexpected form fails the session: a wrong origin in the records, or a limit that pam_systemd would
+//! skip, is worse than no login.
 //!
 //! This crate is the one island of unsafe code: module `transaction` holds all of it but the entry points' signatures.
 
@@ -31,7 +35,7 @@ use transaction::Transaction;
 
 pub use transaction::RawTransaction;
 
-/// `account`: sets the items for the modules below; has no opinion on the account.
+/// `account`: sets items and data for the modules below; has no opinion on the account.
 ///
 /// # Safety
 /// `pamh` is the transaction that libpam passes to its modules, or null.
@@ -51,12 +55,12 @@ pub unsafe extern "C" fn pam_sm_acct_mgmt(
     let transaction = unsafe { Transaction::new(pamh) };
     match transaction.map(adopt) {
         // Success would count as "this account is fine" in a stack where nobody else speaks.
-        Some(Ok(Found::Origin | Found::Nothing)) => PAM_IGNORE,
+        Some(Ok(Found::Something | Found::Nothing)) => PAM_IGNORE,
         Some(Err(_)) | None => PAM_SYSTEM_ERR,
     }
 }
 
-/// `session`, on opening: sets the items for the modules below.
+/// `session`, on opening: sets items and data for the modules below.
 ///
 /// # Safety
 /// `pamh` is the transaction that libpam passes to its modules, or null.
@@ -75,7 +79,7 @@ pub unsafe extern "C" fn pam_sm_open_session(
     // SAFETY: the caller promises it is libpam's transaction, which outlives this call, and no other thread has it.
     let transaction = unsafe { Transaction::new(pamh) };
     match transaction.map(adopt) {
-        Some(Ok(Found::Origin | Found::Nothing)) => PAM_SUCCESS,
+        Some(Ok(Found::Something | Found::Nothing)) => PAM_SUCCESS,
         Some(Err(_)) | None => PAM_SESSION_ERR,
     }
 }

@@ -1,4 +1,4 @@
-//! From the unit's environment to PAM items: which variables, what they may hold.
+//! From the unit's environment to PAM items and data: which variables, what they may hold.
 
 use std::ffi::CStr;
 
@@ -7,8 +7,8 @@ use crate::transaction::{Item, PamError, Transaction};
 /// What there was to adopt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// At least one variable, now an item.
-    Origin,
+    /// At least one variable, now an item or data.
+    Something,
     /// No variable: a local session, or an earlier stack of the same transaction had them.
     Nothing,
 }
@@ -22,46 +22,69 @@ pub(crate) enum Refusal {
     Pam(PamError),
 }
 
-/// Makes items of the variables, and removes the variables.
+/// Makes items and data of the variables, and removes the variables.
 pub(crate) fn adopt(mut transaction: Transaction<'_>) -> Result<Found, Refusal> {
     let mut found = Found::Nothing;
-    for origin in ORIGINS {
-        let Some(value) = transaction.variable(origin.variable) else {
+    for variable in VARIABLES {
+        let Some(value) = transaction.variable(variable.name) else {
             continue;
         };
         // Gone before it is judged: whatever the verdict, no process of the user sees it.
         transaction
-            .remove_variable(origin.variable)
+            .remove_variable(variable.name)
             .map_err(Refusal::Pam)?;
-        if !(origin.accepts)(value.to_bytes()) {
+        if !(variable.accepts)(value.to_bytes()) {
             return Err(Refusal::Form);
         }
-        transaction
-            .set_item(origin.item, &value)
-            .map_err(Refusal::Pam)?;
-        found = Found::Origin;
+        match variable.becomes {
+            Becomes::Item(item) => transaction.set_item(item, &value),
+            Becomes::Data(name) => transaction.set_data(name, value),
+        }
+        .map_err(Refusal::Pam)?;
+        found = Found::Something;
     }
     Ok(found)
 }
 
-struct Origin {
-    variable: &'static CStr,
-    item: Item,
+struct Variable {
+    name: &'static CStr,
+    becomes: Becomes,
     accepts: fn(&[u8]) -> bool,
 }
 
-const ORIGINS: [Origin; 2] = [
-    Origin {
-        variable: c"SSHD_PRIVSEP_RHOST",
-        item: Item::RemoteHost,
+#[derive(Clone, Copy)]
+enum Becomes {
+    /// An item.
+    Item(Item),
+    /// Data of this name, see pam_systemd(8).
+    Data(&'static CStr),
+}
+
+const VARIABLES: [Variable; 7] = [
+    Variable {
+        name: c"SSHD_PRIVSEP_RHOST",
+        becomes: Becomes::Item(Item::RemoteHost),
         accepts: is_host,
     },
-    Origin {
-        variable: c"SSHD_PRIVSEP_TTY",
-        item: Item::Terminal,
+    Variable {
+        name: c"SSHD_PRIVSEP_TTY",
+        becomes: Becomes::Item(Item::Terminal),
         accepts: is_terminal,
     },
+    limit(c"SSHD_PRIVSEP_MEMORY_MAX", c"systemd.memory_max"),
+    limit(c"SSHD_PRIVSEP_TASKS_MAX", c"systemd.tasks_max"),
+    limit(c"SSHD_PRIVSEP_CPU_WEIGHT", c"systemd.cpu_weight"),
+    limit(c"SSHD_PRIVSEP_IO_WEIGHT", c"systemd.io_weight"),
+    limit(c"SSHD_PRIVSEP_RUNTIME_MAX_SEC", c"systemd.runtime_max_sec"),
 ];
+
+const fn limit(name: &'static CStr, data: &'static CStr) -> Variable {
+    Variable {
+        name,
+        becomes: Becomes::Data(data),
+        accepts: is_limit,
+    }
+}
 
 /// An address, an address with a zone, or a host name. The text ends up in utmp, audit records and log lines, so it is
 /// the alphabet that matters: nothing in it separates fields or moves a cursor.
@@ -78,6 +101,14 @@ fn is_terminal(text: &[u8]) -> bool {
         && text
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'/')
+}
+
+/// A number, a percentage or `infinity`. pam_systemd skips what it cannot read, with no more than a line in the log: the
+/// session would have no limit.
+fn is_limit(text: &[u8]) -> bool {
+    let digits = text.strip_suffix(b"%").unwrap_or(text);
+    text == b"infinity"
+        || ((1..=20).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit))
 }
 
 #[cfg(test)]
@@ -125,6 +156,26 @@ mod tests {
         }
         for bad in ["", "../mem", "pts/0 ", "pts/\n", &"a".repeat(33)] {
             assert!(!is_terminal(bad.as_bytes()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_numbers_percentages_or_none_at_all() {
+        for good in ["0", "104857600", "50%", "infinity", "18446744073709551615"] {
+            assert!(is_limit(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            "%",
+            "100M",
+            "-1",
+            "5 0",
+            "50%%",
+            "infinity%",
+            "1\n",
+            &"1".repeat(21),
+        ] {
+            assert!(!is_limit(bad.as_bytes()), "{bad:?}");
         }
     }
 }

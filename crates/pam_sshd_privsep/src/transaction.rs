@@ -1,4 +1,4 @@
-//! libpam's transaction as a safe type: three functions of its C interface, and nothing else of it.
+//! libpam's transaction as a safe type: four functions of its C interface, and nothing else of it.
 #![expect(
     unsafe_code,
     reason = "libpam is a C library; this module is the border to it"
@@ -76,6 +76,39 @@ impl Transaction<'_> {
         // strings (pam_set_item(3)), so the value need not outlive the call.
         check(unsafe { pam_set_item(self.handle.as_ptr(), item as c_int, value) })
     }
+
+    /// Leaves a text for other modules of the transaction, under this name. libpam frees it when it is replaced or the
+    /// transaction ends.
+    pub(crate) fn set_data(&mut self, name: &CStr, text: CString) -> Result<(), PamError> {
+        let text = text.into_raw();
+        // JUSTIFICATION: pam_set_data(3) is the only way to pass data between modules; pam_systemd(8) reads C strings.
+        // SAFETY: the handle is valid by the contract of `new`; libpam copies the name; the text is given away, and
+        // `free_text` fits how it was made. This module is still loaded then: pam_end(3) frees data before modules.
+        let done = check(unsafe {
+            pam_set_data(
+                self.handle.as_ptr(),
+                name.as_ptr(),
+                text.cast::<c_void>(),
+                Some(free_text),
+            )
+        });
+        if done.is_err() {
+            // JUSTIFICATION: the text would leak.
+            // SAFETY: libpam did not take it: it fails before it stores anything (pam_data.c).
+            drop(unsafe { CString::from_raw(text) });
+        }
+        done
+    }
+}
+
+/// Frees what [`Transaction::set_data`] left with libpam.
+///
+/// # Safety
+/// `data` came from `CString::into_raw`, and libpam calls this once for it.
+unsafe extern "C" fn free_text(_pamh: *mut RawTransaction, data: *mut c_void, _status: c_int) {
+    // JUSTIFICATION: libpam keeps data as a pointer and gives it back here.
+    // SAFETY: by the contract above. Nobody writes to the text, so its length is the same as when it was given away.
+    drop(unsafe { CString::from_raw(data.cast::<c_char>()) });
 }
 
 fn check(code: c_int) -> Result<(), PamError> {
@@ -91,4 +124,10 @@ unsafe extern "C" {
     fn pam_getenv(pamh: *mut RawTransaction, name: *const c_char) -> *const c_char;
     fn pam_putenv(pamh: *mut RawTransaction, name_value: *const c_char) -> c_int;
     fn pam_set_item(pamh: *mut RawTransaction, item_type: c_int, item: *const c_void) -> c_int;
+    fn pam_set_data(
+        pamh: *mut RawTransaction,
+        name: *const c_char,
+        data: *mut c_void,
+        cleanup: Option<unsafe extern "C" fn(*mut RawTransaction, *mut c_void, c_int)>,
+    ) -> c_int;
 }

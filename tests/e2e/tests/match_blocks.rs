@@ -399,6 +399,28 @@ fn a_connection_is_refused_when_its_user_is_named() -> Result<()> {
     Ok(())
 }
 
+/// Only ours has SessionProperties.
+#[test]
+fn the_scope_of_a_session_has_the_limits_of_its_user() -> Result<()> {
+    let server = Server::up(
+        "match-limits",
+        "Match User limited\n SessionProperties MemoryMax=100M TasksMax=50\nMatch all\n",
+    )?;
+    let limited = server.add_user("limited")?;
+    let free = server.add_user("free")?;
+    let command =
+        "systemctl show session-$XDG_SESSION_ID.scope -p MemoryMax -p TasksMax; env | grep SSHD_";
+    let shown = |key| anyhow::Ok(server.ssh(key, &[], &[command]).run()?.text());
+    let output = shown(&limited)?;
+    let mut lines: Vec<&str> = output.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["MemoryMax=104857600", "TasksMax=50"]);
+    let output = shown(&free)?;
+    assert!(output.contains("MemoryMax=infinity\n"), "{output}");
+    assert!(!output.contains("TasksMax=50\n"), "{output}");
+    Ok(())
+}
+
 /// The accounts, with one key for all of them, and the files that the situations name.
 fn prepare(server: &Server) -> Result<UserKey> {
     server.shell("groupadd -f staff; groupadd dev")?;

@@ -219,6 +219,8 @@ pub struct SshdConfig {
     pub revoked_keys: Vec<PathBuf>,
     /// SecurityKeyProvider: a library, or `internal`.
     pub security_key_provider: Option<String>,
+    /// SessionProperties: each name once.
+    pub session_properties: Vec<SessionProperty>,
     /// SetEnv.
     pub set_env: Vec<Variable>,
     /// SshdAuthPath, if it is set.
@@ -398,6 +400,7 @@ impl SshdConfig {
             required_rsa_size: 1024,
             revoked_keys: Vec::new(),
             security_key_provider: Some("internal".to_owned()),
+            session_properties: Vec::new(),
             set_env: Vec::new(),
             sshd_auth_path: None,
             sshd_session_path: None,

@@ -108,6 +108,17 @@ pub const OWN_KEYWORDS: &[OwnKeyword] = &[
                   what follows it, as in ssh_config(5).",
     },
     OwnKeyword {
+        name: "SessionProperties",
+        default: "none",
+        meaning: "What a session may use of the machine: words NAME=VALUE with properties of its scope, see \
+                  systemd.resource-control(5) and systemd.scope(5). \
+                  MemoryMax takes bytes, with a suffix K, M, G or T, or a percentage, or infinity. \
+                  TasksMax takes a number or infinity. \
+                  CPUWeight and IOWeight take 1 to 10000. \
+                  RuntimeMaxSec takes a time such as 1h30m, after which the session is ended. \
+                  They hold for all channels of a connection together, through pam_sshd_privsep(8) and pam_systemd(8).",
+    },
+    OwnKeyword {
         name: "WorkerPoolIdle",
         default: "4",
         meaning: "How many worker processes (sshd-privsep-preauth@.service) wait for connections. 1 to 64. A connection that \
@@ -234,8 +245,8 @@ mod tests {
         assert_eq!(count(|state| matches!(state, State::Deprecated)), 15);
         // Protocol.
         assert_eq!(count(|state| matches!(state, State::Ignored)), 1);
-        // The 105 of OpenSSH 10.5, 4 of Debian's and 4 of ours.
-        assert_eq!(KEYWORDS.len(), 105 + 7 + 15 + 1 + 4 + 4);
+        // The 105 of OpenSSH 10.5, 4 of Debian's and 5 of ours.
+        assert_eq!(KEYWORDS.len(), 105 + 7 + 15 + 1 + 4 + 5);
     }
 
     #[test]

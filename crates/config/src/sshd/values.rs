@@ -6,6 +6,7 @@ pub(crate) mod limits;
 pub(crate) mod network;
 pub(crate) mod numbers;
 pub(crate) mod paths;
+pub(crate) mod session;
 pub(crate) mod words;
 
 pub use access::{AuthenticationMethods, PubkeyAuthOptions, UserPattern};
@@ -17,6 +18,7 @@ pub use limits::{
 pub use network::{Dscp, ForwardPort, IpQos, ListenAddress, Listener, PermitForward};
 pub use numbers::time as parse_time;
 pub use paths::{AuthorizedKeysFile, Template, UnknownToken};
+pub use session::{Bound, SessionProperty};
 pub use words::{
     AddressFamily, Compression, FingerprintHash, Forwarding, GatewayPorts, IgnoreRhosts, LogLevel,
     PermitRootLogin, SyslogFacility, Tunnel, YesNo,

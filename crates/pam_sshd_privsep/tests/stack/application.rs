@@ -1,6 +1,8 @@
-//! libpam as an application uses it, by hand: four tests are not worth a binding.
+//! libpam as an application uses it, by hand: a few tests are not worth a binding.
 #![expect(unsafe_code, reason = "drives libpam, a C library")]
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs;
@@ -16,6 +18,43 @@ pub(crate) const PAM_RHOST: c_int = 4;
 pub(crate) struct Application {
     handle: *mut c_void,
     configuration: PathBuf,
+    conversation: Box<Listener>,
+}
+
+/// What the conversation of a transaction finds. libpam gives data to modules only, and it takes the function that a module
+/// (pam_echo here, after ours) converses with for a part of the module.
+#[derive(Default)]
+struct Listener {
+    handle: Cell<*mut c_void>,
+    data: RefCell<BTreeMap<&'static str, String>>,
+}
+
+const DATA: [(&CStr, &str); 5] = [
+    (c"systemd.memory_max", "memory_max"),
+    (c"systemd.tasks_max", "tasks_max"),
+    (c"systemd.cpu_weight", "cpu_weight"),
+    (c"systemd.io_weight", "io_weight"),
+    (c"systemd.runtime_max_sec", "runtime_max_sec"),
+];
+
+extern "C" fn listen(
+    _count: c_int,
+    _messages: *const c_void,
+    _responses: *mut c_void,
+    listener: *mut c_void,
+) -> c_int {
+    // SAFETY: the pointer is the one given to pam_start_confdir, to what the application keeps until pam_end.
+    let listener = unsafe { &*listener.cast::<Listener>() };
+    for (name, short) in DATA {
+        let mut value = null();
+        // SAFETY: libpam called this with a live handle; data of these names are strings.
+        if unsafe { pam_get_data(listener.handle.get(), name.as_ptr(), &mut value) } == PAM_SUCCESS
+            && let Some(value) = copy(value.cast::<c_char>())
+        {
+            listener.data.borrow_mut().insert(short, value);
+        }
+    }
+    PAM_SUCCESS
 }
 
 impl Application {
@@ -31,14 +70,15 @@ impl Application {
         let module = module.display();
         let stack = format!(
             "account required {module}\naccount required pam_permit.so\nsession required {module}\n\
-             session required pam_permit.so\n"
+             session required pam_permit.so\nsession optional pam_echo.so now\n"
         );
         fs::write(configuration.join("stack"), stack).unwrap();
 
         let directory = CString::new(configuration.to_str().unwrap()).unwrap();
+        let listener = Box::<Listener>::default();
         let conversation = Conversation {
-            _conv: None,
-            _data: null_mut(),
+            _conv: listen,
+            _data: (&raw const *listener).cast_mut().cast::<c_void>(),
         };
         let mut handle = null_mut();
         // SAFETY: all strings outlive the call, and libpam copies the conversation.
@@ -52,9 +92,11 @@ impl Application {
             )
         };
         assert_eq!(code, 0);
+        listener.handle.set(handle);
         Self {
             handle,
             configuration,
+            conversation: listener,
         }
     }
 
@@ -75,6 +117,16 @@ impl Application {
         assert_eq!(unsafe { pam_get_item(self.handle, number, &mut value) }, 0);
         let value = value.cast::<c_char>();
         copy(value)
+    }
+
+    /// What modules after ours found among the data of the transaction, when the session was opened.
+    pub(crate) fn data(&self) -> Vec<(&'static str, String)> {
+        self.conversation
+            .data
+            .borrow()
+            .clone()
+            .into_iter()
+            .collect()
     }
 
     pub(crate) fn account(&self) -> c_int {
@@ -110,10 +162,10 @@ fn copy(value: *const c_char) -> Option<String> {
     Some(value.to_str().unwrap().to_owned())
 }
 
-/// `struct pam_conv` without a function: nothing in these stacks asks.
+/// `struct pam_conv`.
 #[repr(C)]
 struct Conversation {
-    _conv: Option<extern "C" fn()>,
+    _conv: extern "C" fn(c_int, *const c_void, *mut c_void, *mut c_void) -> c_int,
     _data: *mut c_void,
 }
 
@@ -130,6 +182,7 @@ unsafe extern "C" {
     fn pam_putenv(handle: *mut c_void, name_value: *const c_char) -> c_int;
     fn pam_getenv(handle: *mut c_void, name: *const c_char) -> *const c_char;
     fn pam_get_item(handle: *const c_void, item: c_int, value: *mut *const c_void) -> c_int;
+    fn pam_get_data(handle: *const c_void, name: *const c_char, data: *mut *const c_void) -> c_int;
     fn pam_acct_mgmt(handle: *mut c_void, flags: c_int) -> c_int;
     fn pam_open_session(handle: *mut c_void, flags: c_int) -> c_int;
     fn pam_close_session(handle: *mut c_void, flags: c_int) -> c_int;

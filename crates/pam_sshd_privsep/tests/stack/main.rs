@@ -46,3 +46,42 @@ fn a_forged_origin_fails_the_session_and_is_not_inherited() {
     assert_eq!(pam.item(PAM_RHOST), None);
     assert_eq!(pam.variable(c"SSHD_PRIVSEP_RHOST"), None);
 }
+
+#[test]
+fn limits_become_data_for_pam_systemd_and_disappear() {
+    let pam = Application::start("limits");
+    pam.put(c"SSHD_PRIVSEP_MEMORY_MAX=104857600");
+    pam.put(c"SSHD_PRIVSEP_TASKS_MAX=50%");
+    pam.put(c"SSHD_PRIVSEP_CPU_WEIGHT=7");
+    pam.put(c"SSHD_PRIVSEP_IO_WEIGHT=8");
+    assert_eq!(pam.account(), PAM_SUCCESS);
+    pam.put(c"SSHD_PRIVSEP_IO_WEIGHT=9");
+    assert_eq!(pam.open(), PAM_SUCCESS);
+    let found = pam.data();
+    let expected = [
+        ("cpu_weight", "7"),
+        ("io_weight", "9"),
+        ("memory_max", "104857600"),
+        ("tasks_max", "50%"),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(name, value)| (name, value.to_owned()))
+    );
+    for name in [
+        c"SSHD_PRIVSEP_MEMORY_MAX",
+        c"SSHD_PRIVSEP_TASKS_MAX",
+        c"SSHD_PRIVSEP_CPU_WEIGHT",
+        c"SSHD_PRIVSEP_IO_WEIGHT",
+    ] {
+        assert_eq!(pam.variable(name), None);
+    }
+}
+
+#[test]
+fn a_limit_that_pam_systemd_would_skip_fails_the_session() {
+    let pam = Application::start("skipped");
+    pam.put(c"SSHD_PRIVSEP_RUNTIME_MAX_SEC=soon");
+    assert_eq!(pam.open(), PAM_SESSION_ERR);
+    assert_eq!(pam.variable(c"SSHD_PRIVSEP_RUNTIME_MAX_SEC"), None);
+}

@@ -168,6 +168,19 @@ fn what_is_shown_has_every_keyword_and_ours_only_if_they_are_set() {
     assert_eq!(set.lines().last(), Some("workerpoolidle 7"));
 }
 
+#[test]
+fn properties_of_sessions_can_be_given_to_all_and_taken_from_some() {
+    let configuration = read(
+        "SessionProperties MemoryMax=1G RuntimeMaxSec=1h\nMatch User free\nSessionProperties none\n",
+    );
+    let limited = configuration.effective(&of("limited")).config;
+    let shown = "sessionproperties MemoryMax=1073741824 RuntimeMaxSec=3600";
+    assert_eq!(limited.print().lines().last(), Some(shown));
+    is_a_fixed_point(&limited).unwrap();
+    let free = configuration.effective(&of("free")).config;
+    assert!(free.session_properties.is_empty());
+}
+
 /// Lines that can be read, and values that need quotes.
 fn line() -> impl Strategy<Value = String> {
     let word = "[a-z0-9/%h#\"' \\\\=:,*!-]{1,12}".prop_map(|word| lexer::assembled(&word));

@@ -5,7 +5,7 @@ use super::{Keyword, Scope, State};
 use crate::sshd::algorithms;
 use crate::sshd::setting::{Field, Setting};
 use crate::sshd::values::words::word;
-use crate::sshd::values::{access, environment, limits, network, numbers, paths};
+use crate::sshd::values::{access, environment, limits, network, numbers, paths, session};
 
 /// The field of the configuration that a keyword sets, and the kind of its values.
 macro_rules! field {
@@ -191,6 +191,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     deprecated("GSSUseSessionCCache", Global),
     // Ours: see OWN_KEYWORDS.
     Keyword::new("IgnoreUnknown", Global, field!(ignore_unknown: paths::NAME), State::IgnoreUnknown),
+    active("SessionProperties", Match, field!(session_properties: session::PROPERTIES)),
     active("WorkerPoolIdle", Global, field!(worker_pool.idle: numbers::POOL_IDLE)),
     active("WorkerPoolMax", Global, field!(worker_pool.max: numbers::POOL_MAX)),
     active("WorkerStartRate", Global, field!(worker_pool.start_rate: numbers::START_RATE)),

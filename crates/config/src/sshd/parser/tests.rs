@@ -479,6 +479,10 @@ fn values_out_of_range_are_errors() {
         "AuthorizedKeysFile ~/.ssh/authorized_keys",
         "Ciphers aes256-crt",
         "Ciphers 3des-cbc",
+        "SessionProperties",
+        "SessionProperties MemoryMax",
+        "SessionProperties none TasksMax=5",
+        "SessionProperties TasksMax=5 TasksMax=6",
         "WorkerPoolIdle 0",
         "WorkerPoolIdle 65",
         "WorkerPoolIdle 10\nWorkerPoolMax 9",
@@ -648,4 +652,15 @@ fn the_own_file_counts_before_the_one_for_both_servers() {
     // Its Match ends with it.
     assert_eq!(with.permit_tty, YesNo::Yes);
     assert_eq!((without.worker_pool.idle, &without), (9, &missing));
+}
+
+#[test]
+fn a_property_of_sessions_that_is_unknown_is_shown_with_the_nearest() {
+    let found = errors("Match User a\nSessionProperties TasksMax=5 MemoryMx=1G");
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("f:2:30: SessionProperties: \"MemoryMx=1G\" is not one of"),
+        "{found:?}"
+    );
+    assert!(found[0].contains("did you mean MemoryMax?"), "{found:?}");
 }
