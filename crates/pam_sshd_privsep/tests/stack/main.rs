@@ -51,7 +51,7 @@ fn a_forged_origin_fails_the_session_and_is_not_inherited() {
 fn limits_become_data_for_pam_systemd_and_disappear() {
     let pam = Application::start("limits");
     pam.put(c"SSHD_PRIVSEP_MEMORY_MAX=104857600");
-    pam.put(c"SSHD_PRIVSEP_TASKS_MAX=50%");
+    pam.put(c"SSHD_PRIVSEP_TASKS_MAX=50");
     pam.put(c"SSHD_PRIVSEP_CPU_WEIGHT=7");
     pam.put(c"SSHD_PRIVSEP_IO_WEIGHT=8");
     assert_eq!(pam.account(), PAM_SUCCESS);
@@ -62,7 +62,7 @@ fn limits_become_data_for_pam_systemd_and_disappear() {
         ("cpu_weight", "7"),
         ("io_weight", "9"),
         ("memory_max", "104857600"),
-        ("tasks_max", "50%"),
+        ("tasks_max", "50"),
     ];
     assert_eq!(
         found,

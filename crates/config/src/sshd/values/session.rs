@@ -18,7 +18,8 @@ pub(crate) const PROPERTIES: Kind<Vec<SessionProperty>> = Kind::new(properties, 
 pub enum SessionProperty {
     /// MemoryMax=, in bytes: systemd.resource-control(5).
     MemoryMax(Bound),
-    /// TasksMax=, in processes and threads: systemd.resource-control(5). Never a percentage, which pam_systemd skips.
+    /// TasksMax=, in processes and threads: systemd.resource-control(5). Never a percentage: none reached a
+    /// session's scope when it was tried (systemd 252).
     TasksMax(Bound),
     /// CPUWeight=, 1 to 10000: systemd.resource-control(5).
     CpuWeight(u32),
