@@ -6,16 +6,13 @@ use crate::bounded::{self, NotDone, Owner};
 use crate::identity::{self, IdentityError};
 use crate::printable::Printable;
 use crate::time_zone::SystemZone;
-use crate::user_file::{self, FileRefusal, Purpose};
+use crate::user_file::{self, FileRefusal, Purpose, REFUSALS_LIMIT};
 use config::authorized_keys::{self, Constraints, Line, Malformed, Role, Situation, Unmet};
 use config::glob;
 use config::sshd::{AuthorizedKeysFile, YesNo};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
-
-/// How many refusals of one search are kept for the journal.
-const REFUSALS_LIMIT: usize = 8;
 
 /// What a search found.
 #[derive(Debug)]
@@ -213,12 +210,9 @@ impl Job {
                 refusals: self.refusals,
             };
         }
-        let matching = |path: &PathBuf| match glob::is_pattern(path) {
-            true => glob::paths(path),
-            false => vec![path.clone()],
-        };
-        for path in &paths.iter().flat_map(matching).collect::<Vec<_>>() {
-            let read = user_file::read(&self.account, Purpose::Keys, path, self.strict_modes);
+        // One name after the other: directories behind the one that lists the key are not read.
+        for path in paths.iter().flat_map(|path| glob::files(path)) {
+            let read = user_file::read(&self.account, Purpose::Keys, &path, self.strict_modes);
             let text = match read {
                 Ok(Some(text)) => text,
                 Ok(None) => continue,
@@ -227,7 +221,7 @@ impl Job {
                     continue;
                 }
             };
-            if let Some((line, constraints)) = self.search(path, &text) {
+            if let Some((line, constraints)) = self.search(&path, &text) {
                 let Self {
                     account,
                     key_blob,
@@ -237,7 +231,7 @@ impl Job {
                 let key = AuthorizedKey {
                     account,
                     key_blob,
-                    file: path.clone(),
+                    file: path,
                     line,
                     constraints: Box::new(constraints),
                 };

@@ -4,16 +4,13 @@ use crate::account::Account;
 use crate::bounded::{self, NotDone, Owner};
 use crate::identity::{self, IdentityError};
 use crate::printable::Printable;
-use crate::user_file::{self, FileRefusal, Purpose};
+use crate::user_file::{self, FileRefusal, Purpose, REFUSALS_LIMIT};
 use config::authorized_keys::{self, Malformed, Principal};
 use config::glob;
 use config::sshd::{AuthorizedKeysFile, YesNo};
 use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
-
-/// How many refusals of one file are kept for the journal.
-const REFUSALS_LIMIT: usize = 8;
 
 /// How many principals of one file count. They are held in memory, unlike keys.
 const PRINCIPALS_LIMIT: usize = 4096;
@@ -77,11 +74,7 @@ pub fn read_principals(
             principals.refuse(error.into());
             return principals;
         }
-        let paths = match glob::is_pattern(&path) {
-            true => glob::paths(&path),
-            false => vec![path],
-        };
-        for path in paths {
+        for path in glob::files(&path) {
             match user_file::read(&account, Purpose::Principals, &path, strict_modes) {
                 Ok(Some(text)) => principals.take(path, &text),
                 Ok(None) => {}

@@ -13,6 +13,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
+/// How many refusals of one look into files are kept for the journal.
+pub(crate) const REFUSALS_LIMIT: usize = 8;
+
 /// What a file is for, as OpenSSH's log has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {

@@ -37,10 +37,14 @@ pub fn paths(pattern: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a path has wildcards, so that it can stand for others.
+/// The files that a configured name stands for: those that match if it has wildcards, else itself, whether it exists or
+/// not, for whoever opens it to say.
 #[must_use]
-pub fn is_pattern(path: &Path) -> bool {
-    path.to_str().is_some_and(|path| path.contains(WILDCARDS))
+pub fn files(name: &Path) -> Vec<PathBuf> {
+    match name.to_str().is_some_and(|name| name.contains(WILDCARDS)) {
+        true => paths(name),
+        false => vec![name.to_owned()],
+    }
 }
 
 /// The entries of a directory that match. A directory that cannot be read has none, as for glob(3).
