@@ -161,16 +161,20 @@ mod tests {
 
     use super::*;
 
-    fn status(ids: &[[u8; 8]]) -> Status {
-        let connection = |id: &[u8; 8]| Connection {
-            id: ConnectionId::from_bytes(*id),
+    /// A connection that nothing is known of yet.
+    pub(super) fn waiting(id: [u8; 8]) -> Connection {
+        Connection {
+            id: ConnectionId::from_bytes(id),
             endpoints: Endpoints::UNKNOWN,
             phase: Phase::Waiting,
             age: Duration::ZERO,
             user: None,
             worker_unit: None,
             session_unit: None,
-        };
+        }
+    }
+
+    fn status(ids: &[[u8; 8]]) -> Status {
         Status {
             version: String::new(),
             listeners: Vec::new(),
@@ -181,7 +185,7 @@ mod tests {
             },
             workers: Workers::default(),
             unauthenticated: 0,
-            connections: ids.iter().map(connection).collect(),
+            connections: ids.iter().map(|id| waiting(*id)).collect(),
         }
     }
 

@@ -189,15 +189,7 @@ mod tests {
     }
 
     fn stranger() -> Connection {
-        Connection {
-            id: ConnectionId::from_bytes([8; 8]),
-            endpoints: Endpoints::UNKNOWN,
-            phase: Phase::Waiting,
-            age: Duration::ZERO,
-            user: None,
-            worker_unit: None,
-            session_unit: None,
-        }
+        crate::ctl::tests::waiting([8; 8])
     }
 
     #[test]
