@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  lookup("alice")          ──▶ Account           NSS: name, ids, groups, home, shell
-//!  login_permitted(account) ──▶ PermittedAccount  locked, shell, AllowUsers and its kin, root
+//!  look_at_shell(account)   ──▶ Shell             as the user
+//!  login_permitted(login)   ──▶ PermittedAccount  locked, shell, AllowUsers and its kin, root
 //!  find_key(query)          ──▶ AuthorizedKey     authorized_keys, read as the user
 //! ```
 //!
@@ -40,6 +41,7 @@ mod principals;
 mod printable;
 pub mod revocation;
 pub mod shadow;
+mod shell;
 mod strict_modes;
 #[cfg(test)]
 mod testing;
@@ -55,6 +57,7 @@ pub use permission::{
     Denial, Login, Method, Permission, PermittedAccount, Policy, login_permitted,
 };
 pub use principals::{PrincipalRefusal, Principals, read_principals};
+pub use shell::{Shell, look_at_shell};
 pub use strict_modes::Kind;
 pub use time_zone::SystemZone;
 pub use user_file::{FileRefusal, Purpose};

@@ -2,10 +2,11 @@
 
 use crate::access::{AccessRule, AccessRules, Source};
 use crate::account::Account;
+use crate::bounded::NotDone;
 use crate::printable::Printable;
 use crate::shadow::{AccountState, Shadow};
+use crate::shell::Shell;
 use config::sshd::{PermitRootLogin, SshdConfig, YesNo};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -106,6 +107,19 @@ pub enum Denial {
         /// Its shell.
         shell: PathBuf,
     },
+    /// It cannot be told whether there is a shell.
+    #[error(
+        "User {user} not allowed because shell {} cannot be looked at: {error}",
+        Printable(shell)
+    )]
+    ShellUnknown {
+        /// The account's name.
+        user: String,
+        /// Its shell.
+        shell: PathBuf,
+        /// Why not.
+        error: NotDone,
+    },
     /// The password field says so.
     #[error("User {user} not allowed because account is locked")]
     Locked {
@@ -153,13 +167,15 @@ pub struct Login<'a> {
     pub account: &'a Account,
     /// The names of the account's groups. May be left empty if no configuration asks for them.
     pub groups: &'a [String],
+    /// What its shell is.
+    pub shell: Shell,
     /// From where.
     pub source: &'a Source,
     /// How.
     pub method: Method,
 }
 
-/// Checks lock, expiry, shell, AllowUsers and its kin, and PermitRootLogin, in OpenSSH's order.
+/// Checks expiry, lock, shell, AllowUsers and its kin, and PermitRootLogin, in OpenSSH's order.
 ///
 /// `/etc/nologin` and everything else that PAM's account modules know is theirs to judge, when the session is opened.
 #[must_use]
@@ -181,6 +197,7 @@ fn denial(login: Login<'_>, policy: &Policy, today: u64) -> Option<Denial> {
     let Login {
         account,
         groups,
+        shell,
         source,
         method,
     } = login;
@@ -189,7 +206,7 @@ fn denial(login: Login<'_>, policy: &Policy, today: u64) -> Option<Denial> {
     {
         return Some(denial);
     }
-    if let Some(denial) = unusable_shell(account) {
+    if let Some(denial) = unusable_shell(account, shell) {
         return Some(denial);
     }
     if let Some(rule) = policy.access.denial(&account.name, groups, source) {
@@ -217,14 +234,13 @@ fn root_permitted(policy: PermitRootLogin, method: Method) -> bool {
     }
 }
 
-fn unusable_shell(account: &Account) -> Option<Denial> {
+fn unusable_shell(account: &Account, found: Shell) -> Option<Denial> {
     let (user, shell) = (account.name.clone(), account.shell.clone());
-    match shell.metadata() {
-        Err(_) => Some(Denial::ShellMissing { user, shell }),
-        Ok(metadata) if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 => {
-            Some(Denial::ShellNotExecutable { user, shell })
-        }
-        Ok(_) => None,
+    match found {
+        Shell::Usable => None,
+        Shell::Missing => Some(Denial::ShellMissing { user, shell }),
+        Shell::NotExecutable => Some(Denial::ShellNotExecutable { user, shell }),
+        Shell::Unknown(error) => Some(Denial::ShellUnknown { user, shell, error }),
     }
 }
 
@@ -273,6 +289,7 @@ mod tests {
         Login {
             account,
             groups: &[],
+            shell: Shell::Usable,
             source,
             method,
         }
@@ -327,27 +344,27 @@ mod tests {
 
     #[test]
     fn a_shell_that_cannot_run_refuses() {
+        let account = account(1000, "/bin/x");
         for (shell, words) in [
             (
-                "/nonexistent/shell",
-                "User u not allowed because shell /nonexistent/shell does not exist",
+                Shell::Missing,
+                "User u not allowed because shell /bin/x does not exist",
             ),
             (
-                "/etc/passwd",
-                "User u not allowed because shell /etc/passwd is not executable",
+                Shell::NotExecutable,
+                "User u not allowed because shell /bin/x is not executable",
             ),
             (
-                "/bin",
-                "User u not allowed because shell /bin is not executable",
+                Shell::Unknown(NotDone::TimedOut),
+                "User u not allowed because shell /bin/x cannot be looked at: no answer in time",
             ),
         ] {
-            let denial = denial(
-                &account(1000, shell),
-                &policy(PermitRootLogin::No),
-                Method::PublicKey,
-                0,
-            )
-            .unwrap();
+            let source = source();
+            let login = Login {
+                shell,
+                ..login(&account, &source, Method::PublicKey)
+            };
+            let denial = super::denial(login, &policy(PermitRootLogin::No), 0).unwrap();
             assert_eq!(denial.to_string(), words);
         }
     }

@@ -114,8 +114,8 @@ impl Shadow {
     #[must_use]
     pub fn account(&self, today: u64) -> AccountState {
         match (self.lock, self.expiry) {
+            (_, Some(last)) if today > last => AccountState::Expired,
             (Lock::Locked, _) => AccountState::Locked,
-            (Lock::Open, Some(last)) if today > last => AccountState::Expired,
             (Lock::Open, _) => AccountState::Usable,
         }
     }
@@ -150,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_account_is_locked_before_it_is_expired() {
+    fn an_account_is_expired_before_it_is_locked() {
         for (text, expected) in [
             ("$y$x:19000:0:99999:7:::", AccountState::Usable),
             ("*:19000:0:99999:7:::", AccountState::Usable),
             ("", AccountState::Usable),
             ("!$y$x:19000:0:99999:7:::", AccountState::Locked),
-            ("!:19000:0:99999:7::1:", AccountState::Locked),
+            ("!:19000:0:99999:7::1:", AccountState::Expired),
             ("*LK*:19000::::::", AccountState::Locked),
             ("*:19000:0:99999:7::20000:", AccountState::Usable),
             ("*:19000:0:99999:7::19999:", AccountState::Expired),

@@ -13,7 +13,7 @@ use accounts::bounded::{NotDone, Owner};
 use accounts::{
     Account, AuthorizedKey, Denial, KeyQuery, KeyRefusal, KeySearch, Login, LookupError, Method,
     Permission, PermittedAccount, Verdict, find_key, group_names_within, login_permitted,
-    lookup_within,
+    look_at_shell, lookup_within,
 };
 use rpc::Endpoints;
 use tokio::time::sleep;
@@ -101,27 +101,31 @@ pub async fn admit(
         };
         let criteria = rules::criteria(&name, account.as_ref(), groups.to_vec(), origin);
         let rules = Arc::new(shared.rules(&criteria));
-        let permitted = match found {
-            Ok((None, _)) => Err(Refusal::Unknown),
-            Err(error) => Err(Refusal::Unclear(error)),
-            Ok((Some(account), groups)) => {
-                let login = Login {
-                    account: &account,
-                    groups: &groups,
-                    source: &rules::source(origin.endpoints),
-                    method: Method::PublicKey,
-                };
-                match login_permitted(login, &accounts::Policy::of(&rules.config)) {
-                    Permission::Permitted(permitted) => Ok(permitted),
-                    Permission::Denied(denial) => Err(Refusal::Denied(denial)),
-                }
-            }
+        // What is asked of an account is asked of nobody's, too.
+        let (judged, owner) = match account {
+            Some(account) => (account.clone(), Owner::User(account.uid)),
+            None => (nobody(), Owner::Nobody(number_of(&name))),
+        };
+        let login = Login {
+            account: &judged,
+            groups,
+            shell: look_at_shell(&judged, owner, FILES_DEADLINE),
+            source: &rules::source(origin.endpoints),
+            method: Method::PublicKey,
+        };
+        let permission = login_permitted(login, &accounts::Policy::of(&rules.config));
+        let permitted = match (found, permission) {
+            (Ok((None, _)), _) => Err(Refusal::Unknown),
+            (Err(error), _) => Err(Refusal::Unclear(error)),
+            (Ok((Some(_), _)), Permission::Permitted(permitted)) => Ok(permitted),
+            (Ok((Some(_), _)), Permission::Denied(denial)) => Err(Refusal::Denied(denial)),
         };
         (rules, permitted)
     };
-    let busy = |(_, done): &(_, Result<_, Refusal>)| {
-        let is_busy = |why: &LookupError| matches!(why, LookupError::NotDone(NotDone::Busy));
-        matches!(done, Err(Refusal::Unclear(why)) if is_busy(why))
+    let busy = |(_, done): &(_, Result<_, Refusal>)| match done {
+        Err(Refusal::Unclear(LookupError::NotDone(why)))
+        | Err(Refusal::Denied(Denial::ShellUnknown { error: why, .. })) => *why == NotDone::Busy,
+        Ok(_) | Err(Refusal::Unclear(_) | Refusal::Unknown | Refusal::Denied(_)) => false,
     };
     match blocking(work, busy).await {
         Some((rules, Ok(permitted))) => {
