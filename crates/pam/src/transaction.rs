@@ -1,8 +1,8 @@
 //! The phases of a transaction, and what their results mean.
 
 use rpc::pam::{
-    Channel, EmptyPasswords, End, PasswordState, Refusal, Start, Task, VARIABLE_LIMIT, Variable,
-    Verdict,
+    Authority, Channel, EmptyPasswords, End, PasswordState, Refusal, Start, Task, VARIABLE_LIMIT,
+    Variable, Verdict,
 };
 
 use crate::conversation::{Conversation, Phase};
@@ -40,8 +40,14 @@ fn judge(
     };
     let system = refuse(|_| Refusal::System);
     let user = start.user.as_str();
+    let Authority::Pam(service) = &start.authority else {
+        return Err(Refused {
+            refusal: Refusal::System,
+            reason: "not yet".to_owned(),
+        });
+    };
     let mut pam =
-        Transaction::start(start.service.as_str(), user, conversation, stacks).map_err(system)?;
+        Transaction::start(service.as_str(), user, conversation, stacks).map_err(system)?;
     pam.set_item(Item::RemoteHost, start.remote_host.as_str())
         .map_err(system)?;
     // Modules such as pam_time want a terminal, and there is none yet. sshd says the same word.

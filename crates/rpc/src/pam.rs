@@ -130,10 +130,12 @@ impl RemoteName {
 /// What a transaction is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// The stack.
-    pub service: Service,
+    /// Who judges.
+    pub authority: Authority,
     /// PAM_USER
     pub user: UserName,
+    /// Whether that is somebody who may log in.
+    pub subject: Subject,
     /// PAM_RHOST
     pub remote_host: RemoteName,
     /// PAM_RUSER
@@ -142,6 +144,25 @@ pub struct Start {
     pub empty_passwords: EmptyPasswords,
     /// What to do.
     pub task: Task,
+}
+
+/// Who judges passwords and accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// PAM, with the stack of this service.
+    Pam(Service),
+    /// shadow(5) and crypt(5), for UsePAM no. It judges [`Task::Password`] only.
+    Shadow,
+}
+
+/// Whether a user may log in. The process does as much for both, and takes as long; none of it opens anything to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Somebody who may.
+    Somebody,
+    /// Whoever does not exist or may not: what they give for a password is replaced by a wrong one, as in sshd, so that
+    /// modules that count failures see them.
+    Nobody,
 }
 
 /// Whether an account without a password may be entered (`PAM_DISALLOW_NULL_AUTHTOK`).
@@ -261,6 +282,8 @@ pub enum PasswordState {
     Kept,
     /// The user has chosen a new one.
     Changed,
+    /// It has expired, and the session is for changing it only: passwd(1) and nothing else (UsePAM no).
+    MustChange,
 }
 
 /// Why a user is refused.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use rpc::pam::{
-    Conversation, EmptyPasswords, End, Message, PamError, PasswordState, Question, Refusal,
-    RemoteName, Secret, Service, Start, Style, TEXT_LIMIT, Task, Turn, Verdict,
+    Authority, Conversation, EmptyPasswords, End, Message, PamError, PasswordState, Question,
+    Refusal, RemoteName, Secret, Service, Start, Style, Subject, TEXT_LIMIT, Task, Turn, Verdict,
 };
 use rustix::process::{Pid, Signal, kill_process_group};
 use wire::userauth::UserName;
@@ -261,7 +261,7 @@ fn what_codes_mean() {
 
 fn a_missing_stack_refuses() {
     let mut login = Login::new("auth required pam_permit.so", password("x"));
-    login.start.service = Service::new("missing").unwrap();
+    login.start.authority = Authority::Pam(Service::new("missing").unwrap());
     assert_eq!(refusal(login.answer(nobody).unwrap()), Refusal::System);
     // And a stack without a word on accounts is none that lets in.
     let end = self::login("auth required pam_permit.so", password("x"));
@@ -438,7 +438,8 @@ impl Login {
             .spawn()
             .unwrap();
         let start = Start {
-            service: Service::new("stack").unwrap(),
+            authority: Authority::Pam(Service::new("stack").unwrap()),
+            subject: Subject::Somebody,
             user: UserName::new("alice").unwrap(),
             remote_host: RemoteName::new("192.0.2.1").unwrap(),
             remote_user: RemoteName::new("bob"),

@@ -7,12 +7,13 @@ use wire::userauth::UserName;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
-    EmptyPasswords, End, MESSAGE_LIMIT, Message, PamError, PasswordState, Question, Refusal,
-    RemoteName, Secret, Service, Start, Style, TEXT_LIMIT, Task, VARIABLE_LIMIT, Variable, Verdict,
+    Authority, EmptyPasswords, End, MESSAGE_LIMIT, Message, PamError, PasswordState, Question,
+    Refusal, RemoteName, Secret, Service, Start, Style, Subject, TEXT_LIMIT, Task, VARIABLE_LIMIT,
+    Variable, Verdict,
 };
 use crate::proto::pam::v1 as pb;
 use pb::end::Verdict as PbVerdict;
-use pb::start::Task as PbTask;
+use pb::start::{Authority as PbAuthority, Task as PbTask};
 use pb::{from_pam::Body as FromPam, to_pam::Body as ToPam};
 
 /// What the process may say when it is its turn.
@@ -36,9 +37,18 @@ pub(super) fn start(start: Start) -> Zeroizing<Vec<u8>> {
         EmptyPasswords::Refused => pb::EmptyPasswords::Refused,
         EmptyPasswords::Permitted => pb::EmptyPasswords::Permitted,
     };
+    let subject = match start.subject {
+        Subject::Somebody => pb::Subject::Somebody,
+        Subject::Nobody => pb::Subject::Nobody,
+    };
+    let authority = match start.authority {
+        Authority::Pam(service) => PbAuthority::Service(service.0),
+        Authority::Shadow => PbAuthority::Shadow(pb::Shadow {}),
+    };
     to_pam(ToPam::Start(pb::Start {
-        service: start.service.0,
+        authority: Some(authority),
         user: start.user.as_str().to_owned(),
+        subject: subject.into(),
         remote_host: start.remote_host.0,
         remote_user: start.remote_user.map(|name| name.0),
         empty_passwords: empty_passwords.into(),
@@ -62,13 +72,19 @@ pub(super) fn end(end: &End) -> Vec<u8> {
             password,
             environment,
         } => PbVerdict::Accepted(pb::Accepted {
-            password_changed: *password == PasswordState::Changed,
+            password: match password {
+                PasswordState::Kept => pb::PasswordState::Kept,
+                PasswordState::Changed => pb::PasswordState::Changed,
+                PasswordState::MustChange => pb::PasswordState::MustChange,
+            }
+            .into(),
             environment: environment.iter().map(variable).collect(),
         }),
-        Verdict::PasswordExpired { environment } => PbVerdict::PasswordExpired(pb::Accepted {
-            password_changed: false,
-            environment: environment.iter().map(variable).collect(),
-        }),
+        Verdict::PasswordExpired { environment } => {
+            PbVerdict::PasswordExpired(pb::PasswordExpired {
+                environment: environment.iter().map(variable).collect(),
+            })
+        }
         Verdict::Refused { refusal, reason } => PbVerdict::Refused(pb::Refused {
             refusal: refusal_to_proto(*refusal).into(),
             reason: reason.clone(),
@@ -90,6 +106,18 @@ pub(super) fn read_start(bytes: &[u8]) -> Result<Start, PamError> {
         pb::EmptyPasswords::Permitted => EmptyPasswords::Permitted,
         pb::EmptyPasswords::Unspecified => return Err(PamError::Malformed("empty passwords")),
     };
+    let subject = match start.subject() {
+        pb::Subject::Somebody => Subject::Somebody,
+        pb::Subject::Nobody => Subject::Nobody,
+        pb::Subject::Unspecified => return Err(PamError::Malformed("subject")),
+    };
+    let authority = match start.authority.ok_or(PamError::Malformed("no authority"))? {
+        PbAuthority::Service(name) => {
+            let service = Service::new(&name).ok_or(PamError::Malformed("service"))?;
+            Authority::Pam(service)
+        }
+        PbAuthority::Shadow(_) => Authority::Shadow,
+    };
     let task = match start.task.ok_or(PamError::Malformed("no task"))? {
         PbTask::Password(password) => Task::Password(secret(password)?),
         PbTask::KeyboardInteractive(_) => Task::KeyboardInteractive,
@@ -102,8 +130,9 @@ pub(super) fn read_start(bytes: &[u8]) -> Result<Start, PamError> {
     let remote = |name: &str| RemoteName::new(name).ok_or(PamError::Malformed("remote name"));
     let remote_user = start.remote_user.as_deref().map(remote).transpose()?;
     Ok(Start {
-        service: Service::new(&start.service).ok_or(PamError::Malformed("service"))?,
+        authority,
         user: UserName::new(&start.user).map_err(|_| PamError::Malformed("user"))?,
+        subject,
         remote_host: remote(&start.remote_host)?,
         remote_user,
         empty_passwords,
@@ -135,14 +164,18 @@ pub(super) fn read_turn(bytes: &[u8]) -> Result<Said, PamError> {
 fn read_end(end: pb::End) -> Result<End, PamError> {
     let verdict = match end.verdict.ok_or(PamError::Malformed("no verdict"))? {
         PbVerdict::Accepted(accepted) => Verdict::Accepted {
-            password: match accepted.password_changed {
-                true => PasswordState::Changed,
-                false => PasswordState::Kept,
+            password: match accepted.password() {
+                pb::PasswordState::Kept => PasswordState::Kept,
+                pb::PasswordState::Changed => PasswordState::Changed,
+                pb::PasswordState::MustChange => PasswordState::MustChange,
+                pb::PasswordState::Unspecified => {
+                    return Err(PamError::Malformed("password state"));
+                }
             },
             environment: read_environment(accepted.environment)?,
         },
-        PbVerdict::PasswordExpired(accepted) => Verdict::PasswordExpired {
-            environment: read_environment(accepted.environment)?,
+        PbVerdict::PasswordExpired(expired) => Verdict::PasswordExpired {
+            environment: read_environment(expired.environment)?,
         },
         PbVerdict::Refused(refused) => Verdict::Refused {
             refusal: refusal_from_proto(refused.refusal())?,

@@ -18,8 +18,9 @@ fn secret(text: &str) -> Secret {
 
 fn start(task: Task) -> Start {
     Start {
-        service: Service::new("sshd").unwrap(),
+        authority: Authority::Pam(Service::new("sshd").unwrap()),
         user: UserName::new("alice").unwrap(),
+        subject: Subject::Somebody,
         remote_host: RemoteName::new("2001:db8::1").unwrap(),
         remote_user: None,
         empty_passwords: EmptyPasswords::Refused,
@@ -122,8 +123,15 @@ fn every_task_and_verdict_arrives_as_it_was_sent() {
         },
     ] {
         let sent = start(task);
-        let bytes = convert::start(sent.clone());
-        assert_eq!(convert::read_start(&bytes).unwrap(), sent);
+        let shadow = Start {
+            authority: Authority::Shadow,
+            subject: Subject::Nobody,
+            ..sent.clone()
+        };
+        for sent in [sent, shadow] {
+            let bytes = convert::start(sent.clone());
+            assert_eq!(convert::read_start(&bytes).unwrap(), sent);
+        }
     }
     let refusals = [
         Refusal::Credentials,
@@ -140,7 +148,16 @@ fn every_task_and_verdict_arrives_as_it_was_sent() {
     let expired = Verdict::PasswordExpired {
         environment: Vec::new(),
     };
-    for verdict in refused.into_iter().chain([expired]) {
+    let states = [
+        PasswordState::Kept,
+        PasswordState::Changed,
+        PasswordState::MustChange,
+    ];
+    let accepted_as = states.map(|password| Verdict::Accepted {
+        password,
+        environment: Vec::new(),
+    });
+    for verdict in refused.into_iter().chain(accepted_as).chain([expired]) {
         let sent = End {
             verdict,
             ..accepted()
