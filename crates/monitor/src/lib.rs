@@ -24,6 +24,7 @@
 //! - [`rules`]: what holds for a connection once its user is named: the Match blocks about it.
 //! - [`authenticate`]: one authentication request, with [`account`] and [`verify`].
 //! - [`client_key`], [`public_key`], [`certificate`]: what a client can prove to have.
+//! - [`pam_process`]: what PAM or shadow(5) says about a password, in a process of its own.
 //! - [`proof`]: what it takes to be logged in. To review that, begin there.
 //! - [`open_session`]: from an authenticated user to a session unit.
 //! - [`delay`], [`audit`]: what a refused client can measure, and what the journal says.
@@ -58,6 +59,7 @@ pub mod listening;
 pub mod notify;
 pub mod open_session;
 pub mod options;
+pub mod pam_process;
 pub mod phase;
 pub mod policy;
 pub mod pool;

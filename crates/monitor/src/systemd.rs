@@ -26,6 +26,7 @@ const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 /// The programs of transient units. Drop-ins reset and set them again; systemd wants one in the call.
 const SESSION_PROGRAM: &str = "/usr/libexec/sshd-privsep/session";
 const WORKER_PROGRAM: &str = "/usr/libexec/sshd-privsep/preauth";
+const PAM_PROGRAM: &str = "/usr/libexec/sshd-privsep/pam";
 
 /// Number of a worker: the instance of its template unit. Never used twice by one monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +90,24 @@ impl SessionUnit {
     }
 }
 
+/// A process for one PAM transaction.
+#[derive(Debug)]
+pub struct PamUnit {
+    /// The connection that it belongs to.
+    pub id: ConnectionId,
+    /// Which of this monitor's transactions it is: a connection may have several.
+    pub number: u64,
+    /// Standard input and output: the process's end of its socket.
+    pub stdio: OwnedFd,
+}
+
+impl PamUnit {
+    /// The unit of a transaction.
+    pub fn name(id: ConnectionId, number: u64) -> String {
+        format!("sshd-privsep-pam-{id}-{number}.service")
+    }
+}
+
 /// Why a unit was not started.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -119,6 +138,12 @@ pub trait ServiceManager: Send + Sync + 'static {
 
     /// Stops a session with all that runs in it.
     fn stop_session(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Queues the start of a process for a PAM transaction. When this returns, no copy of its descriptor is left here.
+    fn start_pam(&self, unit: PamUnit) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Stops a process for a PAM transaction, and what its modules have left behind.
+    fn stop_pam(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
 
     /// Kills a worker that broke its contract: one that is corrupted would not go by itself.
     fn kill_worker(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
@@ -196,6 +221,10 @@ impl Systemd {
 }
 
 impl Systemd {
+    async fn stop(&self, unit: &str) -> Result<(), StartError> {
+        unless_gone(self.call("StopUnit", &(unit, "replace")).await)
+    }
+
     /// Queues the restart of the socket unit, unless it was stopped. It restarts this service too, which requires it.
     ///
     /// # Errors
@@ -243,7 +272,17 @@ impl ServiceManager for Systemd {
     }
 
     async fn stop_session(&self, unit: &str) -> Result<(), StartError> {
-        unless_gone(self.call("StopUnit", &(unit, "replace")).await)
+        self.stop(unit).await
+    }
+
+    async fn start_pam(&self, unit: PamUnit) -> Result<(), StartError> {
+        let name = PamUnit::name(unit.id, unit.number);
+        self.start_transient(name, PAM_PROGRAM, unit.stdio, Vec::new())
+            .await
+    }
+
+    async fn stop_pam(&self, unit: &str) -> Result<(), StartError> {
+        self.stop(unit).await
     }
 }
 

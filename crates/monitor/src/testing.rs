@@ -1,6 +1,7 @@
 //! What several modules' tests need: a policy from files, a client with a key, a service manager
 //! that only remembers.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
@@ -16,6 +18,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
 };
 use base64ct::{Base64, Encoding};
+use rpc::pam::{self, Channel};
 use rpc::{ConnectionId, Endpoints};
 use wire::codec::Write;
 use wire::exchange::ExchangeValues;
@@ -28,7 +31,7 @@ use crate::open_session::Origin;
 use crate::options::Source;
 use crate::policy::Policy;
 use crate::routing_domain::RoutingDomain;
-use crate::systemd::{ServiceManager, SessionUnit, StartError, WorkerUnit};
+use crate::systemd::{PamUnit, ServiceManager, SessionUnit, StartError, WorkerUnit};
 use crate::verify::SERVICE;
 
 /// A directory that goes with its value.
@@ -331,6 +334,23 @@ pub(crate) fn origin() -> Origin {
     }
 }
 
+/// What a process for a PAM transaction does, beginning with [`Channel::start`].
+pub(crate) type PamScript = Box<dyn FnOnce(Channel) + Send>;
+
+/// A script that takes any task and comes to this end.
+pub(crate) fn pam_ends(verdict: pam::Verdict) -> PamScript {
+    Box::new(|channel| {
+        channel.start().unwrap();
+        let end = pam::End {
+            verdict,
+            messages: Vec::new(),
+            delay: Duration::ZERO,
+        };
+        // A monitor that has given up is no failure of the process.
+        drop(channel.end(&end));
+    })
+}
+
 /// Remembers what it was asked for.
 #[derive(Default)]
 pub(crate) struct Services {
@@ -341,6 +361,18 @@ pub(crate) struct Services {
     /// User and standard input of each session.
     pub(crate) sessions: Mutex<Vec<(String, OwnedFd)>>,
     pub(crate) killed: Mutex<Vec<String>>,
+    /// What the next processes for PAM transactions do, each in a thread of its own. Without a script none is started.
+    pub(crate) pam_scripts: Mutex<VecDeque<PamScript>>,
+    /// Their units, in the order of their starts and of their ends.
+    pub(crate) pam_started: Mutex<Vec<String>>,
+    pub(crate) pam_stopped: Mutex<Vec<String>>,
+}
+
+impl Services {
+    /// Has the next process for a PAM transaction do this.
+    pub(crate) fn script_pam(&self, script: PamScript) {
+        self.pam_scripts.lock().unwrap().push_back(script);
+    }
 }
 
 impl ServiceManager for Services {
@@ -367,6 +399,20 @@ impl ServiceManager for Services {
 
     async fn stop_session(&self, unit: &str) -> Result<(), StartError> {
         self.killed.lock().unwrap().push(unit.to_owned());
+        Ok(())
+    }
+
+    async fn start_pam(&self, unit: PamUnit) -> Result<(), StartError> {
+        let script = self.pam_scripts.lock().unwrap().pop_front();
+        let script = script.ok_or(StartError::Deadline)?;
+        let name = PamUnit::name(unit.id, unit.number);
+        self.pam_started.lock().unwrap().push(name);
+        std::thread::spawn(move || script(Channel::new(unit.stdio).unwrap()));
+        Ok(())
+    }
+
+    async fn stop_pam(&self, unit: &str) -> Result<(), StartError> {
+        self.pam_stopped.lock().unwrap().push(unit.to_owned());
         Ok(())
     }
 }
