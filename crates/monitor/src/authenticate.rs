@@ -222,11 +222,10 @@ impl Named {
                 subject.failed("none", None, Weight::Light);
                 Attempt::Failed
             }
-            AuthMethod::Unsupported(method) => {
-                let subject = self.subject(terms.origin.endpoints);
-                subject.failed(&method, None, self.weight());
-                Attempt::Failed
-            }
+            AuthMethod::Unsupported(method) => self.not_offered(&method, terms),
+            AuthMethod::Password(_) => self.not_offered("password", terms),
+            AuthMethod::KeyboardInteractive(_) => self.not_offered("keyboard-interactive", terms),
+            AuthMethod::Hostbased(_) => self.not_offered("hostbased", terms),
             AuthMethod::PublicKey(public_key) => self.public_key(service, public_key, terms).await,
         };
         match attempt {
@@ -249,6 +248,12 @@ impl Named {
         }
         let outcome = self.rules.refused();
         Ok(Decision::Continue(self, outcome))
+    }
+
+    fn not_offered(&self, method: &str, terms: Terms<'_>) -> Attempt {
+        let subject = self.subject(terms.origin.endpoints);
+        subject.failed(method, None, self.weight());
+        Attempt::Failed
     }
 
     fn accepted(self, method: MethodProof, endpoints: Endpoints) -> Result<Decision, Violation> {

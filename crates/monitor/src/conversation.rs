@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use rpc::Violation;
 use rpc::lane::Lane;
-use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, MonitorFace};
+use rpc::preauth::{AuthReply, ConnectionEnd, KeyProofs, MonitorFace};
 use thiserror::Error;
 use tokio::sync::{SetOnce, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
 use wire::names::KexAlgorithm;
-use wire::userauth::{AuthOutcome, AuthRequest};
+use wire::userauth::{AuthOutcome, AuthRequest, Responses};
 
 use crate::audit;
 use crate::authenticate::{Authentication, Decision, Login, Terms, Undecided};
@@ -194,7 +194,7 @@ impl<M: ServiceManager> Conversation<M> {
     }
 
     /// `Authenticate` of `preauth.proto`.
-    async fn authenticate(&mut self, request: AuthRequest) -> Result<Answer, Broken> {
+    async fn authenticate(&mut self, request: AuthRequest) -> Result<AuthReply, Broken> {
         let Authenticating {
             authentication,
             rekeys,
@@ -228,8 +228,8 @@ impl<M: ServiceManager> Conversation<M> {
             }
             Decision::Accepted(login) => self.log_in(*login).await?,
         };
-        Ok(Answer {
-            banner,
+        Ok(AuthReply {
+            banners: banner.into_iter().collect(),
             pubkey_algorithms,
             outcome,
         })
@@ -292,7 +292,7 @@ impl<M: ServiceManager> Conversation<M> {
 enum Question {
     ChooseGroup(GroupRequest, oneshot::Sender<Option<DhGroup>>),
     SignExchange(ExchangeValues, oneshot::Sender<Vec<u8>>),
-    Authenticate(AuthRequest, oneshot::Sender<Answer>),
+    Authenticate(AuthRequest, oneshot::Sender<AuthReply>),
     ProveHostKeys(Vec<Vec<u8>>, oneshot::Sender<KeyProofs>),
     Report(ConnectionEnd, oneshot::Sender<()>),
 }
@@ -338,10 +338,14 @@ impl MonitorFace for Face {
             .await
     }
 
-    async fn authenticate(&self, request: AuthRequest) -> Result<Answer, Violation> {
+    async fn authenticate(&self, request: AuthRequest) -> Result<AuthReply, Violation> {
         let (reply, answer) = oneshot::channel();
         self.ask(Question::Authenticate(request, reply), answer)
             .await
+    }
+
+    async fn answer(&self, _: Responses) -> Result<AuthReply, Violation> {
+        Err(Violation::new("Answer without a question"))
     }
 
     async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use rpc::CallError;
 use rpc::lane::{Lane, LaneError, SessionGrant, ToWorker};
-use rpc::preauth::{Answer, Monitor};
+use rpc::preauth::{AuthReply, Monitor};
 use thiserror::Error;
 use transport::{Event, HostKey, Settings, Transport};
 use wire::userauth::AuthOutcome;
+use zeroize::Zeroize as _;
 
 use crate::client::ClientSocket;
 use crate::settings::{self, UnknownName};
@@ -140,6 +141,9 @@ impl Handshake<'_> {
                 Some(Event::Authenticate(request)) => {
                     (step.consumed, Some(Question::Authenticate(request)))
                 }
+                Some(Event::Answer(responses)) => {
+                    (step.consumed, Some(Question::Answer(responses)))
+                }
                 Some(Event::Disconnected {
                     reason,
                     description,
@@ -152,7 +156,7 @@ impl Handshake<'_> {
                 // Before login the transport has no such event.
                 Some(Event::Packet(_)) => (step.consumed, None),
             };
-            self.input.drain(..consumed);
+            self.consume(consumed);
             match question {
                 Some(Question::Group(request)) => {
                     let group = monitor.choose_group(request).await?;
@@ -167,47 +171,75 @@ impl Handshake<'_> {
                 Some(Question::Authenticate(request)) => {
                     #[cfg(feature = "cage-probe")]
                     sandbox::probe::reached(sandbox::probe::Phase::Authentication);
-                    let Answer {
-                        banner,
-                        pubkey_algorithms,
-                        outcome,
-                    } = monitor.authenticate(request).await?;
-                    if !pubkey_algorithms.is_empty() {
-                        let algorithms = settings::pubkey_algorithms(&pubkey_algorithms)?;
-                        self.transport.set_pubkey_algorithms(algorithms);
+                    let reply = monitor.authenticate(request).await?;
+                    if let Some(grant) = self.conclude(reply, lane).await? {
+                        return Ok(grant);
                     }
-                    if let Some(text) = banner {
-                        self.transport.send_banner(&text)?;
-                    }
-                    match &outcome {
-                        AuthOutcome::Accepted => {
-                            let grant = receive_grant(lane).await?;
-                            self.transport.handle_auth_outcome(outcome)?;
-                            let (
-                                SessionGrant {
-                                    rekey_bytes,
-                                    rekey_seconds,
-                                    ..
-                                },
-                                ..,
-                            ) = &grant;
-                            let limit = settings::rekey_limit(*rekey_bytes, *rekey_seconds);
-                            self.transport.set_rekey_limit(Instant::now(), limit);
-                            return Ok(grant);
-                        }
-                        AuthOutcome::TooManyFailures => {
-                            self.transport.handle_auth_outcome(outcome)?;
-                            return Err(HandshakeEnd::TooManyFailures);
-                        }
-                        AuthOutcome::KeyAcceptable | AuthOutcome::Refused { .. } => {
-                            self.transport.handle_auth_outcome(outcome)?;
-                        }
+                }
+                Some(Question::Answer(responses)) => {
+                    let reply = monitor.answer(responses).await?;
+                    if let Some(grant) = self.conclude(reply, lane).await? {
+                        return Ok(grant);
                     }
                 }
                 None if consumed == 0 => self.read().await?,
                 None => {}
             }
         }
+    }
+
+    /// Tells the client what the monitor has decided; the session, if that is a login.
+    async fn conclude(
+        &mut self,
+        reply: AuthReply,
+        lane: &Lane,
+    ) -> Result<Option<Grant>, HandshakeEnd> {
+        let AuthReply {
+            banners,
+            pubkey_algorithms,
+            outcome,
+        } = reply;
+        if !pubkey_algorithms.is_empty() {
+            let algorithms = settings::pubkey_algorithms(&pubkey_algorithms)?;
+            self.transport.set_pubkey_algorithms(algorithms);
+        }
+        for text in banners {
+            self.transport.send_banner(&text)?;
+        }
+        match &outcome {
+            AuthOutcome::Accepted => {
+                let grant = receive_grant(lane).await?;
+                self.transport.handle_auth_outcome(outcome)?;
+                let (
+                    SessionGrant {
+                        rekey_bytes,
+                        rekey_seconds,
+                        ..
+                    },
+                    ..,
+                ) = &grant;
+                let limit = settings::rekey_limit(*rekey_bytes, *rekey_seconds);
+                self.transport.set_rekey_limit(Instant::now(), limit);
+                Ok(Some(grant))
+            }
+            AuthOutcome::TooManyFailures => {
+                self.transport.handle_auth_outcome(outcome)?;
+                Err(HandshakeEnd::TooManyFailures)
+            }
+            AuthOutcome::KeyAcceptable
+            | AuthOutcome::InfoRequest(_)
+            | AuthOutcome::PasswordChange { .. }
+            | AuthOutcome::Refused { .. } => {
+                self.transport.handle_auth_outcome(outcome)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Drops bytes of the input that were opened in place: a password may be among them.
+    fn consume(&mut self, count: usize) {
+        self.input.get_mut(..count).unwrap_or_default().zeroize();
+        self.input.drain(..count);
     }
 
     async fn read(&mut self) -> Result<(), HandshakeEnd> {
@@ -240,6 +272,7 @@ enum Question {
     Group(wire::groups::GroupRequest),
     Sign(wire::exchange::ExchangeValues),
     Authenticate(wire::userauth::AuthRequest),
+    Answer(wire::userauth::Responses),
 }
 
 /// The monitor has put the session's descriptors into the lane before it answered.

@@ -1,20 +1,25 @@
 //! Protobuf types to domain types and back, with the limits of each field.
 
+mod userauth;
+
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
 use wire::hostkeys::PROOF_LIMIT;
-use wire::message::BANNER_LIMIT;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
 use zeroize::Zeroizing;
 
 use crate::grpc::Violation;
-use crate::preauth::{Answer, ConnectionEnd, KeyProofs};
+use crate::preauth::{ConnectionEnd, KeyProofs};
 use crate::proto::preauth::v1 as pre;
 use crate::proto::session::v1 as ses;
 use crate::session::{
     COMMAND_LIMIT, Channel, ENVIRONMENT_LIMIT, Program, ProgramEnd, PtyRequest, Signal,
     TERMINAL_MODE_LIMIT, WindowSize,
+};
+
+pub(crate) use userauth::{
+    auth_from_proto, auth_reply_from_proto, auth_reply_to_proto, auth_to_proto,
+    responses_from_proto, responses_to_proto,
 };
 
 /// Identification string: 255 bytes with CR LF (RFC 4253 section 4.2).
@@ -119,108 +124,6 @@ pub(crate) fn group_from_proto(message: pre::ChooseGroupReply) -> Option<DhGroup
     Some(DhGroup {
         prime: group.prime,
         generator: group.generator,
-    })
-}
-
-pub(crate) fn auth_to_proto(request: AuthRequest) -> pre::AuthenticateRequest {
-    use pre::authenticate_request::Method;
-    let method = match request.method {
-        AuthMethod::None => Method::None(pre::None {}),
-        AuthMethod::PublicKey(PublicKeyRequest {
-            algorithm,
-            key,
-            host_key,
-            signature,
-        }) => Method::PublicKey(pre::PublicKey {
-            algorithm,
-            key,
-            host_key,
-            signature,
-        }),
-        AuthMethod::Unsupported(name) => Method::Unsupported(name),
-    };
-    pre::AuthenticateRequest {
-        user: request.user.as_str().to_owned(),
-        service: request.service,
-        method: Some(method),
-    }
-}
-
-pub(crate) fn auth_from_proto(message: pre::AuthenticateRequest) -> Result<AuthRequest, Violation> {
-    use pre::authenticate_request::Method;
-    let user = UserName::new(&message.user).map_err(|error| Violation(format!("user: {error}")))?;
-    let method = match message.method {
-        Some(Method::None(pre::None {})) => AuthMethod::None,
-        Some(Method::PublicKey(pre::PublicKey {
-            algorithm,
-            key,
-            host_key,
-            signature,
-        })) => AuthMethod::PublicKey(PublicKeyRequest {
-            algorithm: bounded(algorithm, NAME_LIMIT, "algorithm")?,
-            key: bounded(key, KEY_LIMIT, "key")?,
-            host_key: host_key
-                .map(|blob| bounded(blob, KEY_LIMIT, "host_key"))
-                .transpose()?,
-            signature: signature
-                .map(|blob| bounded(blob, SIGNATURE_LIMIT, "signature"))
-                .transpose()?,
-        }),
-        Some(Method::Unsupported(name)) => {
-            AuthMethod::Unsupported(bounded(name, NAME_LIMIT, "method")?)
-        }
-        None => return Err(Violation::new("method: missing")),
-    };
-    Ok(AuthRequest {
-        user,
-        service: bounded(message.service, NAME_LIMIT, "service")?,
-        method,
-    })
-}
-
-pub(crate) fn answer_to_proto(answer: Answer) -> pre::AuthenticateReply {
-    use pre::authenticate_reply::Outcome;
-    let outcome = match answer.outcome {
-        AuthOutcome::Accepted => Outcome::Accepted(pre::Accepted {}),
-        AuthOutcome::KeyAcceptable => Outcome::KeyAcceptable(pre::KeyAcceptable {}),
-        AuthOutcome::Refused {
-            methods,
-            partial_success,
-        } => Outcome::Refused(pre::Refused {
-            methods,
-            partial_success,
-        }),
-        AuthOutcome::TooManyFailures => Outcome::TooManyFailures(pre::TooManyFailures {}),
-    };
-    pre::AuthenticateReply {
-        outcome: Some(outcome),
-        banner: answer.banner,
-        pubkey_algorithms: answer.pubkey_algorithms,
-    }
-}
-
-pub(crate) fn answer_from_proto(message: pre::AuthenticateReply) -> Option<Answer> {
-    use pre::authenticate_reply::Outcome;
-    let banner = match message.banner {
-        Some(text) if text.len() > BANNER_LIMIT => return None,
-        banner => banner,
-    };
-    let outcome = match message.outcome? {
-        Outcome::Accepted(pre::Accepted {}) => AuthOutcome::Accepted,
-        Outcome::KeyAcceptable(pre::KeyAcceptable {}) => AuthOutcome::KeyAcceptable,
-        Outcome::Refused(pre::Refused {
-            methods,
-            partial_success,
-        }) => AuthOutcome::Refused {
-            methods,
-            partial_success,
-        },
-        Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
-    };
-    Some(Answer {
-        banner,
-        pubkey_algorithms: message.pubkey_algorithms,
-        outcome,
     })
 }
 

@@ -15,12 +15,12 @@ mod convert;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error;
 use wire::userauth::UserName;
-use zeroize::Zeroizing;
+
+pub use wire::secret::{SECRET_LIMIT, Secret};
 
 pub use channel::Channel;
 pub use conversation::{Conversation, Pending, Turn};
@@ -34,9 +34,6 @@ pub const MESSAGE_LIMIT: usize = 32;
 /// Longest text of one message in bytes. `PAM_MAX_MSG_SIZE` is 512, and no module keeps to it: pam_motd(8) sends files,
 /// pam_google_authenticator(8) QR codes.
 pub const TEXT_LIMIT: usize = 16 * 1024;
-
-/// Longest password or answer in bytes, as in sshd: longer ones only cost hashing time.
-pub const SECRET_LIMIT: usize = 1024;
 
 /// Most questions of one transaction. An honest one has a handful; this stops a module that never comes to an end.
 pub const QUESTION_LIMIT: usize = 100;
@@ -68,28 +65,6 @@ pub enum PamError {
     /// The socket failed.
     #[error("socket of the PAM conversation: {0}")]
     Io(#[from] std::io::Error),
-}
-
-/// A password or an answer: wiped when dropped, never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<Vec<u8>>);
-
-impl Secret {
-    /// `None` if it is longer than [`SECRET_LIMIT`], or has a NUL, behind which PAM would not see it.
-    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
-        (bytes.len() <= SECRET_LIMIT && !bytes.contains(&0)).then_some(Self(bytes))
-    }
-
-    /// The bytes.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
 }
 
 /// The name of a PAM service: letters, digits, `-`, `_` and `.`, no path.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
-use wire::userauth::{AuthOutcome, AuthRequest};
+use wire::message::BANNER_LIMIT;
+use wire::userauth::{AuthOutcome, AuthRequest, Responses};
 
 use crate::convert;
 use crate::grpc::{
@@ -43,7 +44,13 @@ pub trait MonitorFace: Send + Sync + 'static {
     fn authenticate(
         &self,
         request: AuthRequest,
-    ) -> impl Future<Output = Result<Answer, Violation>> + Send;
+    ) -> impl Future<Output = Result<AuthReply, Violation>> + Send;
+
+    /// Goes on with the request that was replied to with a question.
+    fn answer(
+        &self,
+        responses: Responses,
+    ) -> impl Future<Output = Result<AuthReply, Violation>> + Send;
 
     /// Proves that these host keys are this server's.
     fn prove_host_keys(
@@ -64,22 +71,26 @@ pub enum KeyProofs {
     Refused,
 }
 
-/// The answer to an authentication request.
+/// The reply to an authentication request or to responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// What the user is to see before it (RFC 4252 section 5.4): at most
-    /// [`BANNER_LIMIT`](wire::message::BANNER_LIMIT) bytes.
-    pub banner: Option<Vec<u8>>,
+pub struct AuthReply {
+    /// What the user is to see before it (RFC 4252 section 5.4), each at most
+    /// [`BANNER_LIMIT`](wire::message::BANNER_LIMIT) bytes; beyond [`BANNERS_LIMIT`] altogether they
+    /// are not sent.
+    pub banners: Vec<Vec<u8>>,
     /// Signature algorithms of this user for publickey; none if they are those of the welcome.
     pub pubkey_algorithms: Vec<String>,
     /// The decision.
     pub outcome: AuthOutcome,
 }
 
-impl From<AuthOutcome> for Answer {
+/// Most bytes of all banners of one reply.
+pub const BANNERS_LIMIT: usize = 2 * BANNER_LIMIT;
+
+impl From<AuthOutcome> for AuthReply {
     fn from(outcome: AuthOutcome) -> Self {
         Self {
-            banner: None,
+            banners: Vec::new(),
             pubkey_algorithms: Vec::new(),
             outcome,
         }
@@ -173,10 +184,20 @@ impl Monitor {
     ///
     /// # Errors
     /// The monitor is gone, refuses to go on, or is too slow.
-    pub async fn authenticate(&mut self, request: AuthRequest) -> Result<Answer, CallError> {
+    pub async fn authenticate(&mut self, request: AuthRequest) -> Result<AuthReply, CallError> {
         let request = convert::auth_to_proto(request);
         let reply = grpc::within(AUTHENTICATE_DEADLINE, self.0.authenticate(request)).await?;
-        convert::answer_from_proto(reply).ok_or(CallError::Malformed("outcome or banner"))
+        convert::auth_reply_from_proto(reply).ok_or(CallError::Malformed("outcome or banner"))
+    }
+
+    /// Answers the question of the last reply.
+    ///
+    /// # Errors
+    /// The monitor is gone, refuses to go on, or is too slow.
+    pub async fn answer(&mut self, responses: Responses) -> Result<AuthReply, CallError> {
+        let request = convert::responses_to_proto(responses);
+        let reply = grpc::within(AUTHENTICATE_DEADLINE, self.0.answer(request)).await?;
+        convert::auth_reply_from_proto(reply).ok_or(CallError::Malformed("outcome or banner"))
     }
 
     /// Asks for proofs of host keys, at most [`PROOF_LIMIT`](wire::hostkeys::PROOF_LIMIT) of them.
@@ -247,7 +268,21 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Err(violation) => return self.wire.trip(violation).await,
         };
         match self.face.authenticate(request).await {
-            Ok(answer) => Ok(tonic::Response::new(convert::answer_to_proto(answer))),
+            Ok(reply) => Ok(tonic::Response::new(convert::auth_reply_to_proto(reply))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: tonic::Request<pb::AnswerRequest>,
+    ) -> Result<tonic::Response<pb::AuthenticateReply>, tonic::Status> {
+        let responses = match convert::responses_from_proto(request.into_inner()) {
+            Ok(responses) => responses,
+            Err(violation) => return self.wire.trip(violation).await,
+        };
+        match self.face.answer(responses).await {
+            Ok(reply) => Ok(tonic::Response::new(convert::auth_reply_to_proto(reply))),
             Err(violation) => self.wire.trip(violation).await,
         }
     }

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, Monitor, MonitorFace, serve};
+use rpc::preauth::{AuthReply, ConnectionEnd, KeyProofs, Monitor, MonitorFace, serve};
 use rpc::{CallError, ServeEnd, Violation};
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
+use wire::secret::Secret;
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, Responses, UserName};
 use zeroize::Zeroizing;
 
 /// Says what it was asked, and finds the user "mallory" a violation.
@@ -26,17 +27,26 @@ impl MonitorFace for Face {
         Ok(values.shared_secret.to_vec())
     }
 
-    async fn authenticate(&self, request: AuthRequest) -> Result<Answer, Violation> {
+    async fn authenticate(&self, request: AuthRequest) -> Result<AuthReply, Violation> {
         match request.user.as_str() {
             "mallory" => Err(Violation::new("not now")),
-            user => Ok(Answer {
-                banner: Some(b"hello".to_vec()),
+            user => Ok(AuthReply {
+                banners: vec![b"hello".to_vec()],
                 pubkey_algorithms: vec!["ssh-ed25519".to_owned()],
                 outcome: AuthOutcome::Refused {
                     methods: vec![user.to_owned(), request.service],
                     partial_success: true,
                 },
             }),
+        }
+    }
+
+    async fn answer(&self, responses: Responses) -> Result<AuthReply, Violation> {
+        match responses {
+            Responses::Given(secrets) => Ok(AuthReply::from(AuthOutcome::PasswordChange {
+                prompt: secrets.len().to_string(),
+            })),
+            Responses::Impossible => Err(Violation::new("impossible")),
         }
     }
 
@@ -108,8 +118,8 @@ fn values_arrive_as_they_were_sent() {
     assert_eq!(signature, [3; 32]);
     assert_eq!(
         answer,
-        Answer {
-            banner: Some(b"hello".to_vec()),
+        AuthReply {
+            banners: vec![b"hello".to_vec()],
             pubkey_algorithms: vec!["ssh-ed25519".to_owned()],
             outcome: AuthOutcome::Refused {
                 methods: vec!["alice".to_owned(), "ssh-connection".to_owned()],
@@ -133,6 +143,19 @@ fn a_group_arrives_as_it_was_chosen_and_so_does_that_there_is_none() {
         (&[0, 0, 8, 0][..], &[0, 0, 12, 0][..])
     );
     assert_eq!(none, None);
+}
+
+#[test]
+fn responses_arrive_and_are_replied_to() {
+    let secrets = vec![Secret::copy(b"a").unwrap(), Secret::copy(b"").unwrap()];
+    let ((reply, none), end) = border(async |mut worker: Monitor| {
+        let reply = worker.answer(Responses::Given(secrets)).await.unwrap();
+        (reply, worker.answer(Responses::Impossible).await)
+    });
+    let prompt = "2".to_owned();
+    assert_eq!(reply.outcome, AuthOutcome::PasswordChange { prompt });
+    assert!(matches!(none, Err(CallError::Ended(_))), "{none:?}");
+    assert!(matches!(end, ServeEnd::Violation(_)), "{end:?}");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Stage {
     Service,
     /// `ssh-userauth` runs.
     Authentication,
+    /// The same, and the user was asked something (RFC 4256).
+    Asked,
     /// `ssh-connection` runs.
     Connection,
 }
@@ -77,12 +79,13 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             | Stage::FirstUnderKeys
             | Stage::Service
             | Stage::Authentication
+            | Stage::Asked
             | Stage::Connection => Ignore,
         },
 
         number::SERVICE_REQUEST => match stage {
             // Paramiko asks again before each attempt to log in.
-            Stage::FirstUnderKeys | Stage::Service | Stage::Authentication => Handle,
+            Stage::FirstUnderKeys | Stage::Service | Stage::Authentication | Stage::Asked => Handle,
             Stage::Opening | Stage::KeyExchange(..) | Stage::Connection => Refuse,
         },
 
@@ -94,6 +97,7 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             | Stage::KeyExchange(..)
             | Stage::Service
             | Stage::Authentication
+            | Stage::Asked
             | Stage::Connection => Refuse,
         },
 
@@ -103,6 +107,7 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             | Stage::FirstUnderKeys
             | Stage::Service
             | Stage::Authentication
+            | Stage::Asked
             | Stage::Connection => Handle,
         },
         number::NEWKEYS => match stage {
@@ -112,6 +117,7 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             | Stage::FirstUnderKeys
             | Stage::Service
             | Stage::Authentication
+            | Stage::Asked
             | Stage::Connection => Refuse,
         },
         number::KEX_METHOD_FIRST..=number::KEX_METHOD_LAST => match (stage, message) {
@@ -132,7 +138,8 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
         _ if in_key_exchange => Refuse,
 
         number::USERAUTH_REQUEST => match stage {
-            Stage::Authentication => Handle,
+            // After a question too: it is abandoned (RFC 4256 section 3.1).
+            Stage::Authentication | Stage::Asked => Handle,
             // RFC 4252 section 5.1: silently, after success.
             Stage::Connection => Ignore,
             Stage::Opening | Stage::KeyExchange(..) | Stage::FirstUnderKeys | Stage::Service => {
@@ -140,8 +147,9 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             }
         },
         METHOD_FIRST..=number::USERAUTH_LAST => match stage {
-            // A method's own messages; no method here has any from the client.
-            Stage::Authentication => Unimplemented,
+            // A method's own messages. No other method here has any from the client.
+            Stage::Asked if message == number::USERAUTH_INFO_RESPONSE => Handle,
+            Stage::Authentication | Stage::Asked => Unimplemented,
             Stage::Connection => Ignore,
             Stage::Opening | Stage::KeyExchange(..) | Stage::FirstUnderKeys | Stage::Service => {
                 Refuse
@@ -155,7 +163,8 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             | Stage::KeyExchange(..)
             | Stage::FirstUnderKeys
             | Stage::Service
-            | Stage::Authentication => Refuse,
+            | Stage::Authentication
+            | Stage::Asked => Refuse,
         },
 
         number::PING => match stage {
@@ -165,7 +174,8 @@ pub(crate) fn verdict(stage: Stage, message: u8) -> Verdict {
             | Stage::KeyExchange(..)
             | Stage::FirstUnderKeys
             | Stage::Service
-            | Stage::Authentication => Unimplemented,
+            | Stage::Authentication
+            | Stage::Asked => Unimplemented,
         },
 
         _ => Unimplemented,
@@ -192,7 +202,7 @@ impl Stage {
             Self::Opening => "before the key exchange",
             Self::KeyExchange(..) => "during key exchange",
             Self::FirstUnderKeys | Self::Service => "before a service was requested",
-            Self::Authentication => "before authentication has succeeded",
+            Self::Authentication | Self::Asked => "before authentication has succeeded",
             Self::Connection => "after authentication",
         }
     }
@@ -205,7 +215,7 @@ mod tests {
     use super::*;
 
     /// The columns of `admission.txt`.
-    const STAGES: [Stage; 15] = [
+    const STAGES: [Stage; 16] = [
         Stage::Opening,
         EXCHANGES[0],
         EXCHANGES[1],
@@ -220,6 +230,7 @@ mod tests {
         Stage::FirstUnderKeys,
         Stage::Service,
         Stage::Authentication,
+        Stage::Asked,
         Stage::Connection,
     ];
 
@@ -230,6 +241,7 @@ mod tests {
             Stage::FirstUnderKeys => return "first packet under the first keys".to_owned(),
             Stage::Service => return "before the service request".to_owned(),
             Stage::Authentication => return "authentication".to_owned(),
+            Stage::Asked => return "authentication, INFO_RESPONSE to come".to_owned(),
             Stage::Connection => return "connection".to_owned(),
             Stage::KeyExchange(StrictKex::On, expected) => ("strict key exchange", expected),
             Stage::KeyExchange(StrictKex::Off, expected) => ("any other key exchange", expected),
@@ -345,6 +357,7 @@ mod tests {
             Stage::FirstUnderKeys,
             Stage::Service,
             Stage::Authentication,
+            Stage::Asked,
         ]
         .into_iter()
         .chain(EXCHANGES)
@@ -361,9 +374,18 @@ mod tests {
     #[test]
     fn authentication_is_asked_for_in_its_stage_only() {
         assert_eq!(verdict(Stage::Authentication, 50), Verdict::Handle);
+        assert_eq!(verdict(Stage::Asked, 50), Verdict::Handle);
         assert_eq!(verdict(Stage::Connection, 50), Verdict::Ignore);
         for stage in [Stage::Opening, Stage::FirstUnderKeys, Stage::Service] {
             assert_eq!(verdict(stage, 50), Verdict::Refuse);
+        }
+    }
+
+    #[test]
+    fn responses_are_let_in_after_a_question_only() {
+        for stage in STAGES {
+            let handled = verdict(stage, 61) == Verdict::Handle;
+            assert_eq!(handled, stage == Stage::Asked, "{stage:?}");
         }
     }
 
@@ -381,6 +403,7 @@ mod tests {
             Stage::Opening,
             Stage::Service,
             Stage::Authentication,
+            Stage::Asked,
             Stage::Connection,
         ] {
             assert_eq!(verdict(stage, 7), Verdict::Refuse);
@@ -403,6 +426,7 @@ mod tests {
                 Stage::Opening,
                 Stage::Service,
                 Stage::Authentication,
+                Stage::Asked,
                 Stage::Connection,
             ] {
                 assert_eq!(

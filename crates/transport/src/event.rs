@@ -2,12 +2,13 @@
 
 use wire::exchange::ExchangeValues;
 use wire::groups::GroupRequest;
-use wire::userauth::AuthRequest;
+use wire::userauth::{AuthRequest, Responses};
 
 /// Something that the outside must know or answer.
 ///
-/// [`ChooseGroup`](Self::ChooseGroup), [`SignExchange`](Self::SignExchange) and
-/// [`Authenticate`](Self::Authenticate) are questions: until they are answered, no input is taken.
+/// [`ChooseGroup`](Self::ChooseGroup), [`SignExchange`](Self::SignExchange),
+/// [`Authenticate`](Self::Authenticate) and [`Answer`](Self::Answer) are questions: until they are
+/// answered, no input is taken.
 pub enum Event<'b> {
     /// Asks for a group to exchange keys in (RFC 4419); answered with
     /// [`handle_group`](crate::Transport::handle_group).
@@ -18,6 +19,12 @@ pub enum Event<'b> {
     /// Asks whether the user may log in; answered with
     /// [`handle_auth_outcome`](crate::Transport::handle_auth_outcome).
     Authenticate(AuthRequest),
+    /// The same, with the user's responses to
+    /// [`AuthOutcome::InfoRequest`](wire::userauth::AuthOutcome::InfoRequest).
+    ///
+    /// Passwords and responses lie in the bytes of the input that were consumed, too: they are to be
+    /// wiped there.
+    Answer(Responses),
     /// A message of the connection protocol (numbers 80 to 127), after authentication only. The
     /// payload lies in the input buffer, where it was opened, or in the transport, if it came
     /// compressed.

@@ -242,7 +242,7 @@ impl Transport {
         self.note(result)
     }
 
-    /// Answers [`Event::Authenticate`]. After [`AuthOutcome::Accepted`] the connection protocol
+    /// Answers [`Event::Authenticate`] and [`Event::Answer`]. After [`AuthOutcome::Accepted`] the connection protocol
     /// runs; after [`AuthOutcome::TooManyFailures`] the connection is [`Phase::Closed`].
     pub fn handle_auth_outcome(&mut self, outcome: AuthOutcome) -> Result<(), Error> {
         let result = self.answer_authentication(outcome);
@@ -548,6 +548,9 @@ impl Transport {
             (number::USERAUTH_REQUEST, _) => {
                 return self.handle_userauth_request(payload).map(Found::Event);
             }
+            (number::USERAUTH_INFO_RESPONSE, _) => {
+                return self.handle_info_response(payload).map(Found::Event);
+            }
             _ => return Err(admission::refusal(stage, message, sequence)),
         }
         Ok(Found::Nothing)
@@ -564,6 +567,7 @@ impl Transport {
                 let service = match &established.service {
                     Service::FirstUnderKeys => Stage::FirstUnderKeys,
                     Service::Unrequested => Stage::Service,
+                    Service::Authentication(Authentication::Asked(_)) => Stage::Asked,
                     Service::Authentication(_) | Service::Deciding(_) => Stage::Authentication,
                     Service::Connection => Stage::Connection,
                 };

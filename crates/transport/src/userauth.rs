@@ -2,8 +2,8 @@
 //! whether a key or a signature is right, is decided elsewhere.
 
 use wire::codec::Write;
-use wire::message::{NameList, UserauthFailure, UserauthPkOk, number};
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, AuthRequestError, UserName};
+use wire::message::{NameList, UserauthFailure, UserauthPasswdChangereq, UserauthPkOk, number};
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, AuthRequestError, Responses, UserName};
 
 use crate::error::{Error, Failure, Incompatibility, Misbehaviour};
 use crate::peer_text::printable;
@@ -14,18 +14,55 @@ pub(crate) const CONNECTION_SERVICE: &str = "ssh-connection";
 /// How much of a service name is kept for the log.
 const LOG_LIMIT: usize = 64;
 
-/// The service between two requests.
+/// The service between two messages of the client.
 pub(crate) enum Authentication {
     /// Nobody was named yet.
     Unbound,
     /// The first request named this user; the connection is bound to it.
     Bound(UserName),
+    /// The same, and the user was asked something (RFC 4256). Another request abandons the question.
+    Asked(UserName),
 }
 
-/// A request is being decided.
+/// A request, or the answer to a question, is being decided.
 pub(crate) struct Pending {
     user: UserName,
-    method: AuthMethod,
+    matter: Matter,
+}
+
+/// What is being decided: as much of it as tells which outcomes are legal. No secrets.
+enum Matter {
+    None,
+    /// The client asks whether this key would do.
+    Key {
+        algorithm: String,
+        key: Vec<u8>,
+    },
+    SignedKey,
+    Password,
+    /// The request itself, or responses.
+    KeyboardInteractive,
+    Hostbased,
+    Unsupported,
+}
+
+impl Matter {
+    fn of(method: &AuthMethod) -> Self {
+        match method {
+            AuthMethod::None => Self::None,
+            AuthMethod::PublicKey(request) => match request.signature {
+                Some(_) => Self::SignedKey,
+                None => Self::Key {
+                    algorithm: request.algorithm.clone(),
+                    key: request.key.clone(),
+                },
+            },
+            AuthMethod::Password(_) => Self::Password,
+            AuthMethod::KeyboardInteractive(_) => Self::KeyboardInteractive,
+            AuthMethod::Hostbased(_) => Self::Hostbased,
+            AuthMethod::Unsupported(_) => Self::Unsupported,
+        }
+    }
 }
 
 /// What follows from an outcome.
@@ -53,35 +90,48 @@ impl Authentication {
             return Err(Incompatibility::Service { service }.into());
         }
         match self {
-            Self::Bound(user) if user != request.user => {
+            Self::Bound(user) | Self::Asked(user) if user != request.user => {
                 return Err(Misbehaviour::UserChanged.into());
             }
-            Self::Bound(_) | Self::Unbound => {}
+            Self::Bound(_) | Self::Asked(_) | Self::Unbound => {}
         }
         let pending = Pending {
             user: request.user.clone(),
-            method: request.method.clone(),
+            matter: Matter::of(&request.method),
         };
         Ok((pending, request))
+    }
+
+    /// SSH_MSG_USERAUTH_INFO_RESPONSE, which the admission table lets in after a question only.
+    pub(crate) fn handle_responses(self, payload: &[u8]) -> Result<(Pending, Responses), Error> {
+        let Self::Asked(user) = self else {
+            return Err(Failure::NoQuestion.into());
+        };
+        let responses =
+            Responses::decode(payload).map_err(Error::malformed(number::USERAUTH_INFO_RESPONSE))?;
+        let matter = Matter::KeyboardInteractive;
+        Ok((Pending { user, matter }, responses))
     }
 }
 
 impl Pending {
-    /// Whether the outcome is one that RFC 4252 has an answer for.
+    /// Whether the outcome is one that RFC 4252 and RFC 4256 have an answer for.
     pub(crate) fn permits(&self, outcome: &AuthOutcome) -> bool {
         match outcome {
             AuthOutcome::Refused { .. } | AuthOutcome::TooManyFailures => true,
-            AuthOutcome::Accepted => match &self.method {
+            AuthOutcome::Accepted => match &self.matter {
+                Matter::None
+                | Matter::SignedKey
+                | Matter::Password
+                | Matter::KeyboardInteractive
+                | Matter::Hostbased => true,
                 // Nothing was proved by asking whether a key would do, or by a method that is not
                 // ours.
-                AuthMethod::PublicKey(request) => request.signature.is_some(),
-                AuthMethod::None => true,
-                AuthMethod::Unsupported(_) => false,
+                Matter::Key { .. } | Matter::Unsupported => false,
             },
-            AuthOutcome::KeyAcceptable => match &self.method {
-                AuthMethod::PublicKey(request) => request.signature.is_none(),
-                AuthMethod::None | AuthMethod::Unsupported(_) => false,
-            },
+            AuthOutcome::KeyAcceptable => matches!(self.matter, Matter::Key { .. }),
+            AuthOutcome::InfoRequest(_) => matches!(self.matter, Matter::KeyboardInteractive),
+            AuthOutcome::PasswordChange { .. } => matches!(self.matter, Matter::Password),
         }
     }
 
@@ -91,17 +141,29 @@ impl Pending {
             return Err(Failure::UnfitAnswer.into());
         }
         let mut out = Vec::new();
-        match (outcome, self.method) {
+        let mut next = Authentication::Bound as fn(UserName) -> Authentication;
+        match (outcome, self.matter) {
             (AuthOutcome::Accepted, _) => return Ok(Decided::Success),
             (AuthOutcome::TooManyFailures, _) => return Ok(Decided::GiveUp),
-            (AuthOutcome::KeyAcceptable, AuthMethod::PublicKey(request)) => {
+            (AuthOutcome::KeyAcceptable, Matter::Key { algorithm, key }) => {
                 UserauthPkOk {
-                    algorithm: &request.algorithm,
-                    key: &request.key,
+                    algorithm: &algorithm,
+                    key: &key,
                 }
                 .encode(&mut out);
             }
             (AuthOutcome::KeyAcceptable, _) => return Err(Failure::UnfitAnswer.into()),
+            (AuthOutcome::InfoRequest(question), _) => {
+                question.encode(&mut out);
+                next = Authentication::Asked;
+            }
+            (AuthOutcome::PasswordChange { prompt }, _) => {
+                UserauthPasswdChangereq {
+                    prompt: &prompt,
+                    language: "",
+                }
+                .encode(&mut out);
+            }
             (
                 AuthOutcome::Refused {
                     methods,
@@ -117,7 +179,7 @@ impl Pending {
                 .encode(&mut out);
             }
         }
-        Ok(Decided::Continue(Authentication::Bound(self.user), out))
+        Ok(Decided::Continue(next(self.user), out))
     }
 }
 
@@ -201,7 +263,7 @@ mod tests {
     fn asking_for_a_key_is_never_a_success() {
         let outcome = pending(public_key(None)).handle_outcome(AuthOutcome::Accepted);
         assert_eq!(outcome.err(), Some(Failure::UnfitAnswer.into()));
-        let unsupported = AuthMethod::Unsupported("hostbased".to_owned());
+        let unsupported = AuthMethod::Unsupported("gssapi-with-mic".to_owned());
         let outcome = pending(unsupported).handle_outcome(AuthOutcome::Accepted);
         assert_eq!(outcome.err(), Some(Failure::UnfitAnswer.into()));
     }

@@ -6,6 +6,7 @@
 //!            exchange: what an exchange hash is made of (RFC 4253 section 8)
 //!            groups: integers modulo a prime, to exchange keys in (RFC 3526)
 //!            userauth: what a client asks and what it signs (RFC 4252)
+//!            secret: passwords and responses, wiped after use
 //!            hostkeys: how clients learn a server's other keys
 //!            quirks: what some clients do differently
 //!            certificate: the fields of OpenSSH's certificates
@@ -23,4 +24,5 @@ pub mod hostkeys;
 pub mod message;
 pub mod names;
 pub mod quirks;
+pub mod secret;
 pub mod userauth;

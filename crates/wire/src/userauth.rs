@@ -1,17 +1,27 @@
-//! User authentication requests (RFC 4252), as the monitor and the network process both name them.
+//! User authentication (RFC 4252, RFC 4256), as the monitor and the network process both name it.
+
+mod dialog;
+mod methods;
 
 use std::fmt;
 
 use thiserror::Error;
 
 use crate::codec::{DecodeError, Reader, Write};
-use crate::message::{BLOB_LIMIT, TEXT_LIMIT, number};
+use crate::message::{TEXT_LIMIT, number};
+
+pub use dialog::{Echo, INFO_TEXT_LIMIT, InfoRequest, Prompt, Responses};
+pub use methods::{
+    HOST_NAME_LIMIT, HostbasedRequest, KeyboardInteractiveRequest, PasswordRequest,
+    PublicKeyRequest, SUBMETHODS_LIMIT, signed_data,
+};
+use methods::{HOSTBASED, HOSTBOUND, HostKeyField, KEYBOARD_INTERACTIVE, PASSWORD, PUBLICKEY};
 
 /// Longest user name that is looked at, in bytes. Linux allows 32 in useradd(8) and 256 in
 /// LOGIN_NAME_MAX; longer names cannot exist.
 pub const USER_NAME_LIMIT: usize = 256;
 
-/// Longest service, method or algorithm name, in bytes. RFC 4250 section 4.6.1 allows 64.
+/// Longest service or method name, in bytes. RFC 4250 section 4.6.1 allows 64.
 const METHOD_NAME_LIMIT: usize = 256;
 
 /// A user name from the network: 1 to 256 bytes of UTF-8 without control characters, not yet
@@ -79,33 +89,24 @@ impl AuthRequest {
         let user = UserName::new(reader.text(TEXT_LIMIT)?).map_err(AuthRequestError::UserName)?;
         let service = reader.text(METHOD_NAME_LIMIT)?.to_owned();
         let method = reader.text(METHOD_NAME_LIMIT)?;
+        let rest = &mut reader;
         let method = match method {
-            "none" => {
-                reader.finish()?;
-                AuthMethod::None
+            "none" => AuthMethod::None,
+            PUBLICKEY => AuthMethod::PublicKey(PublicKeyRequest::read(rest, HostKeyField::Absent)?),
+            HOSTBOUND => {
+                AuthMethod::PublicKey(PublicKeyRequest::read(rest, HostKeyField::Present)?)
             }
-            PUBLICKEY | HOSTBOUND => {
-                let signed = reader.boolean()?;
-                let algorithm = reader.text(METHOD_NAME_LIMIT)?.to_owned();
-                let key = reader.string(BLOB_LIMIT)?.to_vec();
-                let host_key = match method {
-                    HOSTBOUND => Some(reader.string(BLOB_LIMIT)?.to_vec()),
-                    _ => None,
-                };
-                let signature = match signed {
-                    true => Some(reader.string(BLOB_LIMIT)?.to_vec()),
-                    false => None,
-                };
-                reader.finish()?;
-                AuthMethod::PublicKey(PublicKeyRequest {
-                    algorithm,
-                    key,
-                    host_key,
-                    signature,
-                })
+            PASSWORD => AuthMethod::Password(PasswordRequest::read(rest)?),
+            KEYBOARD_INTERACTIVE => {
+                AuthMethod::KeyboardInteractive(KeyboardInteractiveRequest::read(rest)?)
             }
-            other => AuthMethod::Unsupported(other.to_owned()),
+            HOSTBASED => AuthMethod::Hostbased(HostbasedRequest::read(rest)?),
+            other => {
+                rest.bytes(rest.rest().len())?;
+                AuthMethod::Unsupported(other.to_owned())
+            }
         };
+        reader.finish()?;
         Ok(Self {
             user,
             service,
@@ -120,19 +121,10 @@ impl AuthRequest {
         out.put_string(self.service.as_bytes());
         match &self.method {
             AuthMethod::None => out.put_string(b"none"),
-            AuthMethod::PublicKey(request) => {
-                let host_key = request.host_key.as_deref();
-                out.put_string(method_name(host_key).as_bytes());
-                out.put_boolean(request.signature.is_some());
-                out.put_string(request.algorithm.as_bytes());
-                out.put_string(&request.key);
-                if let Some(host_key) = host_key {
-                    out.put_string(host_key);
-                }
-                if let Some(signature) = &request.signature {
-                    out.put_string(signature);
-                }
-            }
+            AuthMethod::PublicKey(request) => request.write(out),
+            AuthMethod::Password(request) => request.write(out),
+            AuthMethod::KeyboardInteractive(request) => request.write(out),
+            AuthMethod::Hostbased(request) => request.write(out),
             AuthMethod::Unsupported(name) => out.put_string(name.as_bytes()),
         }
     }
@@ -157,31 +149,30 @@ pub enum AuthMethod {
     /// `publickey` (section 7), or publickey-hostbound-v00@openssh.com (OpenSSH PROTOCOL section
     /// 3.1), which names the server's host key as well.
     PublicKey(PublicKeyRequest),
+    /// `password` (section 8)
+    Password(PasswordRequest),
+    /// `keyboard-interactive` (RFC 4256)
+    KeyboardInteractive(KeyboardInteractiveRequest),
+    /// `hostbased` (section 9)
+    Hostbased(HostbasedRequest),
     /// Any other method; its name.
     Unsupported(String),
 }
 
-/// Fields of a `publickey` request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicKeyRequest {
-    /// "public key algorithm name"
-    pub algorithm: String,
-    /// "public key blob"
-    pub key: Vec<u8>,
-    /// "server host key": K_S of the first key exchange, as the client knows it. `None`: the plain
-    /// method, which does not name it.
-    pub host_key: Option<Vec<u8>>,
-    /// "signature"; `None` asks whether the key would do.
-    pub signature: Option<Vec<u8>>,
-}
-
-/// The answer to an [`AuthRequest`].
+/// The answer to an [`AuthRequest`], or to [`Responses`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthOutcome {
     /// SSH_MSG_USERAUTH_SUCCESS
     Accepted,
     /// SSH_MSG_USERAUTH_PK_OK
     KeyAcceptable,
+    /// SSH_MSG_USERAUTH_INFO_REQUEST: the user is asked.
+    InfoRequest(InfoRequest),
+    /// SSH_MSG_USERAUTH_PASSWD_CHANGEREQ: the password was right and has expired.
+    PasswordChange {
+        /// "prompt", at most [`TEXT_LIMIT`] bytes.
+        prompt: String,
+    },
     /// SSH_MSG_USERAUTH_FAILURE
     Refused {
         /// "authentications that can continue"
@@ -193,50 +184,31 @@ pub enum AuthOutcome {
     TooManyFailures,
 }
 
-/// `publickey` (RFC 4252 section 7)
-const PUBLICKEY: &str = "publickey";
-
-/// The same, bound to the server's host key (OpenSSH PROTOCOL section 3.1).
-const HOSTBOUND: &str = "publickey-hostbound-v00@openssh.com";
-
-/// The method that a request with or without a host key belongs to.
-fn method_name(host_key: Option<&[u8]>) -> &'static str {
-    match host_key {
-        None => PUBLICKEY,
-        Some(_) => HOSTBOUND,
-    }
-}
-
-/// The data that a publickey signature covers (RFC 4252 section 7), built from what the verifier
-/// knows itself. With `host_key`, that of publickey-hostbound-v00@openssh.com.
-pub fn signed_data(
-    session_identifier: &[u8],
-    user: &UserName,
-    service: &str,
-    algorithm: &str,
-    key: &[u8],
-    host_key: Option<&[u8]>,
-) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.put_string(session_identifier);
-    out.put_byte(number::USERAUTH_REQUEST);
-    out.put_string(user.as_str().as_bytes());
-    out.put_string(service.as_bytes());
-    out.put_string(method_name(host_key).as_bytes());
-    out.put_boolean(true);
-    out.put_string(algorithm.as_bytes());
-    out.put_string(key);
-    if let Some(host_key) = host_key {
-        out.put_string(host_key);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::secret::Secret;
+
+    fn password() -> impl Strategy<Value = Secret> {
+        let bytes = proptest::collection::vec(1..=u8::MAX, 0..100);
+        bytes.prop_map(|bytes| Secret::copy(&bytes).unwrap())
+    }
+
+    fn hostbased() -> impl Strategy<Value = HostbasedRequest> {
+        let blob = || proptest::collection::vec(any::<u8>(), 0..100);
+        let names = ("[a-z.]{0,40}", "[a-zä]{0,40}");
+        ("[a-z0-9@.-]{1,40}", blob(), names, blob()).prop_map(
+            |(algorithm, key, (host_name, client_user), signature)| HostbasedRequest {
+                algorithm,
+                key,
+                host_name,
+                client_user,
+                signature,
+            },
+        )
+    }
 
     fn method() -> impl Strategy<Value = AuthMethod> {
         let blob = || proptest::collection::vec(any::<u8>(), 0..100);
@@ -257,6 +229,14 @@ mod tests {
                         signature,
                     })
                 }),
+            password().prop_map(|password| AuthMethod::Password(PasswordRequest::Login(password))),
+            (password(), password())
+                .prop_map(|(old, new)| AuthMethod::Password(PasswordRequest::Change { old, new })),
+            Just(AuthMethod::Password(PasswordRequest::Impossible)),
+            "[a-z,]{0,40}".prop_map(|submethods| {
+                AuthMethod::KeyboardInteractive(KeyboardInteractiveRequest { submethods })
+            }),
+            hostbased().prop_map(AuthMethod::Hostbased),
         ]
     }
 
@@ -310,7 +290,7 @@ mod tests {
         let request = AuthRequest {
             user: UserName::new("alice").unwrap(),
             service: "ssh-connection".to_owned(),
-            method: AuthMethod::Unsupported("password".to_owned()),
+            method: AuthMethod::Unsupported("gssapi-with-mic".to_owned()),
         };
         request.encode(&mut payload);
         payload.extend([0, 0, 0, 0, 1, b'x']);
@@ -344,5 +324,46 @@ mod tests {
             request.truncate(request.len() - 4);
             assert_eq!(data, [b"\0\0\0\x02id".as_slice(), &request].concat());
         }
+    }
+
+    #[test]
+    fn a_password_that_nobody_can_have_is_not_an_error() {
+        for password in [[b'a'; 1025].as_slice(), b"hunter2\0"] {
+            for changed in [false, true] {
+                let mut payload = vec![AuthRequest::NUMBER];
+                payload.put_string(b"alice");
+                payload.put_string(b"ssh-connection");
+                payload.put_string(b"password");
+                payload.put_boolean(changed);
+                payload.put_string(password);
+                if changed {
+                    payload.put_string(b"new");
+                }
+                let method = AuthRequest::decode(&payload).unwrap().method;
+                assert_eq!(method, AuthMethod::Password(PasswordRequest::Impossible));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_host_signs_is_session_identifier_and_request_without_signature() {
+        let user = UserName::new("alice").unwrap();
+        let hostbased = HostbasedRequest {
+            algorithm: "ssh-ed25519".to_owned(),
+            key: b"blob".to_vec(),
+            host_name: "client.example.com.".to_owned(),
+            client_user: "bob".to_owned(),
+            signature: Vec::new(),
+        };
+        let data = hostbased.signed_data(b"id", &user, "ssh-connection");
+        let mut request = Vec::new();
+        AuthRequest {
+            user,
+            service: "ssh-connection".to_owned(),
+            method: AuthMethod::Hostbased(hostbased),
+        }
+        .encode(&mut request);
+        request.truncate(request.len() - 4);
+        assert_eq!(data, [b"\0\0\0\x02id".as_slice(), &request].concat());
     }
 }

@@ -131,10 +131,10 @@ async fn the_banner_comes_with_the_first_answer_and_for_every_user() {
     let machine = Machine::new(&[], &format!("Banner {}", file.display()));
     for user in [machine.user.as_str(), "nobody-of-this-name"] {
         let (mut bench, _) = Bench::exchanged(&machine).await;
-        for expected in [Some(b"hello\n".to_vec()), None] {
+        for expected in [vec![b"hello\n".to_vec()], Vec::new()] {
             let ask = request(user, AuthMethod::None);
             let answer = bench.conversation.authenticate(ask).await.unwrap();
-            assert_eq!(answer.banner, expected);
+            assert_eq!(answer.banners, expected);
             assert_eq!(answer.outcome, refused());
         }
     }

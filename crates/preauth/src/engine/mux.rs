@@ -240,7 +240,7 @@ impl Mux {
                     description,
                 });
             }
-            Some(transport::Event::Authenticate(_)) => {
+            Some(transport::Event::Authenticate(_) | transport::Event::Answer(_)) => {
                 return Err(EngineEnd::Protocol("authentication after login".to_owned()));
             }
         };

@@ -7,7 +7,7 @@ use preauth::engine::{self, EngineEnd};
 use preauth::handshake::LoggedIn;
 use rpc::Violation;
 use rpc::lane::SessionGrant;
-use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, Monitor, MonitorFace};
+use rpc::preauth::{AuthReply, ConnectionEnd, KeyProofs, Monitor, MonitorFace};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
@@ -16,7 +16,7 @@ use wire::codec::{Reader, Write as _};
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
 use wire::message::{Ping, Pong, number};
-use wire::userauth::AuthRequest;
+use wire::userauth::{AuthRequest, Responses};
 
 use crate::client::{Client, Offer};
 use crate::pair::Pair;
@@ -45,8 +45,12 @@ impl MonitorFace for NoMonitor {
         Err(Violation::new("no rekey"))
     }
 
-    async fn authenticate(&self, _: AuthRequest) -> Result<Answer, Violation> {
+    async fn authenticate(&self, _: AuthRequest) -> Result<AuthReply, Violation> {
         Err(Violation::new("logged in"))
+    }
+
+    async fn answer(&self, _: Responses) -> Result<AuthReply, Violation> {
+        Err(Violation::new("no question"))
     }
 
     async fn prove_host_keys(&self, _: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {

@@ -14,7 +14,7 @@ use preauth::engine::EngineEnd;
 use preauth::{engine, handshake};
 use rpc::Violation;
 use rpc::lane::{Lane, SessionGrant, ToWorker};
-use rpc::preauth::{Answer, ConnectionEnd, KeyProofs, Monitor, MonitorFace};
+use rpc::preauth::{AuthReply, ConnectionEnd, KeyProofs, Monitor, MonitorFace};
 use transport::{HostKey, RekeyLimit, Settings};
 use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
@@ -24,7 +24,7 @@ use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, HashAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
 };
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest};
+use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, Responses};
 
 use crate::session;
 
@@ -92,10 +92,10 @@ impl MonitorFace for TestMonitor {
         Ok(signature(&self.key, hash.as_ref()))
     }
 
-    async fn authenticate(&self, request: AuthRequest) -> Result<Answer, Violation> {
+    async fn authenticate(&self, request: AuthRequest) -> Result<AuthReply, Violation> {
         let AuthMethod::PublicKey(key) = request.method else {
-            return Ok(Answer {
-                banner: Some(BANNER.as_bytes().to_vec()),
+            return Ok(AuthReply {
+                banners: vec![BANNER.as_bytes().to_vec()],
                 pubkey_algorithms: Vec::new(),
                 outcome: AuthOutcome::Refused {
                     methods: vec!["publickey".to_owned()],
@@ -124,6 +124,10 @@ impl MonitorFace for TestMonitor {
         };
         self.lane.send_to_worker(&message).await.unwrap();
         Ok(AuthOutcome::Accepted.into())
+    }
+
+    async fn answer(&self, _: Responses) -> Result<AuthReply, Violation> {
+        Err(Violation::new("no question"))
     }
 
     async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {

@@ -269,8 +269,8 @@ fn refusal_from_proto(refusal: pb::Refusal) -> Result<Refusal, PamError> {
 }
 
 /// The bytes themselves, not a copy: [`to_pam`] wipes them.
-fn take(mut secret: Secret) -> Vec<u8> {
-    std::mem::take(&mut secret.0)
+fn take(secret: Secret) -> Vec<u8> {
+    std::mem::take(&mut *secret.into_bytes())
 }
 
 fn secret(bytes: Vec<u8>) -> Result<Secret, PamError> {

@@ -13,7 +13,7 @@ use crate::error::{Error, Failure, Incompatibility};
 use crate::event::Event;
 use crate::extensions::{self, SecondExtInfo};
 use crate::peer_text::printable;
-use crate::userauth::{self, Authentication, Decided};
+use crate::userauth::{self, Authentication, Decided, Pending};
 
 /// The service that a client has to request first.
 const AUTHENTICATION_SERVICE: &str = "ssh-userauth";
@@ -59,18 +59,36 @@ impl Transport {
         &mut self,
         payload: &[u8],
     ) -> Result<Event<'static>, Error> {
+        self.decide_authentication(|authentication| {
+            let (pending, request) = authentication.handle_request(payload)?;
+            Ok((pending, Event::Authenticate(request)))
+        })
+    }
+
+    /// SSH_MSG_USERAUTH_INFO_RESPONSE
+    pub(super) fn handle_info_response(&mut self, payload: &[u8]) -> Result<Event<'static>, Error> {
+        self.decide_authentication(|authentication| {
+            let (pending, responses) = authentication.handle_responses(payload)?;
+            Ok((pending, Event::Answer(responses)))
+        })
+    }
+
+    fn decide_authentication(
+        &mut self,
+        handle: impl FnOnce(Authentication) -> Result<(Pending, Event<'static>), Error>,
+    ) -> Result<Event<'static>, Error> {
         match self.take_state() {
             State::Established(established) => {
                 let Service::Authentication(authentication) = established.service else {
                     return Err(Failure::Closed.into());
                 };
-                let (pending, request) = authentication.handle_request(payload)?;
+                let (pending, event) = handle(authentication)?;
                 let service = Service::Deciding(pending);
                 self.state = State::Established(Established {
                     service,
                     ..established
                 });
-                Ok(Event::Authenticate(request))
+                Ok(event)
             }
             State::Identification(_) | State::FirstExchange(_) | State::Closed => {
                 Err(Failure::Closed.into())

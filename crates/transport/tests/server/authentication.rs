@@ -5,10 +5,11 @@ use wire::message::{
     BANNER_LIMIT, Disconnect, DisconnectReason, UserauthBanner, UserauthFailure, UserauthPkOk,
     number,
 };
-use wire::userauth::{AuthMethod, AuthOutcome};
+use wire::userauth::{AuthMethod, AuthOutcome, PasswordRequest};
 
 use crate::client::{Offer, data, service_request};
-use crate::pair::{Answers, Pair, asking, refused, request, signed};
+use crate::monitor::{CODE, question};
+use crate::pair::{Answers, Pair, asking, interactive, refused, request, response, signed};
 
 /// A pair in which the service runs and nobody was named.
 fn service_running() -> Pair {
@@ -49,6 +50,100 @@ fn a_login_is_none_then_asking_then_signing() {
     );
     assert_eq!(pair.transport.phase(), Phase::Connection);
     assert_eq!(pair.questions.len(), 3);
+}
+
+#[test]
+fn a_question_is_answered_once_and_that_may_be_a_login() {
+    let mut pair = service_running();
+    pair.client.send(&request("alice", interactive()));
+    pair.run();
+    let mut asked = Vec::new();
+    question().encode(&mut asked);
+    assert_eq!(pair.client.received.pop_front(), Some(asked.clone()));
+
+    pair.client.send(&response(b"wrong"));
+    pair.client.send(&response(CODE));
+    pair.run();
+    let answers: Vec<_> = pair.client.received.drain(..).map(|told| told[0]).collect();
+    assert_eq!(answers, [number::USERAUTH_FAILURE, number::UNIMPLEMENTED]);
+
+    pair.client.send(&request("alice", interactive()));
+    pair.client.send(&response(CODE));
+    pair.run();
+    let answers: Vec<_> = pair.client.received.drain(..).collect();
+    assert_eq!(answers, [asked, vec![number::USERAUTH_SUCCESS]]);
+    assert_eq!(pair.transport.phase(), Phase::Connection);
+    assert_eq!(pair.responses.len(), 2);
+}
+
+#[test]
+fn another_request_abandons_a_question() {
+    let mut pair = service_running();
+    pair.client.send(&request("alice", interactive()));
+    pair.client.send(&request("alice", AuthMethod::None));
+    pair.client.send(&response(CODE));
+    pair.run();
+    assert!(pair.responses.is_empty());
+    assert_eq!(pair.transport.phase(), Phase::Authentication);
+
+    pair.client.send(&request("alice", interactive()));
+    pair.client.send(&request("root", interactive()));
+    assert_eq!(pair.expect_disconnect(), Misbehaviour::UserChanged.into());
+}
+
+#[test]
+fn a_question_may_follow_on_an_answer_and_new_keys_come_in_between() {
+    let mut pair = service_running();
+    pair.answers = Answers::SignOnly;
+    pair.client.send(&request("alice", interactive()));
+    pair.run();
+    for count in 0..3 {
+        let asked = AuthOutcome::InfoRequest(question());
+        pair.transport.handle_auth_outcome(asked).unwrap();
+        pair.client.request_exchange();
+        pair.run();
+        pair.client.send(&response(CODE));
+        pair.run();
+        assert_eq!(pair.responses.len(), count + 1);
+    }
+    pair.transport
+        .handle_auth_outcome(AuthOutcome::Accepted)
+        .unwrap();
+    assert_eq!(pair.transport.phase(), Phase::Connection);
+}
+
+#[test]
+fn only_who_wants_to_be_asked_is_asked() {
+    let change = AuthOutcome::PasswordChange {
+        prompt: "New password: ".to_owned(),
+    };
+    let asked = AuthOutcome::InfoRequest(question());
+    let password = AuthMethod::Password(PasswordRequest::Impossible);
+    for (method, fits, unfit) in [
+        (password, &change, &asked),
+        (interactive(), &asked, &change),
+    ] {
+        let mut pair = service_running();
+        pair.answers = Answers::SignOnly;
+        pair.client.send(&request("alice", method));
+        pair.run();
+        let answered = pair.transport.handle_auth_outcome(unfit.clone());
+        assert_eq!(answered, Err(Failure::UnfitAnswer.into()));
+        pair.transport.handle_auth_outcome(fits.clone()).unwrap();
+        pair.run();
+        let answer = pair.client.received.pop_front().unwrap();
+        assert_eq!(answer[0], 60);
+    }
+    for method in [AuthMethod::None, asking(), signed()] {
+        let mut pair = service_running();
+        pair.answers = Answers::SignOnly;
+        pair.client.send(&request("alice", method));
+        pair.run();
+        for unfit in [&asked, &change] {
+            let answered = pair.transport.handle_auth_outcome(unfit.clone());
+            assert_eq!(answered, Err(Failure::UnfitAnswer.into()));
+        }
+    }
 }
 
 #[test]

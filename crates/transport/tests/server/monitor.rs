@@ -11,7 +11,11 @@ use wire::groups::{ChosenGroup, DhGroup, FixedGroup, GroupRequest};
 use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
 };
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, PublicKeyRequest, UserName};
+use wire::secret::Secret;
+use wire::userauth::{
+    AuthMethod, AuthOutcome, AuthRequest, Echo, InfoRequest, KeyboardInteractiveRequest, Prompt,
+    PublicKeyRequest, Responses, UserName,
+};
 
 use crate::agreement::digest_algorithm;
 
@@ -140,11 +144,49 @@ pub(crate) fn refused() -> AuthOutcome {
     }
 }
 
-/// Lets in whoever brings a signature.
+/// A request to be asked.
+pub(crate) fn interactive() -> AuthMethod {
+    AuthMethod::KeyboardInteractive(KeyboardInteractiveRequest {
+        submethods: String::new(),
+    })
+}
+
+/// What it is asked.
+pub(crate) fn question() -> InfoRequest {
+    let prompt = Prompt {
+        text: "Code: ".to_owned(),
+        echo: Echo::On,
+    };
+    InfoRequest::new(String::new(), "Hello.".to_owned(), vec![prompt]).unwrap()
+}
+
+/// A USERAUTH_INFO_RESPONSE with one response.
+pub(crate) fn response(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Responses::Given(vec![Secret::copy(text).unwrap()]).encode(&mut out);
+    out
+}
+
+/// The response that lets somebody in.
+pub(crate) const CODE: &[u8] = b"123456";
+
+/// Lets in whoever brings a signature, asks who wants to be asked.
 pub(crate) fn outcome(request: &AuthRequest) -> AuthOutcome {
     match &request.method {
         AuthMethod::PublicKey(key) if key.signature.is_some() => AuthOutcome::Accepted,
         AuthMethod::PublicKey(_) => AuthOutcome::KeyAcceptable,
-        AuthMethod::None | AuthMethod::Unsupported(_) => refused(),
+        AuthMethod::KeyboardInteractive(_) => AuthOutcome::InfoRequest(question()),
+        AuthMethod::None
+        | AuthMethod::Password(_)
+        | AuthMethod::Hostbased(_)
+        | AuthMethod::Unsupported(_) => refused(),
+    }
+}
+
+/// Lets in whoever gives [`CODE`].
+pub(crate) fn outcome_of_responses(responses: &Responses) -> AuthOutcome {
+    match responses {
+        Responses::Given(given) if *given == [Secret::copy(CODE).unwrap()] => AuthOutcome::Accepted,
+        Responses::Given(_) | Responses::Impossible => refused(),
     }
 }

@@ -7,7 +7,7 @@ use wire::message::{ExtInfo, Ping, Pong, Unimplemented, number};
 use wire::userauth::AuthMethod;
 
 use crate::client::{Client, Offer, Pace, data, service_request};
-use crate::pair::{Pair, asking, request, signed};
+use crate::pair::{Pair, asking, interactive, request, response, signed};
 
 /// What a client says, one message each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,10 @@ enum Say {
     None,
     /// One that asks whether a key would do.
     Asking,
+    /// One that wants to be asked.
+    Interactive,
+    /// USERAUTH_INFO_RESPONSE, not the right one.
+    Response,
     /// One with a signature.
     Signed,
     /// A channel message with this index.
@@ -34,7 +38,7 @@ enum Say {
 }
 
 /// The messages of a whole session, with new keys in the middle of it.
-const SESSION: [Say; 19] = [
+const SESSION: [Say; 21] = [
     Say::KexInit,
     Say::Share,
     Say::NewKeys,
@@ -43,6 +47,8 @@ const SESSION: [Say; 19] = [
     Say::Service,
     Say::None,
     Say::Asking,
+    Say::Interactive,
+    Say::Response,
     Say::Unknown,
     Say::Signed,
     Say::Data(1),
@@ -63,7 +69,7 @@ enum Fate {
     Taken,
     /// The payload is handed out.
     HandedOut,
-    /// The monitor is asked who that is.
+    /// The monitor is asked who that is, or told what was answered.
     Asked,
     Ponged,
     Unimplemented,
@@ -95,6 +101,8 @@ enum Service {
     FirstUnderKeys,
     None,
     Authentication,
+    /// The same, after a question to the user.
+    Question,
     Connection,
 }
 
@@ -151,12 +159,19 @@ impl Model {
     fn under_keys(&self, say: Say) -> Fate {
         match (say, self.service) {
             (Say::ExtInfo, Service::FirstUnderKeys) => Fate::Taken,
+            (Say::Service, Service::Connection) => Fate::Refused,
             // Paramiko requests it again before each attempt.
-            (Say::Service, Service::FirstUnderKeys | Service::None | Service::Authentication) => {
-                Fate::Taken
-            }
-            (Say::None | Say::Asking | Say::Signed, Service::Authentication) => Fate::Asked,
-            (Say::None | Say::Asking | Say::Signed, Service::Connection) => Fate::Taken,
+            (Say::Service, _) => Fate::Taken,
+            (
+                Say::None | Say::Asking | Say::Interactive | Say::Signed,
+                Service::Authentication | Service::Question,
+            ) => Fate::Asked,
+            (Say::Response, Service::Question) => Fate::Asked,
+            (Say::Response, Service::Authentication) => Fate::Unimplemented,
+            (
+                Say::None | Say::Asking | Say::Interactive | Say::Response | Say::Signed,
+                Service::Connection,
+            ) => Fate::Taken,
             (Say::Data(_), Service::Connection) => Fate::HandedOut,
             (Say::Ping, Service::Connection) => Fate::Ponged,
             (Say::Ping | Say::Unknown, _) => Fate::Unimplemented,
@@ -169,8 +184,11 @@ impl Model {
             (Say::KexInit, Fate::Taken) => self.exchange = Exchange::AwaitsShare,
             (Say::Share, Fate::Taken) => self.exchange = Exchange::AwaitsNewKeys,
             (Say::NewKeys, Fate::Taken) => self.exchange = Exchange::Done,
+            (Say::Service, Fate::Taken) if self.service == Service::Question => {}
             (Say::Service, Fate::Taken) => self.service = Service::Authentication,
             (Say::Signed, Fate::Asked) => self.service = Service::Connection,
+            (Say::Interactive, Fate::Asked) => self.service = Service::Question,
+            (_, Fate::Asked) => self.service = Service::Authentication,
             _ => {}
         }
     }
@@ -200,7 +218,8 @@ fn play(offer: &Offer, strict: bool, order: &[Say]) {
 /// Says one message and looks at what comes of it.
 fn fate(pair: &mut Pair, say: Say) -> Fate {
     let sequence = pair.client.sequence_out;
-    let before = (pair.received.len(), pair.questions.len());
+    let asked = |pair: &Pair| pair.questions.len() + pair.responses.len();
+    let before = (pair.received.len(), asked(pair));
     pair.client.received.clear();
     match say {
         // Whatever is due as it should be; otherwise something of that kind.
@@ -233,7 +252,7 @@ fn fate(pair: &mut Pair, say: Say) -> Fate {
             ),
             "{error}"
         );
-        assert_eq!((pair.received.len(), pair.questions.len()), before);
+        assert_eq!((pair.received.len(), asked(pair)), before);
         return Fate::Refused;
     }
     let received: Vec<_> = pair.client.received.drain(..).collect();
@@ -251,7 +270,7 @@ fn fate(pair: &mut Pair, say: Say) -> Fate {
     });
     match (
         pair.received.len() - before.0,
-        pair.questions.len() - before.1,
+        asked(pair) - before.1,
         answer,
         &pair.disconnected,
     ) {
@@ -278,6 +297,8 @@ fn payload(say: Say) -> Vec<u8> {
         Say::Service => out = service_request("ssh-userauth"),
         Say::None => out = request("alice", AuthMethod::None),
         Say::Asking => out = request("alice", asking()),
+        Say::Interactive => out = request("alice", interactive()),
+        Say::Response => out = response(b"wrong"),
         Say::Signed => out = request("alice", signed()),
         Say::Data(index) => out = data(index, 50),
         Say::Ping => Ping { data: b"here?" }.encode(&mut out),

@@ -8,11 +8,11 @@ use transport::{Error, Event, Phase, RekeyLimit, Transport};
 use wire::exchange::ExchangeValues;
 use wire::groups::GroupRequest;
 use wire::message::{Disconnect, number};
-use wire::userauth::AuthRequest;
+use wire::userauth::{AuthRequest, Responses};
 
 use crate::client::{Client, Offer, service_request};
-use crate::monitor::{Counter, Monitor, outcome};
-pub(crate) use crate::monitor::{asking, refused, request, signed};
+use crate::monitor::{Counter, Monitor, outcome, outcome_of_responses};
+pub(crate) use crate::monitor::{asking, interactive, refused, request, response, signed};
 
 /// In which portions one side gets the other's bytes.
 #[derive(Clone, Copy)]
@@ -65,6 +65,7 @@ pub(crate) struct Pair {
     /// Connection protocol payloads at the server.
     pub(crate) received: Vec<Vec<u8>>,
     pub(crate) questions: Vec<AuthRequest>,
+    pub(crate) responses: Vec<Responses>,
     pub(crate) unsigned: Vec<ExchangeValues>,
     pub(crate) unchosen: Vec<GroupRequest>,
     pub(crate) disconnected: Option<(u32, String)>,
@@ -90,6 +91,7 @@ impl Pair {
             delivered_back: 0,
             received: Vec::new(),
             questions: Vec::new(),
+            responses: Vec::new(),
             unsigned: Vec::new(),
             unchosen: Vec::new(),
             disconnected: None,
@@ -112,6 +114,14 @@ impl Pair {
     pub(crate) fn authenticating() -> Self {
         let mut pair = Self::under_keys();
         pair.client.send(&service_request("ssh-userauth"));
+        pair.run();
+        pair
+    }
+
+    /// Alice was asked something.
+    pub(crate) fn asked() -> Self {
+        let mut pair = Self::authenticating();
+        pair.client.send(&request("alice", interactive()));
         pair.run();
         pair
     }
@@ -223,6 +233,14 @@ impl Pair {
                             .unwrap();
                     }
                     self.questions.push(request);
+                }
+                Some(Event::Answer(responses)) => {
+                    assert!(self.transport.question_open());
+                    if self.answers == Answers::Monitor {
+                        let outcome = outcome_of_responses(&responses);
+                        self.transport.handle_auth_outcome(outcome).unwrap();
+                    }
+                    self.responses.push(responses);
                 }
                 Some(Event::Packet(payload)) => self.received.push(payload.to_vec()),
                 Some(Event::Disconnected {

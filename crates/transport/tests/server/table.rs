@@ -5,8 +5,8 @@ use wire::message::{KexDhGexRequest, KexEcdhInit, Unimplemented, number};
 use wire::names::KexAlgorithm;
 use wire::userauth::AuthMethod;
 
-use crate::client::{Client, Offer};
-use crate::pair::{Pair, request};
+use crate::client::{Client, Offer, service_request};
+use crate::pair::{Pair, request, response};
 
 const TABLE: &str = include_str!("../../admission.txt");
 
@@ -214,6 +214,7 @@ fn in_a_key_exchange_before_the_login() {
     for (next, step) in STEPS {
         let title = format!("any other key exchange, {step}");
         compare(&title, || later_exchange(Pair::authenticating(), next));
+        compare(&title, || later_exchange(Pair::asked(), next));
     }
 }
 
@@ -245,6 +246,29 @@ fn in_authentication() {
     compare("authentication", Pair::authenticating);
     compare("authentication", || {
         let mut pair = Pair::authenticating();
+        pair.client.send(&request("alice", AuthMethod::None));
+        pair.run();
+        pair
+    });
+}
+
+#[test]
+fn after_a_question() {
+    compare("authentication, INFO_RESPONSE to come", Pair::asked);
+    compare("authentication, INFO_RESPONSE to come", || {
+        let mut pair = Pair::asked();
+        pair.client.send(&service_request("ssh-userauth"));
+        pair.run();
+        pair
+    });
+    compare("authentication", || {
+        let mut pair = Pair::asked();
+        pair.client.send(&response(b"wrong"));
+        pair.run();
+        pair
+    });
+    compare("authentication", || {
+        let mut pair = Pair::asked();
         pair.client.send(&request("alice", AuthMethod::None));
         pair.run();
         pair
