@@ -277,14 +277,14 @@ impl fmt::Display for Described<'_> {
     }
 }
 
-/// systemd took the job of starting a session.
+/// A session is up.
 pub fn session_started(user: &str, unit: &str) {
     let user = Escaped::word(user);
     debug!(
         message_id = SESSION_STARTED,
         user = %user,
         session_unit = unit,
-        "Session of user {user} starts as {unit}"
+        "Session of user {user} runs as {unit}"
     );
 }
 
@@ -296,18 +296,6 @@ pub fn session_ended(user: &str, unit: &str) {
         user = %user,
         session_unit = unit,
         "Session of user {user} ended"
-    );
-}
-
-/// A session's process never came to life: PAM's account or session phase, or the unit's own.
-pub fn session_refused(user: &str, unit: &str) {
-    let user = Escaped::word(user);
-    error!(
-        message_id = SESSION_ENDED,
-        user = %user,
-        session_unit = unit,
-        reason = "unit failed before its program ran",
-        "Access denied for user {user} by PAM account configuration, or its session could not be set up; see the journal of {unit}"
     );
 }
 

@@ -15,7 +15,7 @@ use wire::names::SignatureAlgorithm;
 use wire::userauth::{AuthMethod, AuthOutcome, PublicKeyRequest, UserName};
 
 use crate::account::{self, Listing, Refusal, Standing};
-use crate::audit::{self, Subject, Validity, Weight};
+use crate::audit::{Subject, Validity, Weight};
 use crate::client_key::ClientKey;
 use crate::delay::FailureDelay;
 use crate::exchange::FirstExchange;
@@ -229,7 +229,7 @@ impl Named {
             AuthMethod::PublicKey(public_key) => self.public_key(service, public_key, terms).await,
         };
         match attempt {
-            Attempt::Proved(method) => return self.accepted(*method, terms.origin.endpoints),
+            Attempt::Proved(method) => return self.accepted(*method),
             Attempt::Asked => {
                 let outcome = self.rules.refused();
                 return Ok(Decision::Continue(self, outcome));
@@ -256,11 +256,10 @@ impl Named {
         Attempt::Failed
     }
 
-    fn accepted(self, method: MethodProof, endpoints: Endpoints) -> Result<Decision, Violation> {
+    fn accepted(self, method: MethodProof) -> Result<Decision, Violation> {
         match self.standing {
             Standing::Permitted(account) => {
                 let user = AuthenticatedUser::new(method, account).map_err(internal)?;
-                audit::accepted(&user, endpoints);
                 Ok(Decision::Accepted(Box::new(Login {
                     user,
                     rules: self.rules,

@@ -26,7 +26,7 @@ use crate::delay::FailureDelay;
 use crate::exchange::{self, ExchangeError};
 use crate::groups::GroupExchange;
 use crate::hostkeys::SignError;
-use crate::open_session::{OpenError, Origin, SessionEnd, open_session};
+use crate::open_session::{OpenError, Origin, open_session};
 use crate::phase::{Authenticating, Exchange, Open, Phase, ProofBudget, Running};
 use crate::policy::Policy;
 use crate::systemd::ServiceManager;
@@ -127,7 +127,7 @@ impl<M: ServiceManager> Conversation<M> {
                     }
                     self.entry.seen(&self.phase);
                 }
-                end = self.phase.session_ended() => self.session_ended(end),
+                () = self.phase.session_ended() => self.session_ended(),
             }
         }
     }
@@ -237,11 +237,12 @@ impl<M: ServiceManager> Conversation<M> {
 
     async fn log_in(&mut self, login: Login) -> Result<AuthOutcome, Broken> {
         let Login { user, rules, first } = login;
-        let name = user.account().name.clone();
-        let opened = open_session(&*self.services, &self.worker, &rules, self.origin, user);
-        let session = opened
-            .await
-            .map_err(|error| Broken::Open { user: name, error })?;
+        let opened = open_session(&*self.services, &self.worker, &rules, self.origin, &user).await;
+        let session = opened.map_err(|error| Broken::Open {
+            user: user.account().name.clone(),
+            error,
+        })?;
+        audit::accepted(&user, self.origin.endpoints);
         audit::session_started(&session.user, &session.unit);
         drop(self.login.set(()));
         self.phase = Phase::Open(Open::new(session, first, Instant::now()));
@@ -267,14 +268,10 @@ impl<M: ServiceManager> Conversation<M> {
         Ok(())
     }
 
-    fn session_ended(&mut self, end: SessionEnd) {
+    fn session_ended(&mut self) {
         if let Phase::Open(open) = &mut self.phase {
             open.running = Running::Ended;
-            let (user, unit) = (&open.session.user, &open.session.unit);
-            match end {
-                SessionEnd::Ended => audit::session_ended(user, unit),
-                SessionEnd::NeverRan => audit::session_refused(user, unit),
-            }
+            audit::session_ended(&open.session.user, &open.session.unit);
         }
     }
 

@@ -7,19 +7,16 @@
 //!  monitor ◀──────── lane ──────────▶ session      its stdin: Start is in it before systemd is asked
 //! ```
 //!
-//! The session is started while the worker already tells the client of its success. No copy of what
-//! belongs to others stays here: an end that stays open would hide the death of the other.
+//! PAM's account phase is a part of the unit's start, so a client hears of its login only when the session says that
+//! it is up ([`Starting`] becomes [`Session`]). No copy of what belongs to others stays here: an end that stays open
+//! would hide the death of the other.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rpc::lane::{self, Lane, LaneError, SessionGrant, SessionStart, ToSession, ToWorker};
-use rpc::reactor::watch;
 use rpc::{ConnectionId, Endpoints};
-use rustix::io::Errno;
 use thiserror::Error;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::policy::whole_seconds;
 use crate::proof::AuthenticatedUser;
@@ -39,6 +36,14 @@ pub enum OpenError {
     /// No descriptors left.
     #[error("session's descriptors: {0}")]
     Io(#[from] io::Error),
+    /// Its unit failed before its program ran: PAM refused, or something of the unit.
+    #[error("{unit} did not come up: {error}")]
+    NeverUp {
+        /// The unit.
+        unit: String,
+        /// What was heard instead.
+        error: LaneError,
+    },
 }
 
 /// The connection that a session is opened for.
@@ -54,90 +59,120 @@ pub struct Origin {
 
 /// A session that systemd was told to start.
 #[derive(Debug)]
+struct Starting {
+    unit: String,
+    lane: Lane,
+    /// What the worker gets of it once it is up.
+    rpc: OwnedFd,
+    worker_lane: OwnedFd,
+}
+
+/// A session that is up.
+#[derive(Debug)]
 pub struct Session {
     /// Login name.
     pub user: String,
     /// Its unit.
     pub unit: String,
-    lane: AsyncFd<OwnedFd>,
+    lane: Lane,
 }
 
-/// How a session came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionEnd {
-    /// It ran and ended.
-    Ended,
-    /// Its program never read what it was told: systemd could not start it, or PAM refused.
-    NeverRan,
-}
-
-/// Opens the session of `user` and hands its descriptors to the worker.
+/// Opens the session of `user`, waits until it is up, and hands its descriptors to the worker.
+///
+/// There is no deadline here: the client's is LoginGraceTime, and systemd has one for the unit.
 ///
 /// # Errors
-/// See [`OpenError`]. Whatever was started meets closed descriptors and ends.
+/// See [`OpenError`]. Whatever was started meets closed descriptors and ends; so it does when this is dropped.
 pub async fn open_session<M: ServiceManager>(
     services: &M,
     worker: &Lane,
     rules: &Rules,
     origin: Origin,
-    user: AuthenticatedUser,
+    user: &AuthenticatedUser,
 ) -> Result<Session, OpenError> {
-    let (worker_rpc, session_rpc) = lane::stream_pair()?;
-    let (worker_lane, session_lane) = lane::pair()?;
-    let (own_lane, stdio) = lane::pair()?;
-    let account = user.account();
-
-    let start = ToSession::Start {
-        start: start(rules, origin, &user),
-        rpc: session_rpc,
-        lane: session_lane,
-    };
-    let announce = Lane::new(own_lane.try_clone()?)?;
-    announce.send_to_session(&start).await?;
-    drop((announce, start));
-
-    let name = account.name.clone();
-    let unit = SessionUnit {
-        id: origin.id,
-        user: name.clone(),
-        remote_host: origin.endpoints.peer().address(),
-        properties: rules.config.session_properties.clone(),
-        stdio,
-    };
-    services.start_session(unit).await?;
-
-    let session = ToWorker::Session {
-        grant: grant(rules, &user),
-        rpc: worker_rpc,
-        lane: worker_lane,
-    };
-    worker.send_to_worker(&session).await?;
-    Ok(Session {
-        user: name,
-        unit: SessionUnit::name(origin.id),
-        lane: watch(own_lane, Interest::READABLE)?,
-    })
+    let starting = Starting::begin(services, rules, origin, user).await?;
+    starting.up(worker, rules, user).await
 }
+
+impl Starting {
+    async fn begin<M: ServiceManager>(
+        services: &M,
+        rules: &Rules,
+        origin: Origin,
+        user: &AuthenticatedUser,
+    ) -> Result<Self, OpenError> {
+        let (worker_rpc, session_rpc) = lane::stream_pair()?;
+        let (worker_lane, session_lane) = lane::pair()?;
+        let (own_lane, stdio) = lane::pair()?;
+        let own_lane = Lane::new(own_lane)?;
+
+        let start = ToSession::Start {
+            start: start(rules, origin, user),
+            rpc: session_rpc,
+            lane: session_lane,
+        };
+        own_lane.send_to_session(&start).await?;
+        drop(start);
+
+        let unit = SessionUnit {
+            id: origin.id,
+            user: user.account().name.clone(),
+            remote_host: origin.endpoints.peer().address(),
+            properties: rules.config.session_properties.clone(),
+            stdio,
+        };
+        services.start_session(unit).await?;
+        Ok(Self {
+            unit: SessionUnit::name(origin.id),
+            lane: own_lane,
+            rpc: worker_rpc,
+            worker_lane,
+        })
+    }
+
+    async fn up(
+        self,
+        worker: &Lane,
+        rules: &Rules,
+        user: &AuthenticatedUser,
+    ) -> Result<Session, OpenError> {
+        let Self {
+            unit,
+            lane,
+            rpc,
+            worker_lane,
+        } = self;
+        if let Err(error) = lane.receive_ready().await {
+            return Err(OpenError::NeverUp { unit, error });
+        }
+        let session = ToWorker::Session {
+            grant: grant(rules, user),
+            rpc,
+            lane: worker_lane,
+        };
+        worker.send_to_worker(&session).await?;
+        Ok(Session {
+            user: user.account().name.clone(),
+            unit,
+            lane,
+        })
+    }
+}
+
 impl Session {
     #[cfg(test)]
     pub(crate) fn for_test(user: &str, lane: OwnedFd) -> Self {
         Self {
             user: user.to_owned(),
             unit: SessionUnit::name(ConnectionId::from_bytes([0; 8])),
-            lane: watch(lane, Interest::READABLE).unwrap(),
+            lane: Lane::new(lane).unwrap(),
         }
     }
 
-    /// Waits until the session's end of the lane is closed by all who hold it.
-    pub async fn ended(&self) -> SessionEnd {
-        // The session has nothing to say here: whatever makes the lane readable is its end.
-        drop(self.lane.readable().await);
-        // A socket that is closed with something unread in it resets its peer (unix(7)); what lies
-        // unread here can only be Start.
-        match rustix::net::sockopt::socket_error(self.lane.get_ref().as_fd()) {
-            Ok(Err(Errno::CONNRESET)) => SessionEnd::NeverRan,
-            Ok(_) | Err(_) => SessionEnd::Ended,
-        }
+    /// Waits until the session's end of the lane is closed by all who hold it. A session has nothing more to say: if it
+    /// speaks, that is taken for its end.
+    pub async fn ended(&self) {
+        drop(self.lane.closed().await);
     }
 }
 
@@ -178,25 +213,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_session_that_read_its_start_has_ended() {
+    async fn a_session_ends_when_its_lane_is_closed() {
         let (ours, theirs) = lane::pair().unwrap();
-        rustix::io::write(&ours, b"start").unwrap();
-        rustix::io::read(&theirs, &mut [0; 16]).unwrap();
         drop(theirs);
-        assert_eq!(
-            Session::for_test("alice", ours).ended().await,
-            SessionEnd::Ended
-        );
+        Session::for_test("alice", ours).ended().await;
     }
 
     #[tokio::test]
-    async fn a_session_that_did_not_read_its_start_never_ran() {
+    async fn a_session_that_speaks_has_ended() {
         let (ours, theirs) = lane::pair().unwrap();
-        rustix::io::write(&ours, b"start").unwrap();
-        drop(theirs);
-        assert_eq!(
-            Session::for_test("alice", ours).ended().await,
-            SessionEnd::NeverRan
-        );
+        rustix::io::write(&theirs, b"more").unwrap();
+        Session::for_test("alice", ours).ended().await;
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::audit::Stage;
 use crate::authenticate::{Authentication, Named};
 use crate::exchange::FirstExchange;
-use crate::open_session::{Session, SessionEnd};
+use crate::open_session::Session;
 use crate::token_bucket::TokenBucket;
 
 /// Rekeys before login. No client has a reason for any, RFC 4253 section 9 permits them.
@@ -219,7 +219,7 @@ impl Phase {
     }
 
     /// Waits until the session of an open connection ends; for ever in other phases.
-    pub async fn session_ended(&self) -> SessionEnd {
+    pub async fn session_ended(&self) {
         match self {
             Self::Open(Open {
                 session,

@@ -18,6 +18,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
 };
 use base64ct::{Base64, Encoding};
+use rpc::lane::Lane;
 use rpc::pam::{self, Channel};
 use rpc::{ConnectionId, Endpoints};
 use wire::codec::Write;
@@ -355,6 +356,8 @@ pub(crate) fn pam_ends(verdict: pam::Verdict) -> PamScript {
 #[derive(Default)]
 pub(crate) struct Services {
     pub(crate) refuses: bool,
+    /// As if PAM said no to each session: its unit ends before its program runs.
+    pub(crate) fails_sessions: bool,
     /// Otherwise it refuses workers.
     pub(crate) starts_workers: bool,
     pub(crate) workers: Mutex<Vec<WorkerUnit>>,
@@ -388,7 +391,12 @@ impl ServiceManager for Services {
         if self.refuses {
             return Err(StartError::Deadline);
         }
-        self.sessions.lock().unwrap().push((unit.user, unit.stdio));
+        if !self.fails_sessions {
+            // The program's part: it says so when it has read what it is to know, which waits for the test.
+            let stdio = unit.stdio.try_clone().unwrap();
+            Lane::new(stdio).unwrap().send_ready().await.unwrap();
+            self.sessions.lock().unwrap().push((unit.user, unit.stdio));
+        }
         Ok(())
     }
 

@@ -29,10 +29,13 @@ fn main() -> ExitCode {
     let told = hear();
     // LogLevel is in what the monitor said; what kept it from being heard is an error at any level.
     log_from(match &told {
-        Ok((_, ToSession::Start { start, .. })) => start.log_level,
+        Ok(Told {
+            start: ToSession::Start { start, .. },
+            ..
+        }) => start.log_level,
         Err(_) => LevelFilter::ERROR,
     });
-    match told.and_then(|(runtime, start)| serve(&runtime, start)) {
+    match told.and_then(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -50,8 +53,14 @@ fn log_from(level: LevelFilter) {
     ));
 }
 
-/// What the monitor has to say, and the runtime to go on with.
-fn hear() -> anyhow::Result<(Runtime, ToSession)> {
+/// What the monitor had to say, and what there is to go on with.
+struct Told {
+    runtime: Runtime,
+    monitor: Lane,
+    start: ToSession,
+}
+
+fn hear() -> anyhow::Result<Told> {
     let descriptor = lane::take_from_stdin().context("lane at stdin")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -59,17 +68,27 @@ fn hear() -> anyhow::Result<(Runtime, ToSession)> {
         .build()
         .context("runtime")?;
     sd_notify::notify(&[NotifyState::Ready]).context("telling systemd READY=1")?;
-    let start = runtime.block_on(async {
-        tokio::time::timeout(START_DEADLINE, Lane::new(descriptor)?.receive_to_session())
+    let (monitor, start) = runtime.block_on(async {
+        let monitor = Lane::new(descriptor)?;
+        let start = tokio::time::timeout(START_DEADLINE, monitor.receive_to_session())
             .await
             .context("monitor sent no start")?
-            .context("lane of the monitor")
+            .context("lane of the monitor")?;
+        anyhow::Ok((monitor, start))
     })?;
-    Ok((runtime, start))
+    Ok(Told {
+        runtime,
+        monitor,
+        start,
+    })
 }
 
-fn serve(runtime: &Runtime, start: ToSession) -> anyhow::Result<()> {
-    let ToSession::Start { start, rpc, lane } = start;
+fn serve(told: Told) -> anyhow::Result<()> {
+    let Told {
+        runtime,
+        monitor,
+        start: ToSession::Start { start, rpc, lane },
+    } = told;
     let unit = UnitEnvironment::of_this_process();
 
     // Entered outside of the runtime: all its tasks run on this thread and so inside of the span.
@@ -86,6 +105,9 @@ fn serve(runtime: &Runtime, start: ToSession) -> anyhow::Result<()> {
         let stream = rpc::grpc::stream(rpc).context("stream of the worker")?;
         let lane = Lane::new(lane).context("lane of the worker")?;
         let session = Session::new(start, unit, lane);
+        // The client hears of its login now. There is nothing more to say to the monitor.
+        monitor.send_ready().await.context("telling the monitor")?;
+        drop(monitor);
         if let ServeEnd::Violation(violation) = rpc::session::serve(stream, session.clone()).await {
             tracing::error!("worker broke the contract: {violation}");
         }

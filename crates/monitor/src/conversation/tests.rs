@@ -125,6 +125,34 @@ async fn a_key_of_the_user_logs_in_and_its_session_starts() {
 }
 
 #[tokio::test]
+async fn a_session_that_does_not_come_up_is_no_login() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let mut bench = Bench::with(
+        &machine,
+        Services {
+            fails_sessions: true,
+            ..Services::default()
+        },
+    );
+    let values = machine.exchange(1);
+    let session = machine.hash(&values);
+    bench.conversation.sign_exchange(values).await.unwrap();
+    let user = machine.user.as_str();
+    let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+    let broken = bench.ask(signs).await.unwrap_err();
+    let Broken::Open { error, .. } = broken else {
+        panic!("{broken}");
+    };
+    assert!(matches!(error, OpenError::NeverUp { .. }), "{error}");
+    assert!(!bench.login.initialized());
+    // The worker has nothing of the session that was not.
+    drop(bench.conversation);
+    let heard = bench.worker.receive_to_worker().await;
+    assert!(matches!(heard, Err(lane::LaneError::Closed)), "{heard:?}");
+}
+
+#[tokio::test]
 async fn the_banner_comes_with_the_first_answer_and_for_every_user() {
     let directory = Directory::new();
     let file = directory.write("banner", "hello\n");

@@ -69,6 +69,11 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
     encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
 }
 
+/// What a session says to the monitor. There is only this one thing.
+pub(super) fn ready() -> Vec<u8> {
+    encode(Body::SessionReady(pb::SessionReady {}), Vec::new()).0
+}
+
 pub(super) fn from_session(message: &FromSession) -> Encoded<'_> {
     let FromSession::Descriptors {
         channel,
@@ -127,7 +132,7 @@ pub(super) fn read_to_worker(
             };
             Ok(ToWorker::Session { grant, rpc, lane })
         }
-        Body::ChannelDescriptors(_) | Body::SessionStart(_) => {
+        Body::ChannelDescriptors(_) | Body::SessionStart(_) | Body::SessionReady(_) => {
             Err(LaneError::Malformed("not for a worker"))
         }
     }

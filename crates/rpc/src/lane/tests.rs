@@ -92,6 +92,32 @@ fn a_session_hears_what_the_monitor_said() {
 }
 
 #[test]
+fn a_session_says_that_it_is_up_and_nothing_else() {
+    runtime().block_on(async {
+        let (monitor, session) = pair().unwrap();
+        let (monitor, session) = (Lane::new(monitor).unwrap(), Lane::new(session).unwrap());
+        session.send_ready().await.unwrap();
+        monitor.receive_ready().await.unwrap();
+
+        let ready = convert::ready();
+        let mut longer = ready.clone();
+        longer.extend(&ready);
+        for bytes in [b"ready".to_vec(), longer] {
+            session.send(&bytes, &[]).await.unwrap();
+            let heard = monitor.receive_ready().await;
+            assert!(matches!(heard, Err(LaneError::Malformed(_))), "{heard:?}");
+        }
+        let (unasked, _other) = stream_pair().unwrap();
+        session.send(&ready, &[unasked.as_fd()]).await.unwrap();
+        let heard = monitor.receive_ready().await;
+        assert!(matches!(heard, Err(LaneError::Descriptors(_))), "{heard:?}");
+        drop(session);
+        let heard = monitor.receive_ready().await;
+        assert!(matches!(heard, Err(LaneError::Closed)), "{heard:?}");
+    });
+}
+
+#[test]
 fn a_missing_descriptor_ends_the_lane() {
     runtime().block_on(async {
         let (monitor, worker) = pair().unwrap();

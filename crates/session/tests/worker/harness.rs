@@ -94,6 +94,7 @@ impl Running {
         };
         monitor.send_to_session(&message).await.unwrap();
         drop(message);
+        soon(monitor.receive_ready()).await.expect("up");
         let session = Session::start(rpc::grpc::stream(rpc).unwrap())
             .await
             .unwrap();
