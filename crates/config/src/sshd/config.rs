@@ -64,13 +64,13 @@ pub struct SshdConfig {
     /// AuthorizedKeysCommand.
     pub authorized_keys_command: Option<Template>,
     /// AuthorizedKeysCommandUser.
-    pub authorized_keys_command_user: Option<String>,
+    pub authorized_keys_command_user: Option<Template>,
     /// AuthorizedKeysFile; none means that no file holds keys.
     pub authorized_keys_files: Vec<AuthorizedKeysFile>,
     /// AuthorizedPrincipalsCommand.
     pub authorized_principals_command: Option<Template>,
     /// AuthorizedPrincipalsCommandUser.
-    pub authorized_principals_command_user: Option<String>,
+    pub authorized_principals_command_user: Option<Template>,
     /// AuthorizedPrincipalsFile.
     pub authorized_principals_file: Option<AuthorizedKeysFile>,
     /// Banner: a file.

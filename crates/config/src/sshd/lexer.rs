@@ -112,6 +112,22 @@ pub(crate) fn split(line: &str) -> Result<Option<Statement>, Malformed> {
     }))
 }
 
+/// The words of a text that is not a line: `#` has no meaning. None if a quotation has no end.
+pub(crate) fn words(text: &str) -> Option<Vec<String>> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut cursor = Cursor {
+        chars: &chars,
+        at: 0,
+    };
+    let mut words = Vec::new();
+    cursor.skip_blanks();
+    while cursor.peek().is_some() {
+        words.push(cursor.argument().ok()?.text);
+        cursor.skip_blanks();
+    }
+    Some(words)
+}
+
 /// A word as it must be written to be read as this word: as it stands if possible.
 pub(crate) fn quoted(word: &str) -> String {
     let reads_back = split(&format!("k {word}"))

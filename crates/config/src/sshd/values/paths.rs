@@ -144,6 +144,15 @@ pub(crate) const PRINCIPALS_COMMAND: Kind<Option<Template>> = Kind::new(
     show_command,
 );
 
+/// AuthorizedKeysCommandUser and AuthorizedPrincipalsCommandUser.
+pub(crate) const COMMAND_USER: Kind<Option<Template>> = Kind::new(
+    |arguments| {
+        let word = arguments.word("the name of a user")?;
+        template(arguments, word, &word.text, "u")
+    },
+    |user| or_none(user.as_ref().map(|user| lexer::quoted(&user.0))),
+);
+
 /// A text to the end of the line; `none` is none.
 pub(crate) const LINE: Kind<Option<String>> = Kind::new(
     |arguments| Ok(some_unless_none(&arguments.tail("a text, or none")?.text)),
@@ -257,6 +266,13 @@ impl Template {
         &self.0
     }
 
+    /// Its words, as argv_split() of OpenSSH: quotes and backslashes as in a line of sshd_config, and no comments. None if
+    /// a quotation has no end.
+    #[must_use]
+    pub fn words(&self) -> Option<Vec<Self>> {
+        Some(lexer::words(&self.0)?.into_iter().map(Self).collect())
+    }
+
     /// The text with its tokens replaced. What replaces one is not looked into again: a user's name may contain a `%`.
     #[must_use]
     pub fn expand(&self, value: impl Fn(char) -> String) -> String {
@@ -342,6 +358,32 @@ mod tests {
         );
         let template = Template::parse("/bin/x %u 100%%", "u").unwrap();
         assert_eq!(template.expand(|_| "%u%%".to_owned()), "/bin/x %u%% 100%");
+    }
+
+    #[test]
+    fn a_command_is_split_before_its_tokens_are_replaced() {
+        let words = |text: &str| {
+            let words = Template::parse(text, "hu").unwrap().words()?;
+            let expanded = words.iter().map(|word| word.expand(|_| "a b'".to_owned()));
+            Some(expanded.collect::<Vec<_>>())
+        };
+        for (text, expected) in [
+            ("/bin/x", vec!["/bin/x"]),
+            ("/bin/x  %u\t%h ", vec!["/bin/x", "a b'", "a b'"]),
+            (
+                "/bin/x \"%u c\" 'd\"'e \"\"",
+                vec!["/bin/x", "a b' c", "d\"e", ""],
+            ),
+            (
+                r#"/bin/x \"y \ z \\ \n"#,
+                vec!["/bin/x", "\"y", " z", "\\", "\\n"],
+            ),
+            ("/bin/x # %u", vec!["/bin/x", "#", "a b'"]),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(words(text), Some(expected), "{text}");
+        }
+        assert_eq!(words("/bin/x # it's"), None);
     }
 
     #[test]
