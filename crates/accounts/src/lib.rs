@@ -39,6 +39,7 @@ pub mod known_hosts;
 mod permission;
 mod principals;
 mod printable;
+mod program;
 pub mod revocation;
 pub mod shadow;
 mod shell;
@@ -57,6 +58,7 @@ pub use permission::{
     Denial, Login, Method, Permission, PermittedAccount, Policy, login_permitted,
 };
 pub use principals::{PrincipalRefusal, Principals, read_principals};
+pub use program::{ProgramRefusal, check_program};
 pub use shell::{Shell, look_at_shell};
 pub use strict_modes::Kind;
 pub use time_zone::SystemZone;

@@ -49,10 +49,27 @@ pub(crate) fn check(file: impl AsFd, path: &Path, uid: u32, home: &Path) -> Resu
         path: path.to_owned(),
         error,
     };
-    let real = path.canonicalize().map_err(|error| unknown(path, error))?;
+    let status = fstat(file).map_err(|error| unknown(path, error.into()))?;
     let home = home.canonicalize().ok();
-    let status = fstat(file).map_err(|error| unknown(&real, error.into()))?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || !is_safe(&status, uid) {
+    check_path(&status, path, uid, home.as_deref())
+}
+
+/// The same for a program that root alone may change: up to `/`.
+pub(crate) fn check_program(path: &Path) -> Result<(), Untrusted> {
+    let status = stat(path).map_err(|error| Untrusted::Unknown {
+        path: path.to_owned(),
+        error: error.into(),
+    })?;
+    check_path(&status, path, 0, None)
+}
+
+fn check_path(status: &Stat, path: &Path, uid: u32, home: Option<&Path>) -> Result<(), Untrusted> {
+    let unknown = |path: &Path, error: io::Error| Untrusted::Unknown {
+        path: path.to_owned(),
+        error,
+    };
+    let real = path.canonicalize().map_err(|error| unknown(path, error))?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || !is_safe(status, uid) {
         return Err(Untrusted::BadOwnershipOrModes {
             kind: Kind::File,
             path: real,
@@ -67,7 +84,7 @@ pub(crate) fn check(file: impl AsFd, path: &Path, uid: u32, home: &Path) -> Resu
             });
         }
         // Who can change what is above the home directory can take the whole account, with or without keys.
-        if home.as_deref() == Some(directory) {
+        if home == Some(directory) {
             break;
         }
     }

@@ -23,6 +23,7 @@
 //! - [`exchange`], [`hostkeys`]: the exchange hash is computed here and signed.
 //! - [`rules`]: what holds for a connection once its user is named: the Match blocks about it.
 //! - [`authenticate`]: one authentication request, with [`account`] and [`verify`].
+//! - [`command`]: what AuthorizedKeysCommand and AuthorizedPrincipalsCommand say.
 //! - [`client_key`], [`public_key`], [`certificate`]: what a client can prove to have.
 //! - [`pam_process`]: what PAM or shadow(5) says about a password, in a process of its own.
 //! - [`proof`]: what it takes to be logged in. To review that, begin there.
@@ -47,6 +48,7 @@ pub mod authenticate;
 pub mod banner;
 pub mod certificate;
 pub mod client_key;
+pub mod command;
 pub mod connection;
 pub mod connections;
 pub mod conversation;

@@ -6,6 +6,8 @@
 //! which win over what is sent here. So this process sends only what it alone knows: the user, the
 //! descriptors, and where the client is.
 
+mod command;
+
 use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -16,12 +18,16 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use zbus::connection::Builder;
 use zbus::export::serde::Serialize;
-use zbus::{Connection, DynamicType, Fd, Variant};
+use zbus::{Connection, DynamicType, Fd, Message, Variant};
+
+pub use self::command::{CommandEnd, CommandUnit};
 
 /// How long systemd may take to accept a job. It answers in 2 to 5 ms; this is for a bus that hangs.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
+const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 /// The programs of transient units. Drop-ins reset and set them again; systemd wants one in the call.
 const SESSION_PROGRAM: &str = "/usr/libexec/sshd-privsep/session";
@@ -117,6 +123,9 @@ pub enum StartError {
     /// systemd refused.
     #[error("systemd refused: {0}")]
     Refused(zbus::Error),
+    /// The connection to the bus broke while something was waited for.
+    #[error("connection to the system bus is lost")]
+    Lost,
     /// No answer in time.
     #[error("systemd did not answer in time")]
     Deadline,
@@ -135,6 +144,15 @@ pub trait ServiceManager: Send + Sync + 'static {
         &self,
         unit: SessionUnit,
     ) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Runs a command and waits for its end, or for `enough`, at which it is stopped. When this
+    /// returns, no copy of its descriptor is left here and nothing of it runs; so it has to be waited
+    /// for. If it is not, the unit is left to its own time limit.
+    fn run_command(
+        &self,
+        unit: CommandUnit,
+        enough: impl Future<Output = ()> + Send,
+    ) -> impl Future<Output = Result<CommandEnd, StartError>> + Send;
 
     /// Stops a session with all that runs in it.
     fn stop_session(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
@@ -175,15 +193,28 @@ impl Systemd {
     where
         B: Serialize + DynamicType + Sync,
     {
+        self.request(MANAGER_PATH, MANAGER, method, body)
+            .await
+            .map(drop)
+    }
+
+    async fn request<B>(
+        &self,
+        path: &str,
+        interface: &'static str,
+        method: &'static str,
+        body: &B,
+    ) -> Result<Message, StartError>
+    where
+        B: Serialize + DynamicType + Sync,
+    {
         let call = async {
             let bus = self.bus().await?;
-            let destination = Some("org.freedesktop.systemd1");
-            let path = "/org/freedesktop/systemd1";
             match bus
-                .call_method(destination, path, Some(MANAGER), method, body)
+                .call_method(Some(SYSTEMD), path, Some(interface), method, body)
                 .await
             {
-                Ok(_job) => Ok(()),
+                Ok(reply) => Ok(reply),
                 Err(error @ (zbus::Error::MethodError(..) | zbus::Error::FDO(_))) => {
                     Err(StartError::Refused(error))
                 }
@@ -264,6 +295,14 @@ impl ServiceManager for Systemd {
         let name = SessionUnit::name(unit.id);
         self.start_transient(name, SESSION_PROGRAM, unit.stdio, properties)
             .await
+    }
+
+    async fn run_command(
+        &self,
+        unit: CommandUnit,
+        enough: impl Future<Output = ()> + Send,
+    ) -> Result<CommandEnd, StartError> {
+        self.run(unit, enough).await
     }
 
     async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {

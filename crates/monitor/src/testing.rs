@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +33,9 @@ use crate::open_session::Origin;
 use crate::options::Source;
 use crate::policy::Policy;
 use crate::routing_domain::RoutingDomain;
-use crate::systemd::{PamUnit, ServiceManager, SessionUnit, StartError, WorkerUnit};
+use crate::systemd::{
+    CommandEnd, CommandUnit, PamUnit, ServiceManager, SessionUnit, StartError, WorkerUnit,
+};
 use crate::verify::SERVICE;
 
 /// A directory that goes with its value.
@@ -173,7 +176,7 @@ pub(crate) fn load(file: &Path) -> Arc<Policy> {
     }
 }
 
-fn own_name() -> String {
+pub(crate) fn own_name() -> String {
     let id = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(id.stdout).unwrap().trim().to_owned()
 }
@@ -364,6 +367,10 @@ pub(crate) struct Services {
     /// User and standard input of each session.
     pub(crate) sessions: Mutex<Vec<(String, OwnedFd)>>,
     pub(crate) killed: Mutex<Vec<String>>,
+    /// What commands write and how they end; none of them ends by itself without it.
+    pub(crate) command: Option<(Vec<u8>, CommandEnd)>,
+    /// User, program and arguments of each command.
+    pub(crate) commands: Mutex<Vec<(String, Vec<String>)>>,
     /// What the next processes for PAM transactions do, each in a thread of its own. Without a script none is started.
     pub(crate) pam_scripts: Mutex<VecDeque<PamScript>>,
     /// Their units, in the order of their starts and of their ends.
@@ -398,6 +405,25 @@ impl ServiceManager for Services {
             self.sessions.lock().unwrap().push((unit.user, unit.stdio));
         }
         Ok(())
+    }
+
+    async fn run_command(
+        &self,
+        unit: CommandUnit,
+        enough: impl Future<Output = ()> + Send,
+    ) -> Result<CommandEnd, StartError> {
+        if self.refuses {
+            return Err(StartError::Deadline);
+        }
+        let words = [vec![unit.program], unit.arguments].concat();
+        self.commands.lock().unwrap().push((unit.user, words));
+        let Some((text, end)) = self.command.clone() else {
+            enough.await;
+            return Ok(CommandEnd::Stopped);
+        };
+        // More than a pipe holds may be more than its reader wants.
+        std::thread::spawn(move || drop(fs::File::from(unit.stdout).write_all(&text)));
+        Ok(end)
     }
 
     async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {

@@ -69,7 +69,7 @@ const RULES: &[Rule] = &[
         wait (FIONREAD, 0x541B) or whether a file is a terminal (TCGETS, 0x5401)")
         .when(&[&[int(1, 0x5421)], &[int(1, 0x541B)], &[int(1, 0x5401)]]),
     allow(sys!(SYS_dup), "stdio of account modules"),
-    allow(sys!(SYS_pipe2), "account modules wake their helpers"),
+    allow(sys!(SYS_pipe2), "what commands of the configuration write; account modules wake their helpers"),
 
     // Sockets of this machine only.
     allow(sys!(SYS_socket), "D-Bus, the journal, the service manager, and the services behind NSS").when(&[&[int(0, libc::AF_UNIX)]]),
