@@ -18,13 +18,14 @@ pub(crate) const BUILD_PACKAGES: &[&str] = &[
     "gcc",
     "gzip",
     "libc6-dev",
+    "libcrypt-dev",
     "libpam0g-dev",
 ];
 
 /// The programs, each with its package. Every one is built by a cargo invocation of its own: in a common one cargo
 /// would unite the features of shared dependencies, and code that only one process may contain (a runtime that makes
 /// sockets, say) would be linked into all.
-const PROGRAMS: &[&str] = &["preauth", "monitor", "session"];
+const PROGRAMS: &[&str] = &["preauth", "monitor", "session", "pam"];
 
 /// The package of what people and systemd start, and where its programs go.
 const COMMANDS: (&str, &[(&str, &str)]) = (
