@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use rpc::pam::{Channel, MESSAGE_LIMIT, Message, Question, Secret, Style, Task};
+use rpc::pam::{Channel, MESSAGE_LIMIT, Message, Question, Secret, Style, Subject, Task};
+use zeroize::Zeroizing;
 
 use crate::libpam::Converse;
 
@@ -20,18 +21,22 @@ pub(crate) enum Phase {
 pub(crate) struct Conversation<'c> {
     channel: &'c Channel,
     task: &'c Task,
+    subject: Subject,
     phase: Cell<Phase>,
+    secret_given: Cell<bool>,
     old_password_given: Cell<bool>,
     said: RefCell<Vec<Message>>,
     delay: Cell<Duration>,
 }
 
 impl<'c> Conversation<'c> {
-    pub(crate) fn new(channel: &'c Channel, task: &'c Task) -> Self {
+    pub(crate) fn new(channel: &'c Channel, task: &'c Task, subject: Subject) -> Self {
         Self {
             channel,
             task,
+            subject,
             phase: Cell::new(Phase::Authentication),
+            secret_given: Cell::new(false),
             old_password_given: Cell::new(false),
             said: RefCell::new(Vec::new()),
             delay: Cell::new(Duration::ZERO),
@@ -41,6 +46,11 @@ impl<'c> Conversation<'c> {
     /// The phase that is now.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
+    }
+
+    /// Whether a module was given a secret, which it may have hashed.
+    pub(crate) fn secret_given(&self) -> bool {
+        self.secret_given.get()
     }
 
     /// What modules said to nobody.
@@ -100,17 +110,30 @@ impl<'c> Conversation<'c> {
 
 impl Converse for Conversation<'_> {
     fn converse(&self, messages: Vec<Message>) -> Option<Vec<Secret>> {
-        match self.task {
+        let answers = match self.task {
             Task::KeyboardInteractive => self.channel.ask(&Question { messages }).ok(),
             Task::Password(_) | Task::Account | Task::PasswordChange { .. } => {
                 self.answer_alone(messages)
             }
-        }
+        }?;
+        self.secret_given
+            .set(self.secret_given.get() || !answers.is_empty());
+        Some(match self.subject {
+            Subject::Somebody => answers,
+            Subject::Nobody => answers.iter().filter_map(wrong).collect(),
+        })
     }
 
     fn delay(&self, delay: Duration) {
         self.delay.set(self.delay.get().max(delay));
     }
+}
+
+/// What nobody gives for a password: as long as what was given, and what no keyboard enters. The same as sshd's.
+fn wrong(given: &Secret) -> Option<Secret> {
+    let junk = b"\x08\n\r\x7fINCORRECT".iter().copied().cycle();
+    let wrong = junk.take(given.expose().len()).collect();
+    Secret::new(Zeroizing::new(wrong))
 }
 
 /// Most text that is kept, in bytes: it shares a datagram with the environment.
@@ -119,7 +142,6 @@ const SAID_LIMIT: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     use rpc::lane::pair;
-    use zeroize::Zeroizing;
 
     use super::*;
 
@@ -141,7 +163,7 @@ mod tests {
     #[test]
     fn a_password_answers_prompts_without_echo_while_authenticating() {
         let (channel, task) = (channel(), Task::Password(secret("hunter2")));
-        let conversation = Conversation::new(&channel, &task);
+        let conversation = Conversation::new(&channel, &task, Subject::Somebody);
         let prompt = message(Style::Secret, "Password: ");
         let password = Some(vec![secret("hunter2")]);
         assert_eq!(conversation.converse(vec![prompt.clone()]), password);
@@ -161,7 +183,7 @@ mod tests {
                 new: secret("new"),
             },
         );
-        let conversation = Conversation::new(&channel, &task);
+        let conversation = Conversation::new(&channel, &task, Subject::Somebody);
         let ask = || conversation.converse(vec![message(Style::Secret, "?")]);
         assert_eq!(ask(), Some(vec![secret("old")]));
         assert_eq!(ask(), Some(vec![secret("old")]));
@@ -172,9 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn nobody_gives_a_wrong_password_of_the_same_length() {
+        let (channel, task) = (channel(), Task::Password(secret("hunter2")));
+        let conversation = Conversation::new(&channel, &task, Subject::Nobody);
+        assert!(!conversation.secret_given());
+        let given = conversation.converse(vec![message(Style::Secret, "?")]);
+        let given = given.unwrap().remove(0);
+        assert_eq!(given.expose(), b"\x08\n\r\x7fINC");
+        assert!(conversation.secret_given());
+    }
+
+    #[test]
     fn what_is_said_to_nobody_is_kept_within_limits() {
         let (channel, task) = (channel(), Task::Account);
-        let conversation = Conversation::new(&channel, &task);
+        let conversation = Conversation::new(&channel, &task, Subject::Somebody);
         let line = message(Style::Information, &"x".repeat(1024));
         for _ in 0..100 {
             assert_eq!(conversation.converse(vec![line.clone()]), Some(Vec::new()));

@@ -22,24 +22,32 @@
 //! Credentials (pam_setcred(3)) and the session are not here: the session's unit opens them, in the process that needs
 //! them.
 //!
-//! This crate has an island of unsafe code: module `libpam`, the border to the C library.
+//! Without PAM (UsePAM no) the same process compares a password with shadow(5)'s, for it holds the password and the hash in
+//! the same way. Whoever does not exist, may not log in or has no password gets the same hashing done as others, by both.
+//!
+//! This crate has two islands of unsafe code: modules `libpam` and `libcrypt`, the borders to the C libraries.
 
 mod conversation;
+mod libcrypt;
 mod libpam;
+mod shadow;
 mod stdio;
 mod transaction;
 
 pub use libpam::Stacks;
 pub use stdio::take_channel;
 
-use rpc::pam::{Channel, PamError};
+use rpc::pam::{Authority, Channel, PamError};
 
-/// Holds one transaction: from the monitor's [`Start`](rpc::pam::Start) to the [`End`](rpc::pam::End) it is told.
+/// Holds one transaction, with PAM or shadow(5): from the monitor's [`Start`](rpc::pam::Start) to the [`End`](rpc::pam::End) it is told.
 ///
 /// # Errors
 /// The monitor is gone or broke the contract: there is nobody to tell. What PAM finds wrong is no error.
 pub fn run(channel: Channel, stacks: &Stacks) -> Result<(), PamError> {
     let start = channel.start()?;
-    let end = transaction::hold(&channel, start, stacks);
+    let end = match &start.authority {
+        Authority::Pam(service) => transaction::hold(&channel, service, &start, stacks),
+        Authority::Shadow => shadow::judge(&start),
+    };
     channel.end(&end)
 }

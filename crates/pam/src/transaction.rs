@@ -1,17 +1,18 @@
 //! The phases of a transaction, and what their results mean.
 
 use rpc::pam::{
-    Authority, Channel, EmptyPasswords, End, PasswordState, Refusal, Start, Task, VARIABLE_LIMIT,
-    Variable, Verdict,
+    Channel, EmptyPasswords, End, PasswordState, Refusal, Service, Start, Subject, Task,
+    VARIABLE_LIMIT, Variable, Verdict,
 };
 
 use crate::conversation::{Conversation, Phase};
 use crate::libpam::{Code, Item, NullPasswords, Stacks, Transaction};
+use crate::shadow;
 
 /// Goes through the phases of the task.
-pub(crate) fn hold(channel: &Channel, start: Start, stacks: &Stacks) -> End {
-    let conversation = Conversation::new(channel, &start.task);
-    let verdict = match judge(&conversation, &start, stacks) {
+pub(crate) fn hold(channel: &Channel, service: &Service, start: &Start, stacks: &Stacks) -> End {
+    let conversation = Conversation::new(channel, &start.task, start.subject);
+    let verdict = match judge(&conversation, service, start, stacks) {
         Ok(verdict) => verdict,
         Err(Refused { refusal, reason }) => Verdict::Refused { refusal, reason },
     };
@@ -29,6 +30,7 @@ struct Refused {
 
 fn judge(
     conversation: &Conversation<'_>,
+    service: &Service,
     start: &Start,
     stacks: &Stacks,
 ) -> Result<Verdict, Refused> {
@@ -40,12 +42,6 @@ fn judge(
     };
     let system = refuse(|_| Refusal::System);
     let user = start.user.as_str();
-    let Authority::Pam(service) = &start.authority else {
-        return Err(Refused {
-            refusal: Refusal::System,
-            reason: "not yet".to_owned(),
-        });
-    };
     let mut pam =
         Transaction::start(service.as_str(), user, conversation, stacks).map_err(system)?;
     pam.set_item(Item::RemoteHost, start.remote_host.as_str())
@@ -63,8 +59,17 @@ fn judge(
             EmptyPasswords::Permitted => NullPasswords::Allowed,
         };
         let outcome = pam.authenticate(empty_passwords);
+        if conversation.secret_given() && (outcome.is_err() || start.subject == Subject::Nobody) {
+            shadow::spend_for(user);
+        }
         same_user(&pam, user)?;
         outcome.map_err(refuse(of_authentication))?;
+    }
+    if start.subject == Subject::Nobody {
+        return Err(Refused {
+            refusal: Refusal::Credentials,
+            reason: "PAM accepts whoever may not log in".to_owned(),
+        });
     }
 
     conversation.enter(Phase::Account);

@@ -55,6 +55,11 @@ pub(crate) const CASES: &[(&str, fn())] = &[
         empty_passwords_are_refused_by_flag,
     ),
     (
+        "nobody_is_refused_whatever_the_stack_says",
+        nobody_is_refused_whatever_the_stack_says,
+    ),
+    ("shadow_judges_passwords_only", shadow_judges_passwords_only),
+    (
         "delays_are_reported_and_not_waited_for",
         delays_are_reported,
     ),
@@ -229,6 +234,31 @@ fn empty_passwords_are_refused_by_flag() {
     permitted.start.empty_passwords = EmptyPasswords::Permitted;
     let end = permitted.answer(nobody).unwrap();
     assert_eq!(refusal(end), Refusal::Credentials);
+}
+
+fn nobody_is_refused_whatever_the_stack_says() {
+    for auth in ["pam_permit.so", "STUNTS password"] {
+        let stack = format!("auth required {auth}\naccount required STUNTS return=13");
+        let mut of_nobody = Login::new(&stack, password("hunter2"));
+        of_nobody.start.subject = Subject::Nobody;
+        let end = of_nobody.answer(nobody).unwrap();
+        // Not by the account phase, which is not for them.
+        assert_eq!(refusal(end), Refusal::Credentials, "{auth}");
+    }
+}
+
+fn shadow_judges_passwords_only() {
+    for (task, expected) in [
+        (password("hunter2"), Refusal::Credentials),
+        (Task::KeyboardInteractive, Refusal::System),
+        (Task::Account, Refusal::System),
+        (change("hunter2", "hunter3"), Refusal::System),
+    ] {
+        let mut login = Login::new("auth required pam_permit.so", task);
+        login.start.authority = Authority::Shadow;
+        login.start.user = UserName::new("no-such-user-here").unwrap();
+        assert_eq!(refusal(login.answer(nobody).unwrap()), expected);
+    }
 }
 
 fn delays_are_reported() {

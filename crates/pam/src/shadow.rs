@@ -1,0 +1,246 @@
+//! Passwords judged by shadow(5), for UsePAM no; and a hash for whoever has none, so that all take the same time.
+//!
+//! As sshd's auth-passwd.c and auth-shadow.c, but for the comparison, which takes constant time. Whether the account is
+//! locked or has expired was the monitor's to say before it asks.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rpc::pam::{
+    EmptyPasswords, End, PasswordState, Refusal, Secret, Start, Subject, Task, Verdict,
+};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::libcrypt::{self, Entry};
+
+/// Judges the password of the task.
+pub(crate) fn judge(start: &Start) -> End {
+    let verdict = match verdict(start) {
+        Ok(password) => Verdict::Accepted {
+            password,
+            environment: Vec::new(),
+        },
+        Err((refusal, reason)) => Verdict::Refused { refusal, reason },
+    };
+    End {
+        verdict,
+        messages: Vec::new(),
+        delay: Duration::ZERO,
+    }
+}
+
+fn verdict(start: &Start) -> Result<PasswordState, (Refusal, String)> {
+    let Task::Password(password) = &start.task else {
+        let reason = "shadow(5) judges passwords only".to_owned();
+        return Err((Refusal::System, reason));
+    };
+    let entry = find(start.user.as_str());
+    let (known, unclear) = match (start.subject, entry) {
+        (Subject::Somebody, Ok(entry)) => (entry, None),
+        (Subject::Somebody, Err(error)) => (None, Some(error)),
+        (Subject::Nobody, _) => (None, None),
+    };
+    let comparison = compare(known.as_ref(), password, start.empty_passwords);
+    match (unclear, known, comparison) {
+        (None, Some(entry), Comparison::Same) => Ok(state(&entry, today())),
+        (Some(error), _, _) => Err((Refusal::System, format!("shadow entry: {error}"))),
+        (None, _, _) => Err((Refusal::Credentials, "wrong password".to_owned())),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Same,
+    Different,
+}
+
+/// Compares a password with that of an entry. One hash is computed, whatever comes of it.
+fn compare(
+    entry: Option<&Entry>,
+    password: &Secret,
+    empty_passwords: EmptyPasswords,
+) -> Comparison {
+    let password = password.expose();
+    let field = entry.map(|entry| entry.password.as_slice());
+    let comparison = match (field, password, empty_passwords) {
+        (Some([]), [], EmptyPasswords::Permitted) => Some(Comparison::Same),
+        (None | Some([]), _, _) | (_, [], EmptyPasswords::Refused) => None,
+        (Some(field), _, _) => against(field, password),
+    };
+    match comparison {
+        Some(comparison) => comparison,
+        None => {
+            spend(password);
+            Comparison::Different
+        }
+    }
+}
+
+/// `None`: nothing was hashed.
+fn against(field: &[u8], password: &[u8]) -> Option<Comparison> {
+    let setting = Zeroizing::new(terminated(field));
+    let setting = CStr::from_bytes_with_nul(&setting).ok()?;
+    let hash = libcrypt::hash(password, setting)?;
+    Some(match bool::from(hash.as_slice().ct_eq(field)) {
+        true => Comparison::Same,
+        false => Comparison::Different,
+    })
+}
+
+/// Whether the password is still good. As sshd, which does not look at the days of inactivity: passwd(1) does.
+fn state(entry: &Entry, today: i64) -> PasswordState {
+    let aged = entry.last_change >= 0
+        && entry.maximum >= 0
+        && today > entry.last_change.saturating_add(entry.maximum);
+    match entry.last_change == 0 || aged {
+        true => PasswordState::MustChange,
+        false => PasswordState::Kept,
+    }
+}
+
+/// Computes a hash for somebody whose password was compared with none: no entry, no password, or locked. pam_unix(8)
+/// leaves that out, which tells who exists (33 ms against 117, measured with yescrypt).
+pub(crate) fn spend_for(user: &str) {
+    let hashed = find(user)
+        .ok()
+        .flatten()
+        .is_some_and(|entry| is_hash(&entry.password));
+    if !hashed {
+        spend(b"INCORRECT");
+    }
+}
+
+/// Computes a hash in the manner of the accounts here: as sshd, the first that has a password, mostly root.
+fn spend(password: &[u8]) {
+    let setting = File::open(FILE)
+        .ok()
+        .and_then(|file| first_hash(BufReader::new(file.take(FILE_LIMIT))));
+    if let Some(setting) = setting.or_else(libcrypt::best_setting) {
+        drop(libcrypt::hash(password, &setting));
+    }
+}
+
+/// The first hash of a file with shadow(5)'s format.
+fn first_hash(lines: impl BufRead) -> Option<CString> {
+    let hash_of = |line: std::io::Result<Vec<u8>>| {
+        let line = Zeroizing::new(line.ok()?);
+        let field = line.split(|byte| *byte == b':').nth(1)?;
+        is_hash(field).then(|| CString::new(field).ok())?
+    };
+    lines.split(b'\n').find_map(hash_of)
+}
+
+/// Whether crypt(3) has anything to do with such a password field. Old DES hashes, which take no time, do not count.
+fn is_hash(field: &[u8]) -> bool {
+    field.starts_with(b"$")
+}
+
+fn find(user: &str) -> std::io::Result<Option<Entry>> {
+    libcrypt::entry(&CString::new(user)?)
+}
+
+fn terminated(bytes: &[u8]) -> Vec<u8> {
+    let mut terminated = Vec::with_capacity(bytes.len() + 1);
+    terminated.extend_from_slice(bytes);
+    terminated.push(0);
+    terminated
+}
+
+/// Days since 1970-01-01.
+fn today() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let days = since.map_or(0, |since| since.as_secs() / SECONDS_OF_DAY);
+    i64::try_from(days).unwrap_or(i64::MAX)
+}
+
+const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
+
+const FILE: &str = "/etc/shadow";
+
+/// How much of the file is searched for a hash, in bytes.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "Hello world!"
+    const HASH: &str = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+
+    fn entry(password: &str) -> Entry {
+        Entry {
+            password: Zeroizing::new(password.as_bytes().to_vec()),
+            last_change: 19_000,
+            maximum: 99_999,
+        }
+    }
+
+    fn compare_text(field: Option<&str>, password: &str, empty: EmptyPasswords) -> Comparison {
+        let password = Secret::copy(password.as_bytes()).unwrap();
+        compare(field.map(entry).as_ref(), &password, empty)
+    }
+
+    #[test]
+    fn only_the_right_password_is_the_same() {
+        for empty in [EmptyPasswords::Refused, EmptyPasswords::Permitted] {
+            let same = compare_text(Some(HASH), "Hello world!", empty);
+            assert_eq!(same, Comparison::Same);
+            let locked = format!("!{HASH}");
+            for (field, password) in [
+                (Some(HASH), "Hello world"),
+                (Some(HASH), HASH),
+                (Some(HASH), ""),
+                (Some("$5$saltstring$"), "Hello world!"),
+                (Some(&*locked), "Hello world!"),
+                (Some("*"), "*"),
+                (Some("x"), "x"),
+                (Some("*0"), "anything"),
+                (Some(""), "anything"),
+                (None, "Hello world!"),
+                (None, ""),
+            ] {
+                let different = compare_text(field, password, empty);
+                assert_eq!(different, Comparison::Different, "{field:?} {password:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_password_opens_only_where_it_is_permitted() {
+        let compare = |empty| compare_text(Some(""), "", empty);
+        assert_eq!(compare(EmptyPasswords::Refused), Comparison::Different);
+        assert_eq!(compare(EmptyPasswords::Permitted), Comparison::Same);
+    }
+
+    #[test]
+    fn a_password_expires_as_for_sshd() {
+        for (last_change, maximum, expected) in [
+            (19_000, 99_999, PasswordState::Kept),
+            (19_000, -1, PasswordState::Kept),
+            (-1, 1, PasswordState::Kept),
+            (0, 99_999, PasswordState::MustChange),
+            (0, -1, PasswordState::MustChange),
+            (19_000, 1_000, PasswordState::Kept),
+            (19_000, 999, PasswordState::MustChange),
+            (i64::MAX, i64::MAX, PasswordState::Kept),
+        ] {
+            let entry = Entry {
+                last_change,
+                maximum,
+                ..entry("*")
+            };
+            assert_eq!(state(&entry, 20_000), expected, "{last_change} {maximum}");
+        }
+    }
+
+    #[test]
+    fn the_setting_for_nobody_is_that_of_the_first_password() {
+        let file = format!("root:*:1::::::\n\ndaemon:!$6$x$y:1::::::\nbob:{HASH}:1::::::\n");
+        let found = first_hash(file.as_bytes()).unwrap();
+        assert_eq!(found.to_str(), Ok(HASH));
+        assert_eq!(first_hash(&b"root:*:1\nbob:"[..]), None);
+    }
+}
