@@ -1,7 +1,9 @@
 //! Public keys as text: a type and base64, as in `id_ed25519.pub`, known_hosts and TrustedUserCAKeys.
 
-use base64ct::{Base64, Encoding};
+use aws_lc_rs::digest;
+use base64ct::{Base64, Base64Unpadded, Encoding};
 use wire::codec::Reader;
+use wire::names::KeyType;
 
 /// The longest line, in bytes. A certificate for an RSA key of 16384 bits by such an authority takes 12 KiB.
 pub(crate) const LINE_LIMIT: usize = 64 * 1024;
@@ -28,6 +30,19 @@ pub(crate) fn key(text: &[u8]) -> Option<Vec<u8>> {
     let blob = Base64::decode_vec(key).ok()?;
     let inner = Reader::new(&blob).string(NAME_LIMIT).ok()? == kind;
     inner.then_some(blob)
+}
+
+/// The type of a key as OpenSSH's log has it.
+pub(crate) fn log_name(blob: &[u8]) -> &'static str {
+    let kind = Reader::new(blob).text(NAME_LIMIT).ok();
+    kind.and_then(KeyType::from_name)
+        .map_or("unknown", KeyType::log_name)
+}
+
+/// The hash of a key as OpenSSH's log has it.
+pub(crate) fn fingerprint(blob: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, blob);
+    format!("SHA256:{}", Base64Unpadded::encode_string(hash.as_ref()))
 }
 
 /// The text up to the first blank, and what follows the blanks.

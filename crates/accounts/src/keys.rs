@@ -1,18 +1,27 @@
-//! Whether a key is among a user's authorized keys.
+//! Whether a key is among a user's authorized keys, or certified by an authority that counts for the user.
+
+mod certified;
 
 use crate::access::Source;
 use crate::account::Account;
 use crate::bounded::{self, NotDone, Owner};
+use crate::certificate::Trust;
 use crate::identity::{self, IdentityError};
 use crate::printable::Printable;
+use crate::revocation::Presented;
 use crate::time_zone::SystemZone;
 use crate::user_file::{self, FileRefusal, Purpose, REFUSALS_LIMIT};
-use config::authorized_keys::{self, Constraints, Line, Malformed, Role, Situation, Unmet};
+use config::authorized_keys::{
+    self, Constraints, Entry, Line, Malformed, Options, Role, Situation, Unmet,
+};
 use config::glob;
 use config::sshd::{AuthorizedKeysFile, YesNo};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
+use wire::certificate::Certificate;
+
+pub use certified::{CertifiedQuery, RefusedCertificate, certified};
 
 /// What a search found.
 #[derive(Debug)]
@@ -34,16 +43,32 @@ pub enum Verdict {
     Unknown(NotDone),
 }
 
-/// Proof that a key is among the authorized keys of an account. Made by [`find_key`] only.
+/// Proof that a key may log in to an account: it is on a line of its authorized keys, or an authority that counts for the
+/// account certified it. Made by [`find_key`] and [`certified`] only.
 ///
 /// It does not say that the client has the private key: that is the signature's to prove.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AuthorizedKey {
     account: Account,
     key_blob: Vec<u8>,
-    file: PathBuf,
-    line: usize,
+    place: Place,
     constraints: Box<Constraints>,
+}
+
+/// Where it is said that a key may log in. `Display` is OpenSSH's wording.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Place {
+    /// A line of authorized keys has the key, or its authority.
+    #[error("{}:{line}", Printable(file))]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// TrustedUserCAKeys names this file, which has its authority.
+    #[error("{}", Printable(.0))]
+    Authorities(PathBuf),
 }
 
 impl AuthorizedKey {
@@ -53,25 +78,20 @@ impl AuthorizedKey {
         &self.account
     }
 
-    /// The key, in the format of RFC 4253 section 6.6.
+    /// The key, in the format of RFC 4253 section 6.6, or the certificate.
     #[must_use]
     pub fn key_blob(&self) -> &[u8] {
         &self.key_blob
     }
 
-    /// The file it was found in.
+    /// Where it was found.
     #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.file
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
-    /// The line, counted from 1.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// What its options say. Those about the session are for who opens it to keep.
+    /// What the options say, of a certificate together with what it says itself. Those about the signature and the session
+    /// are for others to keep.
     #[must_use]
     pub fn constraints(&self) -> &Constraints {
         &self.constraints
@@ -96,28 +116,29 @@ pub enum KeyRefusal {
         why: Malformed,
     },
     /// The line of this very key does not count now, or not from here.
-    #[error("{}:{line}: {why}", Printable(path))]
+    #[error("{place}: {why}")]
     Unmet {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
+        /// File and line, or what OpenSSH calls a certificate and the line of a principal here.
+        place: String,
         /// OpenSSH's words for it.
         why: String,
     },
     /// The line of this very key has options, which this version does not enforce and therefore does not ignore.
     #[error(
-        "{}:{line}: key refused because its options are not supported by this version: {options}",
-        Printable(path)
+        "{place}: key refused because its options are not supported by this version: {options}"
     )]
     Options {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
+        /// Where it says so.
+        place: Place,
         /// The names of the options, separated by commas.
         options: String,
     },
+    /// The certificate by the authority of this line does not count.
+    #[error(transparent)]
+    Certificate(#[from] Box<RefusedCertificate>),
+    /// An extension of the certificate that nobody knows. (What it would permit is not known either.)
+    #[error("Certificate extension {0:?} is not supported")]
+    Extension(String),
     /// The files could not be read with the user's identity, so they were not read.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -156,8 +177,8 @@ pub struct KeyQuery<'a> {
     pub files: &'a [AuthorizedKeysFile],
     /// StrictModes.
     pub strict_modes: YesNo,
-    /// The key, in the format of RFC 4253 section 6.6.
-    pub key_blob: &'a [u8],
+    /// The key: it must be on a line, or a line must have its authority.
+    pub presented: Presented<'a>,
     /// Where the login comes from.
     pub source: &'a Source,
     /// Seconds since 1970.
@@ -180,7 +201,7 @@ pub fn find_key(query: KeyQuery<'_>, timeout: Duration) -> KeySearch {
     let job = Job {
         account: account.clone(),
         strict_modes: query.strict_modes,
-        key_blob: query.key_blob.to_vec(),
+        sought: Sought::new(query.presented),
         source: query.source.clone(),
         now: query.now,
         refusals: Vec::new(),
@@ -195,10 +216,35 @@ pub fn find_key(query: KeyQuery<'_>, timeout: Duration) -> KeySearch {
 struct Job {
     account: Account,
     strict_modes: YesNo,
-    key_blob: Vec<u8>,
+    sought: Sought,
     source: Source,
     now: u64,
     refusals: Vec<KeyRefusal>,
+}
+
+/// What is looked for.
+enum Sought {
+    /// This key.
+    Key(Vec<u8>),
+    /// The authority of this certificate.
+    AuthorityOf(Box<Certificate>),
+}
+
+impl Sought {
+    fn new(presented: Presented<'_>) -> Self {
+        match presented {
+            Presented::Plain(blob) => Self::Key(blob.to_vec()),
+            Presented::Certified(certificate) => Self::AuthorityOf(Box::new(certificate.clone())),
+        }
+    }
+
+    /// What was presented.
+    fn into_blob(self) -> Vec<u8> {
+        match self {
+            Self::Key(blob) => blob,
+            Self::AuthorityOf(certificate) => certificate.blob().to_vec(),
+        }
+    }
 }
 
 impl Job {
@@ -224,15 +270,14 @@ impl Job {
             if let Some((line, constraints)) = self.search(&path, &text) {
                 let Self {
                     account,
-                    key_blob,
+                    sought,
                     refusals,
                     ..
                 } = self;
                 let key = AuthorizedKey {
                     account,
-                    key_blob,
-                    file: path,
-                    line,
+                    key_blob: sought.into_blob(),
+                    place: Place::Line { file: path, line },
                     constraints: Box::new(constraints),
                 };
                 return KeySearch {
@@ -256,46 +301,122 @@ impl Job {
     /// The line of the key in a file, and what its options say.
     fn search(&mut self, path: &Path, text: &[u8]) -> Option<(usize, Constraints)> {
         for (line, content) in authorized_keys::lines(text) {
-            let path = path.to_owned();
             match content {
                 Line::Blank => {}
-                Line::Key(entry) if entry.key_blob != self.key_blob => {}
-                // Who may sign certificates may not therefore log in.
-                Line::Key(entry) if entry.options.role != Role::User => {}
-                Line::Key(entry) => match self.judge(entry.options.constraints, path, line) {
-                    Ok(constraints) => return Some((line, constraints)),
-                    Err(refusal) => self.refuse(refusal),
-                },
-                Line::Malformed(why) => self.refuse(KeyRefusal::Malformed { path, line, why }),
+                Line::Key(entry) => {
+                    let judged = self.judge(*entry, path, line);
+                    if let Some(constraints) = judged {
+                        return Some((line, constraints));
+                    }
+                }
+                Line::Malformed(why) => self.refuse(KeyRefusal::Malformed {
+                    path: path.to_owned(),
+                    line,
+                    why,
+                }),
             }
         }
         None
     }
 
+    /// What a line permits, if it counts for what is looked for.
+    fn judge(&mut self, entry: Entry, path: &Path, line: usize) -> Option<Constraints> {
+        let place = Place::Line {
+            file: path.to_owned(),
+            line,
+        };
+        let judged = match (&self.sought, &entry.options.role) {
+            (Sought::Key(blob), Role::User) if *blob == entry.key_blob => {
+                self.judge_key(entry.options.constraints, &place)
+            }
+            (Sought::AuthorityOf(certificate), Role::Authority { .. })
+                if certificate.signature_key == entry.key_blob =>
+            {
+                self.judge_certificate(certificate, &entry.options, &place)
+            }
+            // Who may sign certificates may not therefore log in, and the other way round.
+            (Sought::Key(_) | Sought::AuthorityOf(_), Role::User | Role::Authority { .. }) => {
+                return None;
+            }
+        };
+        match judged.and_then(|judged| judged.supported(&place)) {
+            Ok(Judged {
+                constraints,
+                remarks,
+            }) => {
+                remarks.into_iter().for_each(|remark| self.refuse(remark));
+                Some(constraints)
+            }
+            Err(refusals) => {
+                refusals
+                    .into_iter()
+                    .for_each(|refusal| self.refuse(refusal));
+                None
+            }
+        }
+    }
+
     /// Whether a line with the key counts.
-    fn judge(
+    fn judge_key(
         &self,
         constraints: Constraints,
-        path: PathBuf,
-        line: usize,
-    ) -> Result<Constraints, KeyRefusal> {
-        let situation = Situation {
+        place: &Place,
+    ) -> Result<Judged, Vec<KeyRefusal>> {
+        let met = constraints.met_by(Situation {
             host: &self.source.host,
             address: self.source.address,
             now: self.now,
             zone: &SystemZone::read(),
-        };
-        if let Err(why) = constraints.met_by(situation) {
-            let why = unmet(&self.account.name, &self.source, &why);
-            return Err(KeyRefusal::Unmet { path, line, why });
-        }
-        match constraints.names().as_slice() {
-            [] => Ok(constraints),
-            options => Err(KeyRefusal::Options {
-                path,
-                line,
-                options: options.join(","),
+        });
+        match met {
+            Ok(()) => Ok(Judged {
+                constraints,
+                remarks: Vec::new(),
             }),
+            Err(why) => Err(vec![KeyRefusal::Unmet {
+                place: place.to_string(),
+                why: unmet(&self.account.name, &self.source, &why),
+            }]),
+        }
+    }
+
+    /// Whether a line with the authority of the certificate counts, and the certificate does.
+    fn judge_certificate(
+        &self,
+        certificate: &Certificate,
+        options: &Options,
+        place: &Place,
+    ) -> Result<Judged, Vec<KeyRefusal>> {
+        let query = CertifiedQuery {
+            account: &self.account,
+            certificate,
+            source: &self.source,
+            now: self.now,
+        };
+        let user = &self.account.name;
+        certified::judged(query, Trust::ByLine { options, user }, place)
+    }
+}
+
+/// What a line permits.
+struct Judged {
+    constraints: Constraints,
+    /// What else the journal gets.
+    remarks: Vec<KeyRefusal>,
+}
+
+impl Judged {
+    /// Nothing that this version does not enforce. What is said about the signature is [`AuthorizedKey`]'s user to keep.
+    fn supported(self, place: &Place) -> Result<Self, Vec<KeyRefusal>> {
+        let about_signature = ["no-touch-required", "verify-required"];
+        let mut options = self.constraints.names();
+        options.retain(|name| !about_signature.contains(name));
+        match options.as_slice() {
+            [] => Ok(self),
+            options => Err(vec![KeyRefusal::Options {
+                place: place.clone(),
+                options: options.join(","),
+            }]),
         }
     }
 }

@@ -5,10 +5,13 @@
 //!  look_at_shell(account)   ──▶ Shell             as the user
 //!  login_permitted(login)   ──▶ PermittedAccount  locked, shell, AllowUsers and its kin, root
 //!  find_key(query)          ──▶ AuthorizedKey     authorized_keys, read as the user
+//!  trusted_authority(file)  ──▶ TrustedAuthority  TrustedUserCAKeys
+//!  certified(query, ..)     ──▶ AuthorizedKey     a certificate by such an authority
+//!  unrevoked(files, blob)   ──▶ Unrevoked         RevokedKeys
 //! ```
 //!
-//! [`PermittedAccount`] and [`AuthorizedKey`] are proofs: each has one constructor, in the function that did the check. To
-//! review who may log in is to read these functions and their tests.
+//! [`PermittedAccount`], [`AuthorizedKey`] and the others are proofs: made in these functions only, which did the check. To
+//! review who may log in is to read them and their tests.
 //!
 //! Questions about the contents of files are pure functions, with the client and the time given:
 //!
@@ -41,6 +44,7 @@ mod principals;
 mod printable;
 mod program;
 pub mod revocation;
+mod server_file;
 pub mod shadow;
 mod shell;
 mod strict_modes;
@@ -53,12 +57,16 @@ mod user_file;
 
 pub use access::{AccessRule, Source};
 pub use account::{Account, LookupError, group_names, group_names_within, lookup, lookup_within};
-pub use keys::{AuthorizedKey, KeyQuery, KeyRefusal, KeySearch, Verdict, find_key};
+pub use keys::{
+    AuthorizedKey, CertifiedQuery, KeyQuery, KeyRefusal, KeySearch, Place, RefusedCertificate,
+    Verdict, certified, find_key,
+};
 pub use permission::{
     Denial, Login, Method, Permission, PermittedAccount, Policy, login_permitted,
 };
 pub use principals::{PrincipalRefusal, Principals, read_principals};
 pub use program::{ProgramRefusal, check_program};
+pub use server_file::FileError;
 pub use shell::{Shell, look_at_shell};
 pub use strict_modes::Kind;
 pub use time_zone::SystemZone;

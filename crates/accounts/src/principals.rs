@@ -54,7 +54,8 @@ pub enum PrincipalRefusal {
     Identity(#[from] IdentityError),
 }
 
-/// Reads the file of AuthorizedPrincipalsFile, with the user's identity, for at most `timeout`. With wildcards all files
+/// Reads the file of AuthorizedPrincipalsFile, with the user's identity and on `owner`'s account, for at
+/// most `timeout`. With wildcards all files
 /// that match are one, glob(7).
 ///
 /// # Errors
@@ -62,13 +63,14 @@ pub enum PrincipalRefusal {
 /// If there is no result in time, which has to look like no principals.
 pub fn read_principals(
     account: &Account,
+    owner: Owner,
     file: &AuthorizedKeysFile,
     strict_modes: YesNo,
     timeout: Duration,
 ) -> Result<Principals, NotDone> {
     let path = file.expand(&account.name, account.uid, &account.home);
     let account = account.clone();
-    bounded::run(Owner::User(account.uid), timeout, move || {
+    bounded::run(owner, timeout, move || {
         let mut principals = Principals::default();
         if let Err(error) = identity::assume(&account) {
             principals.refuse(error.into());
@@ -116,7 +118,14 @@ mod tests {
 
     fn read(home: &Home, file: &str) -> Principals {
         let file = AuthorizedKeysFile::parse(file).unwrap();
-        read_principals(&home.account, &file, YesNo::Yes, LONG).unwrap()
+        read_principals(
+            &home.account,
+            Owner::User(home.account.uid),
+            &file,
+            YesNo::Yes,
+            LONG,
+        )
+        .unwrap()
     }
 
     fn names(principals: &Principals) -> Vec<&str> {

@@ -3,12 +3,15 @@
 //! The file is a list of public keys, one per line, or a key revocation list (PROTOCOL.krl). Whoever cannot tell whether a key is
 //! revoked has to take it for revoked; [`RevokedKeys::check`] has no answer that could be mistaken for another.
 
+mod files;
 mod krl;
 mod list;
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use thiserror::Error;
 use wire::certificate::Certificate;
+
+pub use files::{RevokedKey, Unrevoked, unrevoked};
 
 /// What the file of RevokedKeys says. It is read anew for each key, so that nothing is kept of it but its bytes.
 #[derive(Debug, Clone, Copy)]

@@ -38,6 +38,13 @@ impl Directory {
         std::fs::rename(certificate, self.0.join(public)).unwrap();
     }
 
+    /// A file with this text.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     /// A revocation list with the name `list`, made from a specification.
     pub(crate) fn revocation_list(&self, options: &[&str], specification: &str) -> Vec<u8> {
         std::fs::write(self.0.join("specification"), specification).unwrap();

@@ -1,21 +1,20 @@
-//! The account that a connection wants: looked up once, permitted or not, and its keys.
+//! The account that a connection wants: looked up once, permitted or not. Its keys are looked for in
+//! [`listing`](crate::listing).
 //!
-//! Crate `accounts` does the checks and yields their proofs ([`PermittedAccount`], [`AuthorizedKey`]);
-//! here they are bound to the user name of the connection, and here is the stand-in that unknown and
-//! denied users get: an account that nobody has, with files that do not exist, for which the same
-//! calls are made and the same work is done.
+//! Crate `accounts` does the check and yields its proof ([`PermittedAccount`]); here it is bound to
+//! the user name of the connection, and here is the stand-in that unknown and denied users get: an
+//! account that nobody has, with files that do not exist, for which the same calls are made and the
+//! same work is done.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use accounts::bounded::{NotDone, Owner};
 use accounts::{
-    Account, AuthorizedKey, Denial, KeyQuery, KeyRefusal, KeySearch, Login, LookupError, Method,
-    Permission, PermittedAccount, Verdict, find_key, group_names_within, login_permitted,
-    look_at_shell, lookup_within,
+    Account, Denial, Login, LookupError, Method, Permission, PermittedAccount, group_names_within,
+    login_permitted, look_at_shell, lookup_within,
 };
-use rpc::Endpoints;
 use tokio::time::sleep;
 use wire::userauth::UserName;
 
@@ -27,7 +26,7 @@ use crate::rules::{self, Rules};
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long reading a user's files may take: a home directory may have to be mounted first.
-const FILES_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const FILES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How often and after how long a busy reader is asked again: many logins of one user at once are
 /// honest, and each of them takes the reader for a millisecond.
@@ -59,15 +58,6 @@ pub enum Refusal {
     Unclear(LookupError),
     /// The account may not be used.
     Denied(Denial),
-}
-
-/// Whether an account lists a key.
-#[derive(Debug)]
-pub enum Listing {
-    /// It does.
-    Listed(AuthorizedKey),
-    /// It does not, or there is no account, or it cannot be told.
-    NotListed,
 }
 
 impl AccountProof {
@@ -164,52 +154,6 @@ fn look_up(
     Ok((account, groups))
 }
 
-/// Looks for a key in the account's files, or in nobody's. What was not used comes with it.
-pub async fn find(
-    user: &UserName,
-    standing: &Standing,
-    rules: &Rules,
-    blob: &[u8],
-    endpoints: Endpoints,
-) -> (Listing, Vec<KeyRefusal>) {
-    let (account, owner) = match standing {
-        Standing::Permitted(proof) => {
-            let account = proof.account().clone();
-            let owner = Owner::User(account.uid);
-            (account, owner)
-        }
-        Standing::Refused(_) => (nobody(), Owner::Nobody(number_of(user))),
-    };
-    let files = Arc::new(rules.config.authorized_keys_files.clone());
-    let (strict_modes, blob) = (rules.config.strict_modes, blob.to_vec());
-    let source = Arc::new(rules::source(endpoints));
-    let work = move || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let query = KeyQuery {
-            account: &account,
-            owner,
-            files: &files,
-            strict_modes,
-            key_blob: &blob,
-            source: &source,
-            // A clock before 1970 is wrong: whatever expires has done so.
-            now: now.map_or(u64::MAX, |since| since.as_secs()),
-        };
-        find_key(query, FILES_DEADLINE)
-    };
-    let busy = |search: &KeySearch| matches!(search.verdict, Verdict::Unknown(NotDone::Busy));
-    let Some(search) = blocking(work, busy).await else {
-        return (Listing::NotListed, Vec::new());
-    };
-    // Nobody's files list nothing, whatever was found in them.
-    let listing = match (standing, search.verdict) {
-        (Standing::Permitted(_), Verdict::Found(key)) => Listing::Listed(key),
-        (Standing::Permitted(_), Verdict::NotFound | Verdict::Unknown(_))
-        | (Standing::Refused(_), _) => Listing::NotListed,
-    };
-    (listing, search.refusals)
-}
-
 /// Runs `work` where blocking is permitted, and again while it is `busy`. `None`: it panicked.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl Fn() -> T + Clone + Send + 'static,
@@ -227,14 +171,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Tells apart the names of those who are nobody. Two with the same number share what one has.
-fn number_of(user: &UserName) -> u64 {
+pub(crate) fn number_of(user: &UserName) -> u64 {
     let mut hasher = DefaultHasher::new();
     user.as_str().hash(&mut hasher);
     hasher.finish()
 }
 
 /// An account that nobody has: the overflow user, with a home that does not exist.
-fn nobody() -> Account {
+pub(crate) fn nobody() -> Account {
     Account {
         name: "nobody".to_owned(),
         uid: 65534,

@@ -8,6 +8,8 @@ mod end;
 use std::fmt;
 use std::time::Duration;
 
+use accounts::KeyRefusal;
+use accounts::revocation::RevokedKey;
 use journal::message_id::{
     ACCEPTED, ADMISSION_REFUSED, AUTHORIZED_KEYS_REFUSED, DISCONNECTED, FAILED, GRACE_TIMEOUT,
     INVALID_USER, SESSION_ENDED, SESSION_STARTED, WORKER_LOST,
@@ -19,8 +21,10 @@ use wire::userauth::UserName;
 
 use crate::client_key::ClientKey;
 use crate::connections::Administrator;
+use crate::listing::Remark;
 use crate::open_session::Origin;
 use crate::proof::AuthenticatedUser;
+use crate::verify::Unsaid;
 
 pub use self::end::{Stage, reported};
 
@@ -177,14 +181,51 @@ impl Subject<'_> {
         error!(message_id = INVALID_USER, user = %name, reason = %error, "{name}: {error}");
     }
 
-    /// A file or a line of the user's keys was not used.
-    pub fn key_refused(&self, refusal: &accounts::KeyRefusal) {
+    /// Something about a key that was looked for.
+    pub fn about_key(&self, key: &ClientKey, remark: &Remark) {
         let name = self.name();
-        info!(
-            message_id = AUTHORIZED_KEYS_REFUSED,
+        let (kind, fingerprint) = (key.log_name(), key.fingerprint());
+        macro_rules! line {
+            ($level:ident, $($text:tt)*) => {
+                $level!(
+                    message_id = AUTHORIZED_KEYS_REFUSED,
+                    user = %name,
+                    reason = %remark,
+                    $($text)*
+                )
+            };
+        }
+        match remark {
+            Remark::Revoked(revoked @ RevokedKey::Named { .. }) => {
+                line!(error, "Authentication key {kind} {fingerprint} {revoked}");
+            }
+            Remark::Revoked(revoked) => {
+                line!(
+                    error,
+                    "Error checking authentication key {kind} {fingerprint} in {revoked}"
+                );
+            }
+            Remark::Key(refusal @ KeyRefusal::Certificate(_)) => line!(error, "{refusal}"),
+            Remark::Key(refusal) => line!(info, "{refusal}"),
+            Remark::Principal(refusal) => line!(info, "{refusal}"),
+            Remark::Untrusted(untrusted) => {
+                debug!(user = %name, reason = %untrusted, "{untrusted}")
+            }
+        }
+    }
+
+    /// The signature of an authenticator does not say what it must.
+    pub fn unsaid(&self, key: &ClientKey, unsaid: Unsaid) {
+        let (name, peer, invalid) = (self.name(), self.peer(), self.invalid());
+        let (kind, fingerprint) = (key.log_name(), key.fingerprint());
+        error!(
+            message_id = FAILED,
             user = %name,
-            reason = %refusal,
-            "{refusal}"
+            method = "publickey",
+            key_type = kind,
+            key_fp = %fingerprint,
+            reason = %unsaid,
+            "public key {kind} {fingerprint} signature for {invalid}{name} from {peer} rejected: {unsaid}"
         );
     }
 

@@ -14,14 +14,15 @@ use tracing::Span;
 use wire::names::SignatureAlgorithm;
 use wire::userauth::{AuthMethod, AuthOutcome, PublicKeyRequest, UserName};
 
-use crate::account::{self, Listing, Refusal, Standing};
+use crate::account::{self, Refusal, Standing};
 use crate::audit::{Subject, Validity, Weight};
 use crate::client_key::ClientKey;
 use crate::delay::FailureDelay;
 use crate::exchange::FirstExchange;
+use crate::listing::{self, Listing, Presentation};
 use crate::open_session::Origin;
 use crate::policy::Policy;
-use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
+use crate::proof::{AuthenticatedUser, Incomplete, MethodProof, Mismatch};
 use crate::public_key::BadSignature;
 use crate::rules::{self, Rules};
 use crate::verify::{Binding, SERVICE, SignatureProof, prove_possession};
@@ -305,15 +306,19 @@ impl Named {
                 signature,
             )),
         };
-        // An account's files list plain keys. A certificate is looked for under its own blob, which
-        // takes the same time and is on no line: it never counts as the key inside.
-        let listing = self.find(key.blob(), subject).await;
+        let listing = self.find(&key, subject).await;
         match (possession, listing) {
             (Possession::Unasked, Listing::Listed(_)) => Attempt::Acceptable,
             (Possession::Proved(signature), Listing::Listed(listed)) => {
-                match MethodProof::publickey(signature, listed) {
+                let options = self.rules.config.pubkey_auth_options;
+                match MethodProof::publickey(signature, listed, options) {
                     Ok(method) => Attempt::Proved(Box::new(method)),
-                    Err(Mismatch) => Attempt::Failed,
+                    Err(Incomplete::Unsaid(unsaid)) => {
+                        subject.unsaid(&key, unsaid);
+                        subject.failed("publickey", Some(&key), self.weight());
+                        Attempt::Failed
+                    }
+                    Err(Incomplete::Mismatch(Mismatch)) => Attempt::Failed,
                 }
             }
             (Possession::Unasked | Possession::Proved(_) | Possession::Refuted, _) => {
@@ -349,19 +354,18 @@ impl Named {
         }
     }
 
-    async fn find(&self, blob: &[u8], subject: Subject<'_>) -> Listing {
-        let (listing, refusals) = account::find(
-            &self.user,
-            &self.standing,
-            &self.rules,
-            blob,
-            subject.endpoints,
-        )
+    async fn find(&self, key: &ClientKey, subject: Subject<'_>) -> Listing {
+        let (listing, remarks) = listing::find(Presentation {
+            user: &self.user,
+            standing: &self.standing,
+            rules: &self.rules,
+            key,
+            endpoints: subject.endpoints,
+        })
         .await;
         if let Standing::Permitted(_) = self.standing {
-            refusals
-                .iter()
-                .for_each(|refusal| subject.key_refused(refusal));
+            let remarks = remarks.iter();
+            remarks.for_each(|remark| subject.about_key(key, remark));
         }
         listing
     }

@@ -69,11 +69,8 @@ impl ClientKey {
     }
 
     /// The type as OpenSSH's log has it: `ED25519`, `RSA-CERT`.
-    pub fn log_name(&self) -> String {
-        match self {
-            Self::Plain(key) => key.log_name().to_owned(),
-            Self::Certified(certified) => format!("{}-CERT", certified.key().log_name()),
-        }
+    pub fn log_name(&self) -> &'static str {
+        self.key_type().log_name()
     }
 
     /// The fingerprint for the journal: of a certificate, that of its key (as in OpenSSH).

@@ -58,6 +58,7 @@ pub mod groups;
 pub mod hostkeys;
 pub mod listener;
 pub mod listening;
+pub mod listing;
 pub mod notify;
 pub mod open_session;
 pub mod options;

@@ -147,13 +147,7 @@ impl PublicKey {
 
     /// The type as OpenSSH's log has it: `ED25519`, `ECDSA`, `RSA`, `ED25519-SK`, `ECDSA-SK`.
     pub fn log_name(&self) -> &'static str {
-        match &self.material {
-            Material::Ed25519(_) => "ED25519",
-            Material::Ecdsa(..) => "ECDSA",
-            Material::Rsa { .. } => "RSA",
-            Material::SkEd25519 { .. } => "ED25519-SK",
-            Material::SkEcdsa { .. } => "ECDSA-SK",
-        }
+        self.key_type().log_name()
     }
 
     /// The fingerprint for the journal.

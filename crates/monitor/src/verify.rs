@@ -6,6 +6,9 @@
 //! exchange with. What the worker claims to have been signed does not occur. A signature made for
 //! another connection, user, key, algorithm or host therefore does not verify.
 
+use config::authorized_keys::Constraints;
+use config::sshd::{PubkeyAuthOptions, YesNo};
+use thiserror::Error;
 use wire::names::SignatureAlgorithm;
 use wire::userauth::{UserName, signed_data};
 
@@ -43,6 +46,56 @@ impl SignatureProof {
     }
 }
 
+/// What an authenticator must say for its signature to count (OpenSSH PROTOCOL.u2f). A key in
+/// software cannot say it and need not, as in OpenSSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demands {
+    touch: YesNo,
+    verification: YesNo,
+}
+
+/// What an authenticator did not say. `Display` is OpenSSH's wording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unsaid {
+    /// Nobody touched it. A thief of the machine can have such a signature as well.
+    #[error("user presence (authenticator touch) requirement not met")]
+    Touch,
+    /// It did not ask for a PIN or a finger.
+    #[error("user verification requirement not met")]
+    Verification,
+}
+
+impl Demands {
+    /// What the administrator demands of every key, and a line or certificate of this one.
+    pub fn new(options: PubkeyAuthOptions, constraints: &Constraints) -> Self {
+        let either = |one, other| match (one, other) {
+            (YesNo::No, YesNo::No) => YesNo::No,
+            (YesNo::Yes, _) | (_, YesNo::Yes) => YesNo::Yes,
+        };
+        Self {
+            touch: either(options.touch_required, constraints.touch_required),
+            verification: either(options.verify_required, constraints.verify_required),
+        }
+    }
+
+    /// Whether a signature meets them.
+    ///
+    /// # Errors
+    /// The first that it does not meet.
+    pub fn met_by(self, signature: &SignatureProof) -> Result<(), Unsaid> {
+        let Some(said) = signature.authenticator else {
+            return Ok(());
+        };
+        if self.touch == YesNo::Yes && !said.user_present() {
+            return Err(Unsaid::Touch);
+        }
+        if self.verification == YesNo::Yes && !said.user_verified() {
+            return Err(Unsaid::Verification);
+        }
+        Ok(())
+    }
+}
+
 /// What a signature is bound to besides the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
@@ -66,8 +119,8 @@ impl Binding {
 
 /// Verifies a publickey signature (RFC 4252 section 7).
 ///
-/// An authenticator must have seen its user (OpenSSH PROTOCOL.u2f): a signature that it makes
-/// untouched is one that a thief of the machine can have as well.
+/// What an authenticator said of its user comes with the proof: what it must have said ([`Demands`])
+/// is known when the key is found.
 ///
 /// # Errors
 /// [`BadSignature`] for every way in which it does not verify.
@@ -91,9 +144,6 @@ pub fn prove_possession(
         },
     );
     let authenticator = key.verify(algorithm, &data, signature)?;
-    if authenticator.is_some_and(|said| !said.user_present()) {
-        return Err(BadSignature);
-    }
     Ok(SignatureProof {
         user: user.clone(),
         key,
@@ -213,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authenticator_that_was_not_touched_proves_nothing() {
+    fn an_authenticator_must_have_said_what_is_demanded_by_anybody() {
         let alice = UserName::new("alice").unwrap();
         for device in [SecurityKey::ed25519(), SecurityKey::ecdsa()] {
             let algorithm = device.algorithm();
@@ -223,13 +273,64 @@ mod tests {
             let data = signed_data(b"this session", &alice, SERVICE, name, key.blob(), None);
             let prove = |flags| {
                 let signature = device.sign(&data, flags, 7);
-                prove(Binding::Session, algorithm, &key, &signature)
+                prove(Binding::Session, algorithm, &key, &signature).unwrap()
             };
-            let said = prove(0x01).unwrap().authenticator().unwrap();
-            assert_eq!((said.user_verified(), said.counter()), (false, 7));
-            for flags in [0x00, 0x04, 0xfe] {
-                assert_eq!(prove(flags).map(drop), Err(BadSignature));
+            assert_eq!(prove(0x01).authenticator().unwrap().counter(), 7);
+            for touch in [YesNo::No, YesNo::Yes] {
+                for verification in [YesNo::No, YesNo::Yes] {
+                    for demands in demanded(touch, verification) {
+                        for flags in 0..=0xff {
+                            let touched = touch == YesNo::No || flags & 1 != 0;
+                            let verified = verification == YesNo::No || flags & 4 != 0;
+                            let expected = match (touched, verified) {
+                                (false, _) => Err(Unsaid::Touch),
+                                (true, false) => Err(Unsaid::Verification),
+                                (true, true) => Ok(()),
+                            };
+                            assert_eq!(demands.met_by(&prove(flags)), expected, "{flags:x}");
+                        }
+                    }
+                }
             }
         }
+    }
+
+    /// The ways to demand this: by the configuration, by the line or certificate, by both.
+    fn demanded(touch: YesNo, verification: YesNo) -> Vec<Demands> {
+        let options = PubkeyAuthOptions {
+            touch_required: touch,
+            verify_required: verification,
+        };
+        let constraints = Constraints {
+            touch_required: touch,
+            verify_required: verification,
+            ..Constraints::default()
+        };
+        let nothing = Constraints {
+            touch_required: YesNo::No,
+            ..Constraints::default()
+        };
+        vec![
+            Demands::new(options, &nothing),
+            Demands::new(PubkeyAuthOptions::default(), &constraints),
+            Demands::new(options, &constraints),
+        ]
+    }
+
+    #[test]
+    fn a_key_in_software_is_not_asked_what_it_cannot_say() {
+        let client = Client::new();
+        let good = client.sign(b"this session", "alice", SERVICE, "ssh-ed25519");
+        let proof = prove(Binding::Session, ED25519, &client.key, &good).unwrap();
+        for demands in demanded(YesNo::Yes, YesNo::Yes) {
+            assert_eq!(demands.met_by(&proof), Ok(()));
+        }
+    }
+
+    #[test]
+    fn touch_is_demanded_unless_a_line_says_otherwise() {
+        let by_default = Demands::new(PubkeyAuthOptions::default(), &Constraints::default());
+        assert_eq!(by_default.touch, YesNo::Yes);
+        assert_eq!(by_default.verification, YesNo::No);
     }
 }

@@ -291,6 +291,24 @@ impl KeyType {
     pub fn is_certificate(self) -> bool {
         self.plain() != self
     }
+
+    /// The type as OpenSSH's log has it.
+    pub fn log_name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ED25519",
+            Self::EcdsaNistp256 | Self::EcdsaNistp384 | Self::EcdsaNistp521 => "ECDSA",
+            Self::SkEd25519 => "ED25519-SK",
+            Self::SkEcdsaNistp256 => "ECDSA-SK",
+            Self::Rsa => "RSA",
+            Self::Ed25519Cert => "ED25519-CERT",
+            Self::EcdsaNistp256Cert | Self::EcdsaNistp384Cert | Self::EcdsaNistp521Cert => {
+                "ECDSA-CERT"
+            }
+            Self::SkEd25519Cert => "ED25519-SK-CERT",
+            Self::SkEcdsaNistp256Cert => "ECDSA-SK-CERT",
+            Self::RsaCert => "RSA-CERT",
+        }
+    }
 }
 
 names! {

@@ -23,6 +23,11 @@ impl Home {
         self.account.home.join(".ssh/authorized_keys")
     }
 
+    fn line(&self, line: usize) -> Place {
+        let file = self.keys();
+        Place::Line { file, line }
+    }
+
     fn write_keys(&self, text: &str) {
         self.write(".ssh/authorized_keys", text);
     }
@@ -41,7 +46,7 @@ impl Home {
             owner: Owner::User(self.account.uid),
             files: &files,
             strict_modes,
-            key_blob: &blob(),
+            presented: Presented::Plain(&blob()),
             source: &Source {
                 host: "192.0.2.7".to_owned(),
                 address: "192.0.2.7".parse().ok(),
@@ -70,7 +75,7 @@ fn a_key_is_found_with_its_file_and_line() {
     let Verdict::Found(key) = search.verdict else {
         panic!("{search:?}")
     };
-    assert_eq!((key.file(), key.line()), (home.keys().as_path(), 3));
+    assert_eq!(key.place(), &home.line(3));
     assert_eq!(key.account(), &home.account);
     assert_eq!(key.key_blob(), blob());
     assert!(search.refusals.is_empty());
@@ -146,7 +151,7 @@ fn a_line_that_does_not_count_hides_no_later_one() {
     let Verdict::Found(key) = search.verdict else {
         panic!("{search:?}")
     };
-    assert_eq!((key.line(), search.refusals.len()), (2, 1));
+    assert_eq!((key.place(), search.refusals.len()), (&home.line(2), 1));
     assert_eq!(key.constraints().from[0].as_str(), "192.0.2.7");
 }
 
@@ -161,12 +166,10 @@ fn no_option_that_the_session_would_have_to_keep_is_dropped() {
         "no-pty",
         "no-user-rc",
         "no-X11-forwarding",
-        "no-touch-required",
         "permitlisten=\"1\"",
         "permitopen=\"a:1\"",
         "restrict",
         "tunnel=\"1\"",
-        "verify-required",
     ] {
         home.write_keys(&format!("{option},from=\"*\" ssh-ed25519 {KEY}\n"));
         let refusal = home.refusal();
@@ -183,7 +186,7 @@ fn a_pattern_stands_for_the_files_that_match() {
     home.write_keys(&format!("ssh-ed25519 {KEY}\n"));
     let find = |files: &[&str]| home.find_in(files, YesNo::Yes).verdict;
     assert!(
-        matches!(find(&[".ssh/authorized_*"]), Verdict::Found(key) if key.file() == home.keys())
+        matches!(find(&[".ssh/authorized_*"]), Verdict::Found(key) if *key.place() == home.line(1))
     );
     assert!(matches!(find(&[".ssh/x*"]), Verdict::NotFound));
 }
@@ -194,7 +197,7 @@ fn a_malformed_line_is_reported_and_passed_over() {
     home.write_keys(&format!("ssh-ed25519 ???\nssh-ed25519 {KEY}\n"));
     let search = home.find();
     assert!(
-        matches!(&search.verdict, Verdict::Found(key) if key.line() == 2),
+        matches!(&search.verdict, Verdict::Found(key) if *key.place() == home.line(2)),
         "{search:?}"
     );
     assert!(

@@ -40,8 +40,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         NO_CERTIFICATES, &["none"]),
     not_yet("AuthorizedPrincipalsCommandUser", Match, field!(authorized_principals_command_user: paths::COMMAND_USER),
         NO_CERTIFICATES, &["none"]),
-    not_yet("AuthorizedPrincipalsFile", Match, field!(authorized_principals_file: paths::KEY_FILE),
-        NO_CERTIFICATES, &["none"]),
+    active("AuthorizedPrincipalsFile", Match, field!(authorized_principals_file: paths::KEY_FILE)),
     active("Banner", Match, field!(banner: paths::FILE)),
     active("CASignatureAlgorithms", Match, field!(ca_signature_algorithms: algorithms::CA_LIST)),
     refused("ChannelTimeout", Match, field!(channel_timeouts: limits::CHANNEL_TIMEOUTS),
@@ -126,14 +125,13 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     no_effect("PrintMotd", Global, field!(print_motd: word()), "PAM does it (pam_motd)", &["no"]),
     active("PubkeyAcceptedAlgorithms", Match, field!(pubkey_accepted_algorithms: algorithms::PUBKEY_LIST)),
     active("PubkeyAuthentication", Match, field!(pubkey_authentication: word())),
-    refused("PubkeyAuthOptions", Match, field!(pubkey_auth_options: access::PUBKEY_OPTIONS),
-        "security keys would be accepted without touch or PIN", &["none"]),
+    active("PubkeyAuthOptions", Match, field!(pubkey_auth_options: access::PUBKEY_OPTIONS)),
     refused("RDomain", Match, field!(rdomain: paths::ROUTING_DOMAIN),
         "sessions would run outside of their routing domain", &["none"]),
     active("RefuseConnection", Match, field!(refuse_connection: word())),
     active("RekeyLimit", Match, field!(rekey_limit: limits::REKEY)),
     active("RequiredRSASize", Match, field!(required_rsa_size: numbers::INTEGER)),
-    refused("RevokedKeys", Match, field!(revoked_keys: paths::FILE_LIST), "revoked keys would be accepted", &["none"]),
+    active("RevokedKeys", Match, field!(revoked_keys: paths::FILE_LIST)),
     not_yet("SecurityKeyProvider", Global, field!(security_key_provider: paths::FILE_OR_WORD),
         "host keys on security keys are not used", &["internal", "none"]),
     not_yet("SetEnv", Match, field!(set_env: environment::VARIABLES), "no variable is set by the server", &[]),
@@ -148,7 +146,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         State::ActiveWithout("internal-sftp", "this version has no sftp server in itself; name a program")),
     not_yet("SyslogFacility", Global, field!(syslog_facility: word()), "entries have the facility AUTH", &["auth"]),
     active("TCPKeepAlive", Global, field!(tcp_keep_alive: word())),
-    not_yet("TrustedUserCAKeys", Match, field!(trusted_user_ca_keys: paths::FILE), NO_CERTIFICATES, &["none"]),
+    active("TrustedUserCAKeys", Match, field!(trusted_user_ca_keys: paths::FILE)),
     refused("UnusedConnectionTimeout", Match, field!(unused_connection_timeout: numbers::TIME_OR_NONE),
         "connections that should be closed would stay open", &["none"]),
     not_yet("UseDNS", Global, field!(use_dns: word()), "names of clients are not looked up", &["no"]),
@@ -249,7 +247,7 @@ const fn old(name: &'static str, new: &'static str) -> Keyword {
 const SOCKET_UNIT: State =
     State::ActiveThrough("sshd-privsep-generator tells sshd-privsep.socket where to listen");
 const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
-const NO_CERTIFICATES: &str = "certificates of users are not accepted";
+const NO_CERTIFICATES: &str = "it is not run, and has no principals";
 const NO_COMMAND_FOR_KEYS: &str = "only AuthorizedKeysFile is asked for keys";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
 const NO_HOSTBASED: &str = "host-based authentication is not offered";

@@ -2,6 +2,7 @@
 
 use crate::hosts::HostPatterns;
 use crate::pattern::Pattern;
+use crate::sshd::YesNo;
 use crate::sshd::address::AddressError;
 use crate::sshd::lexer::{self, Malformed};
 use crate::sshd::setting::{Arguments, Kind, joined, or_none};
@@ -50,8 +51,8 @@ pub(crate) const PUBKEY_OPTIONS: Kind<PubkeyAuthOptions> = Kind::new(
         while let Some(word) = arguments.optional() {
             match word.text.to_ascii_lowercase().as_str() {
                 "none" => {}
-                "touch-required" => options.touch_required = true,
-                "verify-required" => options.verify_required = true,
+                "touch-required" => options.touch_required = YesNo::Yes,
+                "verify-required" => options.verify_required = YesNo::Yes,
                 _ => return Err(arguments.bad(word, "none, touch-required or verify-required")),
             }
         }
@@ -62,7 +63,7 @@ pub(crate) const PUBKEY_OPTIONS: Kind<PubkeyAuthOptions> = Kind::new(
             (options.touch_required, "touch-required"),
             (options.verify_required, "verify-required"),
         ];
-        let words = named.iter().filter(|(on, _)| *on);
+        let words = named.iter().filter(|(on, _)| *on == YesNo::Yes);
         or_none(joined(words.map(|(_, word)| (*word).to_owned())))
     },
 );
@@ -166,12 +167,21 @@ fn methods(arguments: &mut Arguments<'_>) -> Result<AuthenticationMethods, Malfo
 }
 
 /// PubkeyAuthOptions: what security keys (FIDO) must have done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PubkeyAuthOptions {
     /// They were touched, whatever the key says.
-    pub touch_required: bool,
+    pub touch_required: YesNo,
     /// They asked for a PIN or a finger, whatever the key says.
-    pub verify_required: bool,
+    pub verify_required: YesNo,
+}
+
+impl Default for PubkeyAuthOptions {
+    fn default() -> Self {
+        Self {
+            touch_required: YesNo::No,
+            verify_required: YesNo::No,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,261 @@
+//! Whether a key may open an account, in sshd's order: it must not be revoked, and then a line of the
+//! account's files has it, or a trusted authority certified it.
+//!
+//! The same is done for whoever asks. For those who are nobody the files are nobody's, and what they
+//! say does not count.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use accounts::bounded::{NotDone, Owner};
+use accounts::revocation::{Presented, RevokedKey, Unrevoked, unrevoked};
+use accounts::trusted_authorities::{TrustedAuthority, Untrusted, trusted_authority};
+use accounts::{
+    Account, AuthorizedKey, CertifiedQuery, FileError, KeyQuery, KeyRefusal, KeySearch,
+    PrincipalRefusal, Principals, Source, Verdict, certified, find_key, read_principals,
+};
+use config::authorized_keys::Principal;
+use rpc::Endpoints;
+use thiserror::Error;
+use wire::certificate::Certificate;
+use wire::userauth::UserName;
+
+use crate::account::{FILES_DEADLINE, Standing, blocking, nobody, number_of};
+use crate::client_key::ClientKey;
+use crate::rules::{self, Rules};
+
+/// Whether an account lists a key.
+#[derive(Debug)]
+pub enum Listing {
+    /// It does.
+    Listed(Box<ListedKey>),
+    /// It does not, or there is no account, or it cannot be told.
+    NotListed,
+}
+
+/// Proof that a key may open an account and is not revoked. Made by [`find`] only.
+#[derive(Debug)]
+pub struct ListedKey {
+    key: AuthorizedKey,
+    unrevoked: Unrevoked,
+}
+
+impl ListedKey {
+    /// Where it is listed, for whom, and under which constraints.
+    pub fn key(&self) -> &AuthorizedKey {
+        &self.key
+    }
+
+    /// The key or certificate, if both proofs are about the same.
+    pub fn blob(&self) -> Option<&[u8]> {
+        let blob = self.key.key_blob();
+        (self.unrevoked.blob() == blob).then_some(blob)
+    }
+}
+
+/// Something that the journal gets about a key that was looked for.
+#[derive(Debug, Error)]
+pub enum Remark {
+    /// RevokedKeys.
+    #[error(transparent)]
+    Revoked(#[from] RevokedKey),
+    /// A file or a line of keys was not used.
+    #[error(transparent)]
+    Key(#[from] KeyRefusal),
+    /// A file or a line of principals was not used.
+    #[error(transparent)]
+    Principal(#[from] PrincipalRefusal),
+    /// TrustedUserCAKeys does not have the authority.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+}
+
+/// Who presents which key.
+#[derive(Clone, Copy)]
+pub struct Presentation<'a> {
+    /// The name that binds the connection.
+    pub user: &'a UserName,
+    /// Whether there is such a user.
+    pub standing: &'a Standing,
+    /// What holds for the connection.
+    pub rules: &'a Rules,
+    /// The key.
+    pub key: &'a ClientKey,
+    /// Where the client is.
+    pub endpoints: Endpoints,
+}
+
+/// Looks for a key. What is to be logged comes with the answer.
+pub async fn find(presentation: Presentation<'_>) -> (Listing, Vec<Remark>) {
+    let Presentation {
+        user,
+        standing,
+        rules,
+        key,
+        endpoints,
+    } = presentation;
+    let mut search = Search {
+        rules,
+        owner: match standing {
+            Standing::Permitted(proof) => Owner::User(proof.account().uid),
+            Standing::Refused(_) => Owner::Nobody(number_of(user)),
+        },
+        account: match standing {
+            Standing::Permitted(proof) => proof.account().clone(),
+            Standing::Refused(_) => nobody(),
+        },
+        source: rules::source(endpoints),
+        now: now(),
+        remarks: Vec::new(),
+    };
+    let found = search.run(key).await;
+    // Nobody's files list nothing, whatever was found in them.
+    let listing = match (standing, found) {
+        (Standing::Permitted(_), Some(listed)) => Listing::Listed(Box::new(listed)),
+        (Standing::Permitted(_), None) | (Standing::Refused(_), _) => Listing::NotListed,
+    };
+    (listing, search.remarks)
+}
+
+/// The proof that RevokedKeys does not name a key of a user or of a host.
+///
+/// # Errors
+/// It does, or that cannot be told.
+pub async fn not_revoked(rules: &Rules, blob: &[u8]) -> Result<Unrevoked, RevokedKey> {
+    let files = Arc::new(rules.config.revoked_keys.clone());
+    let first = files.first().cloned().unwrap_or_default();
+    let blob = blob.to_vec();
+    let work = move || unrevoked(&files, &blob, FILES_DEADLINE);
+    let busy = |done: &Result<_, RevokedKey>| matches!(done, Err(RevokedKey::Unread { why, .. }) if is_busy(why));
+    let failed = || RevokedKey::Unread {
+        file: first,
+        why: NotDone::Failed.into(),
+    };
+    blocking(work, busy).await.unwrap_or_else(|| Err(failed()))
+}
+
+fn is_busy(why: &FileError) -> bool {
+    matches!(why, FileError::NotDone(NotDone::Busy))
+}
+
+/// Seconds since 1970. A clock before that is wrong: whatever expires has done so.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(u64::MAX, |since| since.as_secs())
+}
+
+/// One look for a key, on behalf of an account.
+struct Search<'a> {
+    rules: &'a Rules,
+    account: Account,
+    owner: Owner,
+    source: Source,
+    now: u64,
+    remarks: Vec<Remark>,
+}
+
+impl Search<'_> {
+    async fn run(&mut self, key: &ClientKey) -> Option<ListedKey> {
+        let unrevoked = match not_revoked(self.rules, key.blob()).await {
+            Ok(unrevoked) => unrevoked,
+            Err(revoked) => {
+                self.remarks.push(revoked.into());
+                return None;
+            }
+        };
+        let found = match (self.in_files(key).await, key) {
+            (Some(found), _) => Some(found),
+            (None, ClientKey::Certified(certified)) => {
+                self.by_authority(certified.certificate()).await
+            }
+            (None, ClientKey::Plain(_)) => None,
+        };
+        found.map(|key| ListedKey { key, unrevoked })
+    }
+
+    /// AuthorizedKeysFile: the key, or an authority that certified it.
+    async fn in_files(&mut self, key: &ClientKey) -> Option<AuthorizedKey> {
+        let (account, owner, now) = (self.account.clone(), self.owner, self.now);
+        let files = Arc::new(self.rules.config.authorized_keys_files.clone());
+        let strict_modes = self.rules.config.strict_modes;
+        let (key, source) = (Arc::new(key.clone()), Arc::new(self.source.clone()));
+        let work = move || {
+            let query = KeyQuery {
+                account: &account,
+                owner,
+                files: &files,
+                strict_modes,
+                presented: match &*key {
+                    ClientKey::Plain(key) => Presented::Plain(key.blob()),
+                    ClientKey::Certified(certified) => {
+                        Presented::Certified(certified.certificate())
+                    }
+                },
+                source: &source,
+                now,
+            };
+            find_key(query, FILES_DEADLINE)
+        };
+        let busy = |search: &KeySearch| matches!(search.verdict, Verdict::Unknown(NotDone::Busy));
+        let KeySearch { verdict, refusals } = blocking(work, busy).await?;
+        self.remarks.extend(refusals.into_iter().map(Remark::from));
+        match verdict {
+            Verdict::Found(key) => Some(key),
+            Verdict::NotFound | Verdict::Unknown(_) => None,
+        }
+    }
+
+    /// TrustedUserCAKeys, with the principals that the account has.
+    async fn by_authority(&mut self, certificate: &Certificate) -> Option<AuthorizedKey> {
+        let authority = self.trusted(certificate).await?;
+        let principals = self.principals().await;
+        let (account, source, now) = (self.account.clone(), self.source.clone(), self.now);
+        let certificate = certificate.clone();
+        // The time zone is read from a file.
+        let judged = tokio::task::spawn_blocking(move || {
+            let query = CertifiedQuery {
+                account: &account,
+                certificate: &certificate,
+                source: &source,
+                now,
+            };
+            certified(query, &authority, principals.as_deref())
+        });
+        let (found, refusals) = judged.await.ok()?;
+        self.remarks.extend(refusals.into_iter().map(Remark::from));
+        found
+    }
+
+    async fn trusted(&mut self, certificate: &Certificate) -> Option<TrustedAuthority> {
+        let file = self.rules.config.trusted_user_ca_keys.clone()?;
+        let authority = certificate.signature_key.clone();
+        let work = move || trusted_authority(&file, &authority, FILES_DEADLINE);
+        let busy = |done: &Result<_, Untrusted>| matches!(done, Err(Untrusted::Unread { why, .. }) if is_busy(why));
+        match blocking(work, busy).await? {
+            Ok(authority) => Some(authority),
+            Err(untrusted) => {
+                self.remarks.push(untrusted.into());
+                None
+            }
+        }
+    }
+
+    /// The principals that may be this account's user; none if nothing says who they are, so that
+    /// it is the user's own name.
+    async fn principals(&mut self) -> Option<Vec<Principal>> {
+        let config = &self.rules.config;
+        let command = config.authorized_principals_command.is_some();
+        let Some(file) = config.authorized_principals_file.clone() else {
+            return command.then(Vec::new);
+        };
+        let (account, owner, strict_modes) =
+            (self.account.clone(), self.owner, config.strict_modes);
+        let work = move || read_principals(&account, owner, &file, strict_modes, FILES_DEADLINE);
+        let busy = |done: &Result<Principals, NotDone>| matches!(done, Err(NotDone::Busy));
+        let Some(Ok(Principals { listed, refusals })) = blocking(work, busy).await else {
+            return Some(Vec::new());
+        };
+        self.remarks.extend(refusals.into_iter().map(Remark::from));
+        Some(listed)
+    }
+}
