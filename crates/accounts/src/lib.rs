@@ -3,7 +3,7 @@
 //! ```text
 //!  lookup("alice")          ──▶ Account           NSS: name, ids, groups, home, shell
 //!  look_at_shell(account)   ──▶ Shell             as the user
-//!  login_permitted(login)   ──▶ PermittedAccount  locked, shell, AllowUsers and its kin, root
+//!  login_permitted(login)   ──▶ PermittedAccount  locked, shell, AllowUsers and its kin; the methods for root
 //!  find_key(query)          ──▶ AuthorizedKey     authorized_keys, read as the user
 //!  trusted_authority(file)  ──▶ TrustedAuthority  TrustedUserCAKeys
 //!  certified(query, ..)     ──▶ AuthorizedKey     a certificate by such an authority
@@ -39,6 +39,7 @@ pub mod identity;
 mod key_text;
 mod keys;
 pub mod known_hosts;
+mod method;
 mod permission;
 mod principals;
 mod printable;
@@ -61,9 +62,8 @@ pub use keys::{
     AuthorizedKey, CertifiedQuery, KeyQuery, KeyRefusal, KeySearch, Place, RefusedCertificate,
     Verdict, certified, find_key,
 };
-pub use permission::{
-    Denial, Login, Method, Permission, PermittedAccount, Policy, login_permitted,
-};
+pub use method::{ForcedCommand, Method};
+pub use permission::{Denial, Login, Permission, PermittedAccount, Policy, login_permitted};
 pub use principals::{PrincipalRefusal, Principals, read_principals};
 pub use program::{ProgramRefusal, check_program};
 pub use server_file::FileError;

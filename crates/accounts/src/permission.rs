@@ -3,6 +3,7 @@
 use crate::access::{AccessRule, AccessRules, Source};
 use crate::account::Account;
 use crate::bounded::NotDone;
+use crate::method::{ForcedCommand, Method};
 use crate::printable::Printable;
 use crate::shadow::{AccountState, Shadow};
 use crate::shell::Shell;
@@ -40,31 +41,20 @@ impl Policy {
     }
 }
 
-/// An authentication method, RFC 4252 and RFC 4256.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// publickey
-    PublicKey,
-    /// password
-    Password,
-    /// keyboard-interactive
-    KeyboardInteractive,
-}
-
 /// What [`login_permitted`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// The account may log in by this method, if its credential is right.
+    /// The account may log in, if its credentials are right.
     Permitted(PermittedAccount),
     /// It may not. The client must not learn this; the journal does.
     Denied(Denial),
 }
 
-/// Proof that an account may log in by a method. Made by [`login_permitted`] only.
+/// Proof that an account may log in. Made by [`login_permitted`] only.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PermittedAccount {
     account: Account,
-    method: Method,
+    permit_root_login: PermitRootLogin,
 }
 
 impl PermittedAccount {
@@ -74,10 +64,15 @@ impl PermittedAccount {
         &self.account
     }
 
-    /// The method it was permitted for.
-    #[must_use]
-    pub fn method(&self) -> Method {
-        self.method
+    /// Whether it may log in by this method (PermitRootLogin). sshd asks once the credential has turned out to be right.
+    ///
+    /// # Errors
+    /// It is root's, and may not.
+    pub fn permits(&self, method: Method, command: ForcedCommand) -> Result<(), Denial> {
+        match self.account.uid == 0 && !method.opens_root(self.permit_root_login, command) {
+            true => Err(Denial::Root),
+            false => Ok(()),
+        }
     }
 }
 
@@ -171,11 +166,10 @@ pub struct Login<'a> {
     pub shell: Shell,
     /// From where.
     pub source: &'a Source,
-    /// How.
-    pub method: Method,
 }
 
-/// Checks expiry, lock, shell, AllowUsers and its kin, and PermitRootLogin, in OpenSSH's order.
+/// Checks expiry, lock, shell, and AllowUsers and its kin, in OpenSSH's order. PermitRootLogin depends on the method:
+/// [`PermittedAccount::permits`].
 ///
 /// `/etc/nologin` and everything else that PAM's account modules know is theirs to judge, when the session is opened.
 #[must_use]
@@ -187,7 +181,7 @@ pub fn login_permitted(login: Login<'_>, policy: &Policy) -> Permission {
         Some(denial) => Permission::Denied(denial),
         None => Permission::Permitted(PermittedAccount {
             account: login.account.clone(),
-            method: login.method,
+            permit_root_login: policy.permit_root_login,
         }),
     }
 }
@@ -199,7 +193,6 @@ fn denial(login: Login<'_>, policy: &Policy, today: u64) -> Option<Denial> {
         groups,
         shell,
         source,
-        method,
     } = login;
     if policy.use_pam == YesNo::No
         && let Some(denial) = locked_or_expired(account, &policy.shadow, today)
@@ -216,22 +209,7 @@ fn denial(login: Login<'_>, policy: &Policy, today: u64) -> Option<Denial> {
             rule,
         });
     }
-    if account.uid == 0 && !root_permitted(policy.permit_root_login, method) {
-        return Some(Denial::Root);
-    }
     None
-}
-
-fn root_permitted(policy: PermitRootLogin, method: Method) -> bool {
-    match policy {
-        PermitRootLogin::Yes => true,
-        PermitRootLogin::ProhibitPassword => match method {
-            Method::PublicKey => true,
-            Method::Password | Method::KeyboardInteractive => false,
-        },
-        // No key has a command of its own: lines with options are refused.
-        PermitRootLogin::ForcedCommandsOnly | PermitRootLogin::No => false,
-    }
 }
 
 fn unusable_shell(account: &Account, found: Shell) -> Option<Denial> {
@@ -279,19 +257,18 @@ mod tests {
     }
 
     /// What keeps `account` out, on a day in 1970.
-    fn denial(account: &Account, policy: &Policy, method: Method, today: u64) -> Option<Denial> {
+    fn denial(account: &Account, policy: &Policy, today: u64) -> Option<Denial> {
         let source = source();
-        let login = login(account, &source, method);
+        let login = login(account, &source);
         super::denial(login, policy, today)
     }
 
-    fn login<'a>(account: &'a Account, source: &'a Source, method: Method) -> Login<'a> {
+    fn login<'a>(account: &'a Account, source: &'a Source) -> Login<'a> {
         Login {
             account,
             groups: &[],
             shell: Shell::Usable,
             source,
-            method,
         }
     }
 
@@ -324,7 +301,7 @@ mod tests {
             shadow: path.clone(),
             ..policy(PermitRootLogin::No)
         };
-        let denial = denial(&account(1000, "/bin/sh"), &policy, Method::PublicKey, today);
+        let denial = denial(&account(1000, "/bin/sh"), &policy, today);
         std::fs::remove_file(path).unwrap();
         denial
     }
@@ -333,13 +310,12 @@ mod tests {
     fn an_ordinary_account_is_permitted() {
         let account = account(1000, "/bin/sh");
         let source = source();
-        let login = login(&account, &source, Method::PublicKey);
+        let login = login(&account, &source);
         let permission = login_permitted(login, &policy(PermitRootLogin::No));
         let Permission::Permitted(permitted) = permission else {
             panic!("{permission:?}")
         };
         assert_eq!(permitted.account(), &account);
-        assert_eq!(permitted.method(), Method::PublicKey);
     }
 
     #[test]
@@ -362,7 +338,7 @@ mod tests {
             let source = source();
             let login = Login {
                 shell,
-                ..login(&account, &source, Method::PublicKey)
+                ..login(&account, &source)
             };
             let denial = super::denial(login, &policy(PermitRootLogin::No), 0).unwrap();
             assert_eq!(denial.to_string(), words);
@@ -370,24 +346,18 @@ mod tests {
     }
 
     #[test]
-    fn root_logs_in_as_configured() {
-        use Method::{KeyboardInteractive, Password, PublicKey};
-        use PermitRootLogin::{ForcedCommandsOnly, No, ProhibitPassword, Yes};
-        for (setting, permitted) in [
-            (Yes, [PublicKey, Password, KeyboardInteractive].as_slice()),
-            (ProhibitPassword, &[PublicKey]),
-            (ForcedCommandsOnly, &[]),
-            (No, &[]),
-        ] {
-            for method in [PublicKey, Password, KeyboardInteractive] {
-                let denied = denial(&account(0, "/bin/sh"), &policy(setting), method, 0)
-                    == Some(Denial::Root);
-                assert_eq!(
-                    denied,
-                    !permitted.contains(&method),
-                    "{setting:?} {method:?}"
-                );
-            }
+    fn what_root_may_not_others_may() {
+        for (uid, expected) in [(0, Err(Denial::Root)), (1000, Ok(()))] {
+            let (account, source) = (account(uid, "/bin/sh"), source());
+            let policy = policy(PermitRootLogin::ProhibitPassword);
+            let Permission::Permitted(permitted) =
+                login_permitted(login(&account, &source), &policy)
+            else {
+                panic!("denied")
+            };
+            let permits = |method| permitted.permits(method, ForcedCommand::Absent);
+            assert_eq!(permits(Method::Password), expected);
+            assert_eq!(permits(Method::PublicKey), Ok(()));
         }
     }
 
@@ -417,10 +387,7 @@ mod tests {
             shadow: PathBuf::from("/nonexistent"),
             ..policy(PermitRootLogin::No)
         };
-        assert_eq!(
-            denial(&account(1000, "/bin/sh"), &policy, Method::PublicKey, 0),
-            None
-        );
+        assert_eq!(denial(&account(1000, "/bin/sh"), &policy, 0), None);
     }
 
     #[test]
@@ -441,7 +408,7 @@ mod tests {
             use_pam: YesNo::No,
             ..policy(PermitRootLogin::Yes)
         };
-        let denial = denial(&account(1000, "/bin/sh"), &policy, Method::PublicKey, 0);
+        let denial = denial(&account(1000, "/bin/sh"), &policy, 0);
         assert!(matches!(denial, Some(Denial::ShadowUnreadable { .. })));
     }
 }

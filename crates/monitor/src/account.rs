@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use accounts::bounded::{NotDone, Owner};
 use accounts::{
-    Account, Denial, Login, LookupError, Method, Permission, PermittedAccount, group_names_within,
-    login_permitted, look_at_shell, lookup_within,
+    Account, Denial, ForcedCommand, Login, LookupError, Method, Permission, PermittedAccount,
+    group_names_within, login_permitted, look_at_shell, lookup_within,
 };
 use tokio::time::sleep;
 use wire::userauth::UserName;
 
+use crate::audit::Validity;
 use crate::open_session::Origin;
 use crate::policy::Policy;
 use crate::rules::{self, Rules};
@@ -60,6 +61,16 @@ pub enum Refusal {
     Denied(Denial),
 }
 
+impl Standing {
+    /// As the lines of the journal have it.
+    pub fn validity(&self) -> Validity {
+        match self {
+            Self::Permitted(_) => Validity::Valid,
+            Self::Refused(_) => Validity::Invalid,
+        }
+    }
+}
+
 impl AccountProof {
     /// The name that the client asked for.
     pub fn user(&self) -> &UserName {
@@ -70,10 +81,17 @@ impl AccountProof {
     pub fn account(&self) -> &Account {
         self.permitted.account()
     }
+
+    /// Whether it may be used by this method.
+    ///
+    /// # Errors
+    /// PermitRootLogin is against it.
+    pub fn permits(&self, method: Method, command: ForcedCommand) -> Result<(), Denial> {
+        self.permitted.permits(method, command)
+    }
 }
 
-/// Looks a user up, evaluates the Match blocks for them, and decides whether the account may be used
-/// with a public key.
+/// Looks a user up, evaluates the Match blocks for them, and decides whether the account may be used.
 ///
 /// The blocks are evaluated for whatever name, as in sshd. When it cannot be told whether there is
 /// such a user, they are evaluated as if there were not.
@@ -101,7 +119,6 @@ pub async fn admit(
             groups,
             shell: look_at_shell(&judged, owner, FILES_DEADLINE),
             source: &rules::source(origin.endpoints),
-            method: Method::PublicKey,
         };
         let permission = login_permitted(login, &accounts::Policy::of(&rules.config));
         let permitted = match (found, permission) {

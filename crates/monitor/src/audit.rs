@@ -8,8 +8,8 @@ mod end;
 use std::fmt;
 use std::time::Duration;
 
-use accounts::KeyRefusal;
 use accounts::revocation::RevokedKey;
+use accounts::{KeyRefusal, Method};
 use journal::message_id::{
     ACCEPTED, ADMISSION_REFUSED, AUTHORIZED_KEYS_REFUSED, DISCONNECTED, FAILED, GRACE_TIMEOUT,
     INVALID_USER, SESSION_ENDED, SESSION_STARTED, WORKER_LOST,
@@ -117,6 +117,40 @@ pub enum Weight {
     Light,
     /// Half of MaxAuthTries is used up.
     Heavy,
+}
+
+impl Weight {
+    /// That of a line after `count` failures, with MaxAuthTries `limit`.
+    pub fn of(count: u32, limit: u32) -> Self {
+        match count >= limit / 2 {
+            true => Self::Heavy,
+            false => Self::Light,
+        }
+    }
+}
+
+/// What a method came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// A login.
+    Accepted,
+    /// It was completed, and others are wanted.
+    Partial,
+    /// The client has the next word.
+    Postponed,
+    /// Nothing.
+    Failed,
+}
+
+/// A method, as the lines name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    /// Which.
+    pub method: Method,
+    /// By which of its submethods.
+    pub submethod: Option<&'static str>,
+    /// With which key.
+    pub key: Option<&'a ClientKey>,
 }
 
 impl Subject<'_> {
@@ -235,30 +269,71 @@ impl Subject<'_> {
         debug!(user = %name, reason = %reason, "userauth_pubkey: {reason}");
     }
 
-    /// An attempt failed.
-    pub fn failed(&self, method: &str, key: Option<&ClientKey>, weight: Weight) {
+    /// A key that completed a method of this connection already (AuthenticationMethods).
+    pub fn key_used(&self, key: &ClientKey) {
+        let (name, key_type) = (self.name(), key.log_name());
+        info!(user = %name, key_type, "refusing previously-used {key_type} key [preauth]");
+    }
+
+    /// AuthenticationMethods leaves nothing that could be tried.
+    pub fn no_methods(&self, none: &dyn fmt::Display) {
         let (name, peer) = (self.name(), self.peer());
-        let (invalid, method) = (self.invalid(), Escaped::word(method));
-        let (key_type, key_fp) = (
-            key.map(ClientKey::log_name),
-            key.map(|key| key.fingerprint().to_string()),
+        error!(user = %name, "{none} [preauth]");
+        info!(
+            message_id = DISCONNECTED,
+            user = %name,
+            "Disconnecting {}{name} {peer}: no authentication methods enabled [preauth]",
+            self.kind(),
         );
-        let key = key.map_or_else(String::new, |key| format!(": {}", Described(key)));
+    }
+
+    /// What a method came to. sshd's `auth_log`.
+    pub fn tried(&self, word: Word, tried: Tried<'_>, weight: Weight) {
+        let (name, peer, invalid) = (self.name(), self.peer(), self.invalid());
+        let (key_type, key_fp) = (
+            tried.key.map(ClientKey::log_name),
+            tried.key.map(|key| key.fingerprint().to_string()),
+        );
+        let key = tried
+            .key
+            .map_or_else(String::new, |key| format!(": {}", Described(key)));
+        let (begin, end) = match word {
+            Word::Accepted => ("Accepted", ""),
+            Word::Partial => ("Partial", ""),
+            // Said by sshd's worker, all else by its monitor.
+            Word::Postponed => ("Postponed", " [preauth]"),
+            Word::Failed => ("Failed", ""),
+        };
+        let message_id = match word {
+            Word::Accepted => Some(ACCEPTED),
+            Word::Failed => Some(FAILED),
+            Word::Partial | Word::Postponed => None,
+        };
         macro_rules! line {
             ($level:ident) => {
                 $level!(
-                    message_id = FAILED,
+                    message_id,
                     user = %name,
-                    method = %method,
+                    method = tried.method.name(),
                     key_type,
                     key_fp,
-                    "Failed {method} for {invalid}{name} from {peer} ssh2{key}"
+                    "{begin} {tried} for {invalid}{name} from {peer} ssh2{key}{end}"
                 )
             };
         }
-        match (self.validity, weight) {
-            (Validity::Invalid, _) | (_, Weight::Heavy) => line!(info),
-            (Validity::Valid, Weight::Light) => line!(debug),
+        match (word, self.validity, tried.method, weight) {
+            (Word::Accepted, ..)
+            | (_, Validity::Invalid, ..)
+            | (_, _, Method::Password, _)
+            | (_, _, _, Weight::Heavy) => line!(info),
+            (_, Validity::Valid, _, Weight::Light) => line!(debug),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.validity {
+            Validity::Valid => "authenticating user ",
+            Validity::Invalid => "invalid user ",
         }
     }
 
@@ -270,10 +345,7 @@ impl Subject<'_> {
             user = %name,
             "maximum authentication attempts exceeded for {invalid}{name} from {peer} ssh2 [preauth]"
         );
-        let kind = match self.validity {
-            Validity::Valid => "authenticating user ",
-            Validity::Invalid => "invalid user ",
-        };
+        let kind = self.kind();
         info!(
             message_id = DISCONNECTED,
             user = %name,
@@ -282,20 +354,31 @@ impl Subject<'_> {
     }
 }
 
-/// A login.
+/// A login. The line is about the method that completed it.
 pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
-    let name = Escaped::word(user.user().as_str());
-    let (kind, fingerprint, key) = (user.key().log_name(), user.fingerprint(), user.key());
-    let key = Described(key);
-    let peer = endpoints.peer();
-    info!(
-        message_id = ACCEPTED,
-        user = %name,
-        method = "publickey",
-        key_type = kind,
-        key_fp = %fingerprint,
-        "Accepted publickey for {name} from {peer} ssh2: {key}"
-    );
+    let subject = Subject {
+        user: user.user(),
+        validity: Validity::Valid,
+        endpoints,
+    };
+    if let Some(proof) = user.methods().last() {
+        let tried = Tried {
+            method: proof.method(),
+            submethod: proof.submethod(),
+            key: proof.key(),
+        };
+        subject.tried(Word::Accepted, tried, Weight::Heavy);
+    }
+}
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method.name())?;
+        match self.submethod {
+            Some(submethod) => write!(f, "/{submethod}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A key as OpenSSH's log has it: type and fingerprint, and of a certificate who signed what.

@@ -1,46 +1,64 @@
 //! One SSH_MSG_USERAUTH_REQUEST: who asks for what, and whether that is a login.
 //!
+//! ```text
+//!  Authentication::name ─▶ Named ─▶ decide ─▶ a method ─▶ Attempt ─▶ conclude ─▶ Decision
+//!   (binds the user)                    (publickey, …)       (Tries, Progress, the journal)
+//! ```
+//!
+//! Each method is a file of its own and a function of [`Named`] that yields an [`Attempt`]: what it
+//! found, and nothing of what that means. What it means is decided in one place for all of them:
+//! whether root may log in by it, what AuthenticationMethods still wants, how often a client may
+//! fail, what is logged, and how long a refusal takes.
+//!
 //! What an outsider sees does not depend on whether the user exists or may log in: the same replies,
 //! the same number of calls, the same kind of work (a stand-in's files are read), and refusals are
 //! held back to a time of their own ([`delay`](crate::delay)).
 
+mod publickey;
+mod tries;
+
 use std::sync::Arc;
 
+use accounts::Method;
 use config::sshd::YesNo;
 use rpc::{Endpoints, Violation};
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::Span;
-use wire::names::SignatureAlgorithm;
-use wire::userauth::{AuthMethod, AuthOutcome, PublicKeyRequest, UserName};
+use wire::userauth::{AuthMethod, AuthOutcome, UserName};
 
+use self::tries::{Budget, Price, Tries, Verdict};
 use crate::account::{self, Refusal, Standing};
-use crate::audit::{Subject, Validity, Weight};
+use crate::audit::{Subject, Tried, Validity, Word};
 use crate::client_key::ClientKey;
 use crate::delay::FailureDelay;
 use crate::exchange::FirstExchange;
-use crate::listing::{self, Listing, Presentation};
 use crate::open_session::Origin;
 use crate::policy::Policy;
-use crate::proof::{AuthenticatedUser, Incomplete, MethodProof, Mismatch};
-use crate::public_key::BadSignature;
+use crate::progress::{Advance, CompletedMethods, NoneLeft, Progress};
+use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::rules::{self, Rules};
-use crate::verify::{Binding, SERVICE, SignatureProof, prove_possession};
-
-/// Requests of one connection, whatever becomes of them (as in OpenSSH): questions about acceptable
-/// keys are no failures and yet cost a look into files.
-const ATTEMPTS_LIMIT: u32 = 1024;
+use crate::verify::SERVICE;
 
 /// What a decision is made with.
-#[derive(Clone, Copy)]
-pub struct Terms<'a> {
+pub struct Terms<'a, M> {
     /// The administrator's.
     pub policy: &'a Arc<Policy>,
     /// The connection.
     pub origin: Origin,
     /// This process's.
     pub delay: &'a FailureDelay,
+    /// Who starts processes that hold a PAM transaction.
+    pub services: &'a Arc<M>,
 }
+
+impl<M> Clone for Terms<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Terms<'_, M> {}
 
 /// A connection between its first key exchange and its login.
 #[derive(Debug)]
@@ -48,18 +66,19 @@ pub enum Authentication {
     /// Nobody was named yet.
     Unnamed(FirstExchange),
     /// The first request bound it to a user.
-    Named(Named),
+    Named(Box<Named>),
 }
 
-/// A connection that is bound to a user name: what holds for it, and how often it was tried.
+/// A connection that is bound to a user name: what holds for it, what it has proved, and how often
+/// it was tried.
 #[derive(Debug)]
 pub struct Named {
     first: FirstExchange,
     user: UserName,
     rules: Arc<Rules>,
     standing: Standing,
-    attempts: u32,
-    failures: u32,
+    progress: Progress,
+    tries: Tries,
 }
 
 /// Why a request is not decided.
@@ -71,6 +90,9 @@ pub enum Undecided {
     /// RefuseConnection.
     #[error("administratively prohibited connection")]
     Prohibited,
+    /// AuthenticationMethods, with methods that are switched off for this user.
+    #[error(transparent)]
+    NoneLeft(#[from] NoneLeft),
 }
 
 /// What a request comes to.
@@ -95,16 +117,45 @@ pub struct Login {
     pub first: FirstExchange,
 }
 
-/// What became of one method.
+/// What a method found.
 enum Attempt {
-    /// All that is needed, except for the account's own proof.
-    Proved(Box<MethodProof>),
+    /// It was completed.
+    Proved(MethodProof),
     /// The key would do.
     Acceptable,
-    /// It was only asked which methods there are.
-    Asked,
     /// It failed.
-    Failed,
+    Failed(Failed),
+    /// It was not looked at: it is not offered, or the request is none that could succeed. sshd has
+    /// no line for these.
+    Unheard,
+}
+
+/// A method that failed, for the journal.
+struct Failed {
+    method: Method,
+    submethod: Option<&'static str>,
+    key: Option<ClientKey>,
+    verdict: Verdict,
+}
+
+impl Failed {
+    /// Of a proof that was in order and is not enough.
+    fn of(proof: &MethodProof) -> Self {
+        Self {
+            method: proof.method(),
+            submethod: proof.submethod(),
+            key: proof.key().cloned(),
+            verdict: Verdict::Judged,
+        }
+    }
+
+    fn tried(&self) -> Tried<'_> {
+        Tried {
+            method: self.method,
+            submethod: self.submethod,
+            key: self.key.as_ref(),
+        }
+    }
 }
 
 impl Authentication {
@@ -128,39 +179,36 @@ impl Authentication {
     /// for it; see [`rules`].
     ///
     /// # Errors
-    /// RefuseConnection; or the user name is not the one that binds the connection: RFC 4252 section
-    /// 5 lets a server disconnect then, and the worker does so before it asks. This one is corrupted.
-    pub async fn name(self, user: UserName, terms: Terms<'_>) -> Result<Named, Undecided> {
+    /// RefuseConnection; nothing is left of AuthenticationMethods; or the user name is not the one
+    /// that binds the connection: RFC 4252 section 5 lets a server disconnect then, and the worker
+    /// does so before it asks. This one is corrupted.
+    pub async fn name<M>(self, user: UserName, terms: Terms<'_, M>) -> Result<Named, Undecided> {
         match self {
             Self::Unnamed(first) => Named::bind(first, user, terms).await,
-            Self::Named(named) if named.user == user => Ok(named),
+            Self::Named(named) if named.user == user => Ok(*named),
             Self::Named(_) => Err(Violation::new("a second user name").into()),
         }
     }
 }
 
 impl Named {
-    async fn bind(
+    async fn bind<M>(
         first: FirstExchange,
         user: UserName,
-        terms: Terms<'_>,
+        terms: Terms<'_, M>,
     ) -> Result<Self, Undecided> {
         let asked = Instant::now();
         let (rules, standing) = account::admit(&user, terms.policy, terms.origin).await;
         terms.delay.settle_lookup(&user, asked).await;
-        let named = Self {
-            first,
-            user,
-            rules,
-            standing,
-            attempts: 0,
-            failures: 0,
+        journal::set_level(&Span::current(), rules::log_level(&rules.config));
+        let subject = Subject {
+            user: &user,
+            validity: standing.validity(),
+            endpoints: terms.origin.endpoints,
         };
-        journal::set_level(&Span::current(), rules::log_level(&named.rules.config));
-        let subject = named.subject(terms.origin.endpoints);
-        if named.rules.config.refuse_connection == YesNo::Yes {
+        if rules.config.refuse_connection == YesNo::Yes {
             // Before anybody asks whether the account may be used.
-            let validity = match &named.standing {
+            let validity = match &standing {
                 Standing::Permitted(_) | Standing::Refused(Refusal::Denied(_)) => Validity::Valid,
                 Standing::Refused(_) => Validity::Invalid,
             };
@@ -171,25 +219,36 @@ impl Named {
             .prohibited();
             return Err(Undecided::Prohibited);
         }
-        match &named.standing {
+        match &standing {
             Standing::Refused(Refusal::Unknown) => subject.invalid_user(),
             Standing::Refused(Refusal::Denied(denial)) => subject.denied(denial),
             Standing::Refused(Refusal::Unclear(error)) => subject.unclear(error),
             Standing::Permitted(_) => {}
         }
-        Ok(named)
+        let methods = &rules.config.authentication_methods;
+        let progress = Progress::new(methods, |method| rules.enables(method))
+            .inspect_err(|none| subject.no_methods(none))?;
+        Ok(Self {
+            first,
+            user,
+            rules,
+            standing,
+            progress,
+            tries: Tries::default(),
+        })
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(first: FirstExchange) -> Self {
         let defaults = config::sshd::SshdConfig::defaults(&config::sshd::Offers::ours().offered());
+        let rules = Rules::new(defaults);
         Self {
             first,
             user: UserName::new("alice").unwrap(),
-            rules: Arc::new(Rules::new(defaults)),
             standing: Standing::Refused(Refusal::Unknown),
-            attempts: 0,
-            failures: 0,
+            progress: Progress::new(&rules.config.authentication_methods, |_| true).unwrap(),
+            rules: Arc::new(rules),
+            tries: Tries::default(),
         }
     }
 
@@ -200,181 +259,7 @@ impl Named {
 
     /// Whether nothing was decided yet.
     pub fn is_fresh(&self) -> bool {
-        self.attempts == 0
-    }
-
-    /// Decides one request of the user for `service`.
-    ///
-    /// # Errors
-    /// Proofs do not belong together, which cannot be.
-    pub async fn decide(
-        mut self,
-        service: &str,
-        method: AuthMethod,
-        terms: Terms<'_>,
-    ) -> Result<Decision, Violation> {
-        let asked = Instant::now();
-        self.attempts = self.attempts.saturating_add(1);
-        let attempt = match method {
-            // The first `none` asks for the methods; it is no failure (as in OpenSSH).
-            AuthMethod::None if self.attempts == 1 => Attempt::Asked,
-            AuthMethod::None => {
-                let subject = self.subject(terms.origin.endpoints);
-                subject.failed("none", None, Weight::Light);
-                Attempt::Failed
-            }
-            AuthMethod::Unsupported(method) => self.not_offered(&method, terms),
-            AuthMethod::Password(_) => self.not_offered("password", terms),
-            AuthMethod::KeyboardInteractive(_) => self.not_offered("keyboard-interactive", terms),
-            AuthMethod::Hostbased(_) => self.not_offered("hostbased", terms),
-            AuthMethod::PublicKey(public_key) => self.public_key(service, public_key, terms).await,
-        };
-        match attempt {
-            Attempt::Proved(method) => return self.accepted(*method),
-            Attempt::Asked => {
-                let outcome = self.rules.refused();
-                return Ok(Decision::Continue(self, outcome));
-            }
-            Attempt::Acceptable if self.attempts < ATTEMPTS_LIMIT => {
-                return Ok(Decision::Continue(self, AuthOutcome::KeyAcceptable));
-            }
-            Attempt::Acceptable | Attempt::Failed => {}
-        }
-        terms.delay.settle(&self.user, asked).await;
-        self.failures = self.failures.saturating_add(1);
-        let tries = self.rules.config.max_auth_tries;
-        if self.failures >= tries || self.attempts >= ATTEMPTS_LIMIT {
-            self.subject(terms.origin.endpoints).too_many_failures();
-            return Ok(Decision::TooManyFailures(self));
-        }
-        let outcome = self.rules.refused();
-        Ok(Decision::Continue(self, outcome))
-    }
-
-    fn not_offered(&self, method: &str, terms: Terms<'_>) -> Attempt {
-        let subject = self.subject(terms.origin.endpoints);
-        subject.failed(method, None, self.weight());
-        Attempt::Failed
-    }
-
-    fn accepted(self, method: MethodProof) -> Result<Decision, Violation> {
-        match self.standing {
-            Standing::Permitted(account) => {
-                let user = AuthenticatedUser::new(method, account).map_err(internal)?;
-                Ok(Decision::Accepted(Box::new(Login {
-                    user,
-                    rules: self.rules,
-                    first: self.first,
-                })))
-            }
-            // Cannot be: no key is listed for somebody who has no account.
-            Standing::Refused(_) => Err(internal(Mismatch)),
-        }
-    }
-
-    /// The `publickey` method (RFC 4252 section 7).
-    ///
-    /// Signature first, files second, for whatever user: the order must not tell who exists.
-    async fn public_key(
-        &self,
-        service: &str,
-        request: PublicKeyRequest,
-        terms: Terms<'_>,
-    ) -> Attempt {
-        let subject = self.subject(terms.origin.endpoints);
-        let usable = match self.rules.offers_publickey() && service == SERVICE {
-            true => self.usable_key(&request, subject),
-            false => None,
-        };
-        let Some(Usable {
-            algorithm,
-            key,
-            binding,
-        }) = usable
-        else {
-            subject.failed("publickey", None, self.weight());
-            return Attempt::Failed;
-        };
-        let possession = match &request.signature {
-            None => Possession::Unasked,
-            Some(signature) => Possession::of(prove_possession(
-                &self.first,
-                &self.user,
-                binding,
-                algorithm,
-                key.clone(),
-                signature,
-            )),
-        };
-        let listing = self.find(&key, subject).await;
-        match (possession, listing) {
-            (Possession::Unasked, Listing::Listed(_)) => Attempt::Acceptable,
-            (Possession::Proved(signature), Listing::Listed(listed)) => {
-                let options = self.rules.config.pubkey_auth_options;
-                match MethodProof::publickey(signature, listed, options) {
-                    Ok(method) => Attempt::Proved(Box::new(method)),
-                    Err(Incomplete::Unsaid(unsaid)) => {
-                        subject.unsaid(&key, unsaid);
-                        subject.failed("publickey", Some(&key), self.weight());
-                        Attempt::Failed
-                    }
-                    Err(Incomplete::Mismatch(Mismatch)) => Attempt::Failed,
-                }
-            }
-            (Possession::Unasked | Possession::Proved(_) | Possession::Refuted, _) => {
-                subject.failed("publickey", Some(&key), self.weight());
-                Attempt::Failed
-            }
-        }
-    }
-
-    /// The key of a request and what goes with it, if this server verifies with them.
-    fn usable_key(&self, request: &PublicKeyRequest, subject: Subject<'_>) -> Option<Usable> {
-        let Some(binding) = Binding::of(request.host_key.as_deref(), &self.first) else {
-            // The client spoke with another server: somebody stands between.
-            subject.key_unusable(&"request is bound to another host key");
-            return None;
-        };
-        let algorithm = SignatureAlgorithm::from_name(&request.algorithm)
-            .filter(|algorithm| self.rules.pubkey_algorithms.contains(algorithm));
-        let Some(algorithm) = algorithm else {
-            subject.key_unusable(&"signature algorithm not in PubkeyAcceptedAlgorithms");
-            return None;
-        };
-        match ClientKey::parse(&request.key, algorithm, self.rules.key_requirements()) {
-            Ok(key) => Some(Usable {
-                algorithm,
-                key,
-                binding,
-            }),
-            Err(error) => {
-                subject.key_unusable(&error);
-                None
-            }
-        }
-    }
-
-    async fn find(&self, key: &ClientKey, subject: Subject<'_>) -> Listing {
-        let (listing, remarks) = listing::find(Presentation {
-            user: &self.user,
-            standing: &self.standing,
-            rules: &self.rules,
-            key,
-            endpoints: subject.endpoints,
-        })
-        .await;
-        if let Standing::Permitted(_) = self.standing {
-            let remarks = remarks.iter();
-            remarks.for_each(|remark| subject.about_key(key, remark));
-        }
-        listing
-    }
-
-    fn weight(&self) -> Weight {
-        match self.failures.saturating_add(1) >= self.rules.config.max_auth_tries / 2 {
-            true => Weight::Heavy,
-            false => Weight::Light,
-        }
+        self.tries.is_fresh()
     }
 
     /// The name that binds the connection.
@@ -386,39 +271,190 @@ impl Named {
     pub fn subject(&self, endpoints: Endpoints) -> Subject<'_> {
         Subject {
             user: &self.user,
-            validity: match self.standing {
-                Standing::Refused(_) => Validity::Invalid,
-                Standing::Permitted(_) => Validity::Valid,
-            },
+            validity: self.standing.validity(),
             endpoints,
         }
     }
-}
 
-/// What a publickey request names, as far as this server verifies with it.
-struct Usable {
-    algorithm: SignatureAlgorithm,
-    key: ClientKey,
-    binding: Binding,
-}
+    /// Decides one request of the user for `service`.
+    ///
+    /// # Errors
+    /// Proofs do not belong together, which cannot be.
+    pub async fn decide<M>(
+        mut self,
+        service: &str,
+        method: AuthMethod,
+        terms: Terms<'_, M>,
+    ) -> Result<Decision, Violation> {
+        let asked = Instant::now();
+        let price = self.tries.request(&method);
+        let attempt = match service == SERVICE {
+            true => self.attempt(method, terms).await,
+            false => Attempt::Unheard,
+        };
+        self.conclude(attempt, price, asked, terms).await
+    }
 
-/// Whether the client holds the private key.
-enum Possession {
-    /// It asks first whether the key would do.
-    Unasked,
-    /// It does.
-    Proved(SignatureProof),
-    /// Its signature does not verify.
-    Refuted,
-}
-
-impl Possession {
-    fn of(result: Result<SignatureProof, BadSignature>) -> Self {
-        match result {
-            Ok(proof) => Self::Proved(proof),
-            Err(BadSignature) => Self::Refuted,
+    async fn attempt<M>(&mut self, method: AuthMethod, terms: Terms<'_, M>) -> Attempt {
+        match method {
+            AuthMethod::PublicKey(request) if self.offers(Method::PublicKey) => {
+                self.public_key(request, terms).await
+            }
+            AuthMethod::None if self.offers(Method::None) => {
+                self.tries.try_none();
+                Attempt::Unheard
+            }
+            AuthMethod::None
+            | AuthMethod::PublicKey(_)
+            | AuthMethod::Password(_)
+            | AuthMethod::KeyboardInteractive(_)
+            | AuthMethod::Hostbased(_)
+            | AuthMethod::Unsupported(_) => Attempt::Unheard,
         }
     }
+
+    /// Whether a method can be tried now, for anybody: it is switched on, a list of
+    /// AuthenticationMethods wants it next, and it is not used up.
+    fn offers(&self, method: Method) -> bool {
+        self.rules.enables(method) && self.progress.wants(method) && self.tries.permit(method)
+    }
+
+    /// What a method's result comes to.
+    async fn conclude<M>(
+        self,
+        attempt: Attempt,
+        price: Price,
+        asked: Instant,
+        terms: Terms<'_, M>,
+    ) -> Result<Decision, Violation> {
+        let endpoints = terms.origin.endpoints;
+        let (mut named, failed) = match attempt {
+            Attempt::Proved(proof) => match self.advance(proof, endpoints)? {
+                Advanced::Decided(decision) => return Ok(*decision),
+                Advanced::Failed(named, failed) => (*named, Some(failed)),
+            },
+            Attempt::Acceptable => {
+                self.postponed(Method::PublicKey, None, endpoints);
+                match self.tries.requests_left() {
+                    Budget::Left => {
+                        return Ok(Decision::Continue(self, AuthOutcome::KeyAcceptable));
+                    }
+                    Budget::UsedUp => (self, None),
+                }
+            }
+            Attempt::Failed(failed) => (self, Some(failed)),
+            Attempt::Unheard => (self, None),
+        };
+        if let Some(failed) = &failed {
+            named.log(Word::Failed, failed.tried(), endpoints);
+        }
+        let verdict = failed.map_or(Verdict::Unjudged, |failed| failed.verdict);
+        named.tries.fail(price, verdict);
+        if price == Price::Nothing {
+            let outcome = named.refused(PartialSuccess::No);
+            return Ok(Decision::Continue(named, outcome));
+        }
+        terms.delay.settle(&named.user, asked).await;
+        match named.tries.left(named.rules.config.max_auth_tries) {
+            Budget::Left => {
+                let outcome = named.refused(PartialSuccess::No);
+                Ok(Decision::Continue(named, outcome))
+            }
+            Budget::UsedUp => {
+                named.subject(endpoints).too_many_failures();
+                Ok(Decision::TooManyFailures(named))
+            }
+        }
+    }
+
+    /// What a completed method comes to: PermitRootLogin first, then AuthenticationMethods.
+    fn advance(self, proof: MethodProof, endpoints: Endpoints) -> Result<Advanced, Violation> {
+        let Standing::Permitted(account) = &self.standing else {
+            // Cannot be: nothing is proved for somebody who has no account.
+            return Err(internal(Mismatch));
+        };
+        let failed = Failed::of(&proof);
+        if let Err(denial) = account.permits(proof.method(), proof.forced_command()) {
+            self.subject(endpoints).denied(&denial);
+            return Ok(Advanced::Failed(Box::new(self), failed));
+        }
+        match self.progress.take(proof) {
+            Advance::Complete(methods) => {
+                let login = Self::accept(self.standing, methods, self.rules, self.first)?;
+                Ok(Advanced::Decided(Box::new(Decision::Accepted(Box::new(
+                    login,
+                )))))
+            }
+            Advance::Partial(progress) => {
+                let named = Self { progress, ..self };
+                named.log(Word::Partial, failed.tried(), endpoints);
+                let outcome = named.refused(PartialSuccess::Yes);
+                Ok(Advanced::Decided(Box::new(Decision::Continue(
+                    named, outcome,
+                ))))
+            }
+            Advance::Unwanted(progress) => Ok(Advanced::Failed(
+                Box::new(Self { progress, ..self }),
+                failed,
+            )),
+        }
+    }
+
+    fn accept(
+        standing: Standing,
+        methods: CompletedMethods,
+        rules: Arc<Rules>,
+        first: FirstExchange,
+    ) -> Result<Login, Violation> {
+        let Standing::Permitted(account) = standing else {
+            return Err(internal(Mismatch));
+        };
+        let user = AuthenticatedUser::new(methods, account).map_err(internal)?;
+        Ok(Login { user, rules, first })
+    }
+
+    /// SSH_MSG_USERAUTH_FAILURE with the methods that can continue.
+    fn refused(&self, partial_success: PartialSuccess) -> AuthOutcome {
+        let methods = Method::ALL.into_iter();
+        let methods = methods.filter(|method| *method != Method::None && self.offers(*method));
+        AuthOutcome::Refused {
+            methods: methods.map(|method| method.name().to_owned()).collect(),
+            partial_success: partial_success == PartialSuccess::Yes,
+        }
+    }
+
+    fn log(&self, word: Word, tried: Tried<'_>, endpoints: Endpoints) {
+        let weight = self.tries.weight(self.rules.config.max_auth_tries);
+        self.subject(endpoints).tried(word, tried, weight);
+    }
+
+    /// The client has the next word, and the method has not ended.
+    fn postponed(&self, method: Method, submethod: Option<&'static str>, endpoints: Endpoints) {
+        let tries = &self.tries;
+        let weight = tries.weight_of_question(self.rules.config.max_auth_tries);
+        let tried = Tried {
+            method,
+            submethod,
+            key: None,
+        };
+        let subject = self.subject(endpoints);
+        subject.tried(Word::Postponed, tried, weight);
+    }
+}
+
+/// What a completed method came to.
+enum Advanced {
+    /// A login, or a part of one.
+    Decided(Box<Decision>),
+    /// Nothing.
+    Failed(Box<Named>, Failed),
+}
+
+/// "partial success" of RFC 4252 section 5.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PartialSuccess {
+    Yes,
+    No,
 }
 
 fn internal(mismatch: Mismatch) -> Violation {

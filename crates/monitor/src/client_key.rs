@@ -78,6 +78,11 @@ impl ClientKey {
         self.public_key().fingerprint()
     }
 
+    /// Whether it is the same key, with a certificate or without.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        self.public_key() == other.public_key()
+    }
+
     /// Verifies a signature blob that was made under the name `algorithm`.
     ///
     /// # Errors

@@ -180,7 +180,7 @@ async fn attend<M: ServiceManager>(
             audit::violation(&worker.unit, conversation.phase().name(), violation);
         }
         // Said when it was decided.
-        End::Broken(Broken::Prohibited) => {}
+        End::Broken(Broken::Prohibited | Broken::NoneLeft(_)) => {}
         End::Broken(broken) => error!("connection is ended: {broken}"),
     }
     if !matches!(end, End::WorkerGone) {

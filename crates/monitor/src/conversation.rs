@@ -29,6 +29,7 @@ use crate::hostkeys::SignError;
 use crate::open_session::{OpenError, Origin, open_session};
 use crate::phase::{Authenticating, Exchange, Open, Phase, ProofBudget, Running};
 use crate::policy::Policy;
+use crate::progress::NoneLeft;
 use crate::systemd::ServiceManager;
 
 /// Questions that may wait while one is answered. An honest worker asks one at a time.
@@ -43,6 +44,9 @@ pub enum Broken {
     /// RefuseConnection.
     #[error("administratively prohibited")]
     Prohibited,
+    /// AuthenticationMethods leaves nothing to be tried.
+    #[error(transparent)]
+    NoneLeft(NoneLeft),
     /// The host key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -61,6 +65,7 @@ impl From<Undecided> for Broken {
         match undecided {
             Undecided::Violation(violation) => Self::Violation(violation),
             Undecided::Prohibited => Self::Prohibited,
+            Undecided::NoneLeft(none) => Self::NoneLeft(none),
         }
     }
 }
@@ -203,6 +208,7 @@ impl<M: ServiceManager> Conversation<M> {
             policy: &self.policy,
             origin: self.origin,
             delay: &self.delay,
+            services: &self.services,
         };
         let named = authentication.name(request.user, terms).await?;
         let (banner, pubkey_algorithms) = match named.is_fresh() {
@@ -217,7 +223,7 @@ impl<M: ServiceManager> Conversation<M> {
         let outcome = match decision.await? {
             Decision::Continue(named, outcome) => {
                 self.phase = Phase::Authenticating(Authenticating {
-                    authentication: Authentication::Named(named),
+                    authentication: Authentication::Named(Box::new(named)),
                     rekeys,
                 });
                 outcome

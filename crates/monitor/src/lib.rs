@@ -27,6 +27,7 @@
 //! - [`client_key`], [`public_key`], [`certificate`]: what a client can prove to have.
 //! - [`pam_process`]: what PAM or shadow(5) says about a password, in a process of its own.
 //! - [`proof`]: what it takes to be logged in. To review that, begin there.
+//! - [`progress`]: which methods that is, in which order (AuthenticationMethods).
 //! - [`open_session`]: from an authenticated user to a session unit.
 //! - [`delay`], [`audit`]: what a refused client can measure, and what the journal says.
 //!
@@ -66,6 +67,7 @@ pub mod pam_process;
 pub mod phase;
 pub mod policy;
 pub mod pool;
+pub mod progress;
 pub mod proof;
 pub mod public_key;
 pub mod routing_domain;

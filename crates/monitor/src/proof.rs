@@ -2,15 +2,20 @@
 //!
 //! ```text
 //!  verify::prove_possession ─▶ SignatureProof ─┐
-//!                                              ├─▶ MethodProof ─┐
-//!  listing::find ────────────▶ ListedKey ──────┘                ├─▶ AuthenticatedUser ─▶ open_session
-//!  account::admit ───────────▶ AccountProof ────────────────────┘
+//!                                              ├─▶ KeyProof ─┐
+//!  listing::find ────────────▶ ListedKey ──────┘             │
+//!                                                            ├─▶ MethodProof ─▶ Progress ─▶ CompletedMethods ─┐
+//!                                          (a row per method)┘                                                ├─▶ AuthenticatedUser ─▶ open_session
+//!  account::admit ───────────▶ AccountProof ──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! No proof can be copied or made from parts: fields are private, and each arrow is the only
 //! constructor. To review who can log in is to read what these arrows begin at.
+//!
+//! A new method is a variant of [`MethodProof`] around a proof of its own module, and an arm in each
+//! of its functions: which method it counts as, whom it is about, and what it restricts.
 
-use accounts::Account;
+use accounts::{Account, ForcedCommand, Method};
 use config::sshd::PubkeyAuthOptions;
 use thiserror::Error;
 use wire::userauth::UserName;
@@ -18,7 +23,7 @@ use wire::userauth::UserName;
 use crate::account::AccountProof;
 use crate::client_key::ClientKey;
 use crate::listing::ListedKey;
-use crate::public_key::Fingerprint;
+use crate::progress::CompletedMethods;
 use crate::verify::{Demands, SignatureProof, Unsaid};
 
 /// Two proofs are about different users or keys. It cannot happen as the modules are written; these
@@ -40,7 +45,15 @@ pub enum Incomplete {
 
 /// An authentication method was completed.
 #[derive(Debug)]
-pub struct MethodProof {
+pub enum MethodProof {
+    /// `publickey` (RFC 4252 section 7)
+    PublicKey(KeyProof),
+}
+
+/// The client holds the private key, an account lists it, and the authenticator that it may be on
+/// said what PubkeyAuthOptions and the listing demand.
+#[derive(Debug)]
+pub struct KeyProof {
     signature: SignatureProof,
     listed: Box<ListedKey>,
 }
@@ -49,18 +62,15 @@ pub struct MethodProof {
 #[derive(Debug)]
 pub struct AuthenticatedUser {
     account: AccountProof,
-    method: MethodProof,
+    methods: CompletedMethods,
 }
 
-impl MethodProof {
-    /// `publickey` (RFC 4252 section 7): the client holds the private key, an account lists it, and
-    /// the authenticator that it may be on said what PubkeyAuthOptions and the listing demand.
-    ///
+impl KeyProof {
     /// A certificate is listed by its own blob, and never counts as the key inside.
     ///
     /// # Errors
     /// The proofs are of different keys, or the authenticator did not say enough.
-    pub fn publickey(
+    pub fn new(
         signature: SignatureProof,
         listed: Box<ListedKey>,
         options: PubkeyAuthOptions,
@@ -71,18 +81,62 @@ impl MethodProof {
         Demands::new(options, listed.key().constraints()).met_by(&signature)?;
         Ok(Self { signature, listed })
     }
+
+    fn is_of(&self, account: &AccountProof) -> bool {
+        self.signature.user() == account.user() && self.listed.key().account() == account.account()
+    }
+}
+
+impl MethodProof {
+    /// Which method it was.
+    pub fn method(&self) -> Method {
+        match self {
+            Self::PublicKey(_) => Method::PublicKey,
+        }
+    }
+
+    /// By which of its submethods, for `keyboard-interactive:pam` of AuthenticationMethods.
+    pub fn submethod(&self) -> Option<&'static str> {
+        match self {
+            Self::PublicKey(_) => None,
+        }
+    }
+
+    /// The key that the client proved to have.
+    pub fn key(&self) -> Option<&ClientKey> {
+        match self {
+            Self::PublicKey(proof) => Some(proof.signature.key()),
+        }
+    }
+
+    /// Whether it permits one command only.
+    pub fn forced_command(&self) -> ForcedCommand {
+        match self {
+            Self::PublicKey(_) => ForcedCommand::Absent,
+        }
+    }
+
+    /// Whether it is about this very account, and the name that it was asked for by.
+    fn is_of(&self, account: &AccountProof) -> bool {
+        match self {
+            Self::PublicKey(proof) => proof.is_of(account),
+        }
+    }
 }
 
 impl AuthenticatedUser {
-    /// A user whose account may be used and who completed a method for this very account.
+    /// A user whose account may be used, and may be used by the methods that were all completed for
+    /// this very account.
     ///
     /// # Errors
-    /// The proofs are of different users or accounts.
-    pub fn new(method: MethodProof, account: AccountProof) -> Result<Self, Mismatch> {
-        let same_user = method.signature.user() == account.user();
-        let same_account = method.listed.key().account() == account.account();
-        match same_user && same_account {
-            true => Ok(Self { account, method }),
+    /// The proofs are of different users or accounts, or PermitRootLogin is against it.
+    pub fn new(methods: CompletedMethods, account: AccountProof) -> Result<Self, Mismatch> {
+        let fits = |proof: &MethodProof| {
+            let permitted = account.permits(proof.method(), proof.forced_command());
+            proof.is_of(&account) && permitted.is_ok()
+        };
+        match methods.proofs().iter().all(fits) {
+            true => Ok(Self { account, methods }),
             false => Err(Mismatch),
         }
     }
@@ -97,13 +151,8 @@ impl AuthenticatedUser {
         self.account.account()
     }
 
-    /// The key that opened it.
-    pub fn key(&self) -> &ClientKey {
-        self.method.signature.key()
-    }
-
-    /// That key's fingerprint for the journal.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.key().fingerprint()
+    /// What was proved, in the order of it.
+    pub fn methods(&self) -> &[MethodProof] {
+        self.methods.proofs()
     }
 }

@@ -4,12 +4,12 @@
 //! names that nobody has as well. What is decided before (algorithms, MaxStartups, LoginGraceTime)
 //! is decided by what stands outside of the blocks, and sshd_config(5) permits it there only.
 
-use accounts::{Account, Source};
+use accounts::{Account, Method, Source};
 use config::sshd::{self, AlgorithmList, Criteria, LogLevel, SshdConfig, YesNo};
 use journal::LevelFilter;
 use rpc::Endpoints;
 use wire::names::SignatureAlgorithm;
-use wire::userauth::{AuthOutcome, UserName};
+use wire::userauth::UserName;
 
 use crate::certificate::Requirements;
 use crate::open_session::Origin;
@@ -44,21 +44,15 @@ impl Rules {
         }
     }
 
-    /// Whether clients may log in with a key (PubkeyAuthentication).
-    pub fn offers_publickey(&self) -> bool {
-        self.config.pubkey_authentication == YesNo::Yes
-    }
-
-    /// SSH_MSG_USERAUTH_FAILURE with the methods that can continue.
-    pub fn refused(&self) -> AuthOutcome {
-        let methods = match self.offers_publickey() {
-            true => vec!["publickey".to_owned()],
-            false => Vec::new(),
+    /// Whether a method is switched on. `none` always is: what it needs is PermitEmptyPasswords.
+    pub fn enables(&self, method: Method) -> bool {
+        let switch = match method {
+            Method::None => YesNo::Yes,
+            Method::PublicKey => self.config.pubkey_authentication,
+            // Not yet.
+            Method::Password | Method::KeyboardInteractive | Method::Hostbased => YesNo::No,
         };
-        AuthOutcome::Refused {
-            methods,
-            partial_success: false,
-        }
+        switch == YesNo::Yes
     }
 }
 

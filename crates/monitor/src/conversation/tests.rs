@@ -1,6 +1,7 @@
 //! The worker is taken to be corrupted: it says here what an honest one never would.
 
 mod blocks;
+mod lists;
 
 use rpc::lane::{self, ToSession, ToWorker};
 use wire::codec::Write;
@@ -381,7 +382,9 @@ async fn a_user_who_may_not_log_in_is_refused_with_the_right_key() {
     let machine = Machine::new(&[&client], "PermitRootLogin no");
     let (mut bench, session) = Bench::exchanged(&machine).await;
     let signature = client.sign(&session, "root");
-    bench.refused(publickey("root", client.blob(), None)).await;
+    // As in sshd, PermitRootLogin is asked once the key has turned out to be right.
+    let asks = publickey("root", client.blob(), None);
+    assert_eq!(bench.ask(asks).await.unwrap(), AuthOutcome::KeyAcceptable);
     bench
         .refused(publickey("root", client.blob(), Some(signature)))
         .await;

@@ -338,7 +338,6 @@ fn what_forbids_something_is_never_ignored() {
         "ForceCommand internal-sftp -R",
         "ChrootDirectory /srv",
         "Match User alice\n ChrootDirectory /srv",
-        "AuthenticationMethods publickey,password",
         "ChannelTimeout session=1h",
         "UnusedConnectionTimeout 5m",
         "PAMServiceName strict",

@@ -107,6 +107,13 @@ impl UserPattern {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuthenticationMethods(Vec<Vec<String>>);
 
+impl From<Vec<Vec<String>>> for AuthenticationMethods {
+    /// Of lists as [`AuthenticationMethods::lists`] has them.
+    fn from(lists: Vec<Vec<String>>) -> Self {
+        Self(lists)
+    }
+}
+
 impl AuthenticationMethods {
     /// The lists; none means that any one method is enough. A method can have a part after a colon, `publickey:…`.
     #[must_use]

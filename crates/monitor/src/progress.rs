@@ -1,0 +1,185 @@
+//! AuthenticationMethods: which methods a connection has still to complete.
+//!
+//! As sshd: a list is done in its order, a completed method is taken from the front of every list
+//! that begins with it, and the first list that is empty is enough. Lists with a method that is
+//! switched off are never begun. Methods that no list begins with are refused unheard.
+
+use std::collections::VecDeque;
+
+use accounts::Method;
+use config::sshd::AuthenticationMethods;
+use thiserror::Error;
+
+use crate::client_key::ClientKey;
+use crate::proof::MethodProof;
+
+/// What was proved, and what is wanted still.
+#[derive(Debug)]
+pub struct Progress {
+    wanted: Wanted,
+    proofs: Vec<MethodProof>,
+}
+
+/// All methods of one list. Made by [`Progress::take`] only.
+#[derive(Debug)]
+pub struct CompletedMethods(Vec<MethodProof>);
+
+/// What a completed method comes to.
+#[derive(Debug)]
+pub enum Advance {
+    /// A list is complete.
+    Complete(CompletedMethods),
+    /// Further methods are wanted: "partial success" of RFC 4252 section 5.1.
+    Partial(Progress),
+    /// No list wants this proof now.
+    Unwanted(Progress),
+}
+
+/// Each list names a method that is switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("No AuthenticationMethods left after eliminating disabled methods")]
+pub struct NoneLeft;
+
+#[derive(Debug)]
+enum Wanted {
+    /// `any`
+    AnyOne,
+    /// What is left of each list.
+    OneOf(Vec<VecDeque<Item>>),
+}
+
+/// What a completed method means to the lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Unwanted,
+    Partial,
+    Complete,
+}
+
+/// `keyboard-interactive:pam`
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Item {
+    method: Method,
+    submethod: Option<String>,
+}
+
+impl Item {
+    /// `None` for methods that this server does not have: GSSAPI.
+    fn parse(text: &str) -> Option<Self> {
+        let (name, submethod) = match text.split_once(':') {
+            Some((name, submethod)) => (name, Some(submethod.to_owned())),
+            None => (text, None),
+        };
+        let known = Method::ALL.into_iter();
+        let method = known.into_iter().find(|method| method.name() == name)?;
+        Some(Self { method, submethod })
+    }
+
+    /// Whether a method that was completed by this submethod is what is wanted. One without
+    /// submethods is never one of them.
+    fn is(&self, method: Method, submethod: Option<&str>) -> bool {
+        self.method == method
+            && (self.submethod.is_none() || self.submethod.as_deref() == submethod)
+    }
+}
+
+impl Wanted {
+    fn begins_with(&self, wanted: impl Fn(&Item) -> bool) -> bool {
+        match self {
+            Self::AnyOne => true,
+            Self::OneOf(lists) => lists.iter().any(|list| list.front().is_some_and(&wanted)),
+        }
+    }
+
+    /// Takes a method from the front of each list that begins with it.
+    fn advance(&mut self, method: Method, submethod: Option<&str>) -> Step {
+        let lists = match self {
+            Self::AnyOne => return Step::Complete,
+            Self::OneOf(lists) => lists,
+        };
+        let is_it = |item: &Item| item.is(method, submethod);
+        let mut step = Step::Unwanted;
+        for list in lists {
+            if list.pop_front_if(|item| is_it(item)).is_some() {
+                step = match (step, list.is_empty()) {
+                    (Step::Complete, _) | (_, true) => Step::Complete,
+                    (Step::Unwanted | Step::Partial, false) => Step::Partial,
+                };
+            }
+        }
+        step
+    }
+}
+
+impl Progress {
+    /// Nothing is proved. `enabled` says which methods are switched on.
+    ///
+    /// # Errors
+    /// No list can be completed.
+    pub fn new(
+        methods: &AuthenticationMethods,
+        enabled: impl Fn(Method) -> bool,
+    ) -> Result<Self, NoneLeft> {
+        let list = |list: &Vec<String>| {
+            let items: Option<VecDeque<Item>> = list.iter().map(|item| Item::parse(item)).collect();
+            items.filter(|items| items.iter().all(|item| enabled(item.method)))
+        };
+        let wanted = match methods.lists() {
+            [] => Wanted::AnyOne,
+            lists => match lists.iter().filter_map(list).collect::<Vec<_>>() {
+                left if left.is_empty() => return Err(NoneLeft),
+                left => Wanted::OneOf(left),
+            },
+        };
+        Ok(Self {
+            wanted,
+            proofs: Vec::new(),
+        })
+    }
+
+    /// Whether a method can be tried now, as far as its name tells.
+    pub fn wants(&self, method: Method) -> bool {
+        self.wanted.begins_with(|item| item.method == method)
+    }
+
+    /// Whether a method can be tried now by one of its submethods.
+    pub fn wants_submethod(&self, method: Method, submethod: &str) -> bool {
+        let wanted = |item: &Item| item.is(method, Some(submethod));
+        self.wanted.begins_with(wanted)
+    }
+
+    /// Whether this key was part of a proof already: a list with two keys wants two different ones.
+    /// A certificate for a key is no other key than itself.
+    pub fn has_used(&self, key: &ClientKey) -> bool {
+        let mut used = self.proofs.iter().filter_map(MethodProof::key);
+        used.any(|used| used.is_same_key(key))
+    }
+
+    /// Takes a proof. One with a key that was used already is not wanted.
+    pub fn take(mut self, proof: MethodProof) -> Advance {
+        if proof.key().is_some_and(|key| self.has_used(key)) {
+            return Advance::Unwanted(self);
+        }
+        match self.wanted.advance(proof.method(), proof.submethod()) {
+            Step::Unwanted => Advance::Unwanted(self),
+            Step::Partial => {
+                self.proofs.push(proof);
+                Advance::Partial(self)
+            }
+            Step::Complete => {
+                self.proofs.push(proof);
+                Advance::Complete(CompletedMethods(self.proofs))
+            }
+        }
+    }
+}
+
+impl CompletedMethods {
+    /// The proofs in the order in which they were given; at least one.
+    pub fn proofs(&self) -> &[MethodProof] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;
