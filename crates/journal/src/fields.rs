@@ -67,6 +67,11 @@ pub const FIELDS: &[Field] = &[
         "SSHD_SESSION_UNIT",
         "unit that runs the user's session",
     ),
+    field(
+        "source",
+        "SSHD_SOURCE",
+        "block of addresses that limits per source take for one client, PerSourceNetBlockSize",
+    ),
     field("phase", "SSHD_PHASE", "how far the connection had come"),
     field(
         "reason",

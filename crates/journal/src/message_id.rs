@@ -22,6 +22,8 @@ pub const INVALID_USER: &str = "5fa8c25cc2d76c509944f0bd05f0d5cd";
 pub const DISCONNECTED: &str = "9a37c982673578fec703045047d26e9d";
 /// A connection was refused before a worker was spent on it: too many unauthenticated connections, or a penalty.
 pub const ADMISSION_REFUSED: &str = "a2f0ee08075efddc37cef6f83294fa1c";
+/// The source of a connection has a penalty for how that ended.
+pub const PENALISED: &str = "1d9331c7786a4bdc82bfe22d7aa1e8fa";
 /// A client did not authenticate within LoginGraceTime.
 pub const GRACE_TIMEOUT: &str = "001fe70b0191f45b094c83f511aafd91";
 /// A worker ended or broke the protocol while it had a connection.
@@ -43,6 +45,7 @@ pub const ALL: &[&str] = &[
     INVALID_USER,
     DISCONNECTED,
     ADMISSION_REFUSED,
+    PENALISED,
     GRACE_TIMEOUT,
     WORKER_LOST,
     SESSION_STARTED,

@@ -3,6 +3,7 @@
 //! The fields `conn`, `peer`, `peer_port`, `local` and `local_port` come from the connection's span;
 //! here are those of the event. Text that the peer chose goes through [`Escaped`].
 
+mod admission;
 mod end;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::open_session::Origin;
 use crate::proof::AuthenticatedUser;
 use crate::verify::Unsaid;
 
+pub use self::admission::{dropped, exempted, penalised, penalties_cleared, throttling};
 pub use self::end::{Stage, reported};
 
 /// The line for a connection that is looked at for the first time.
@@ -36,26 +38,6 @@ pub fn connection(origin: Origin) {
         None => String::new(),
     };
     debug!("Connection from {peer} on {local}{rdomain}");
-}
-
-/// MaxStartups dropped a connection.
-pub fn dropped(endpoints: Endpoints, number: u32) {
-    static DROPS: RateLimit = RateLimit::new(10, Duration::from_secs(10));
-    if let Verdict::Log { suppressed } = DROPS.check() {
-        let (peer, local) = (endpoints.peer(), endpoints.local());
-        info!(
-            message_id = ADMISSION_REFUSED,
-            peer = %peer.address(),
-            peer_port = peer.port(),
-            reason = "Maxstartups",
-            suppressed,
-            "drop connection #{number} from [{}]:{} on [{}]:{} Maxstartups",
-            peer.address(),
-            peer.port(),
-            local.address(),
-            local.port(),
-        );
-    }
 }
 
 /// LoginGraceTime is over. `pid` is the worker's, 0 if the client had none yet.

@@ -8,6 +8,7 @@
 //!
 //! The three run side by side; the first that ends is the end of the connection.
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::field::Empty;
 use tracing::{Span, error, info_span, warn};
 
-use crate::admission::Ticket;
+use crate::admission::{Admission, Limits, Offence, Ticket};
 use crate::audit;
 use crate::connections::{Administrator, Connections};
 use crate::conversation::{Broken, Conversation, Setting, face};
@@ -43,6 +44,8 @@ pub struct Common<M> {
     pub delay: Arc<FailureDelay>,
     /// Those that live.
     pub connections: Connections,
+    /// Who is let in.
+    pub admission: Admission,
 }
 
 /// A client that was admitted.
@@ -53,6 +56,8 @@ pub struct Client {
     pub socket: OwnedFd,
     /// Its share of MaxStartups.
     pub ticket: Ticket,
+    /// What its source is judged by.
+    pub limits: Arc<Limits>,
     /// When it must be logged in.
     pub deadline: Option<Instant>,
 }
@@ -127,15 +132,27 @@ async fn attend<M: ServiceManager>(
         origin,
         socket,
         ticket,
+        limits,
         deadline,
     } = client;
     audit::connection(origin);
+    let source = Source {
+        admission: common.admission.clone(),
+        peer: origin.endpoints.peer().ip(),
+        limits,
+    };
     let entry = Arc::new(common.connections.enter(origin));
     let for_worker = socket.try_clone();
-    let mut vigil = pin!(vigil(socket, ticket, deadline, Arc::clone(&login)));
+    let unauthenticated = Unauthenticated {
+        socket,
+        _ticket: ticket,
+        source: source.clone(),
+    };
+    let mut vigil = pin!(vigil(unauthenticated, deadline, Arc::clone(&login)));
 
     let assigned = tokio::select! {
         assigned = assign(&common.pool, place, origin, for_worker) => assigned,
+        // It had no worker to talk to: the delay is ours.
         () = &mut vigil => return audit::grace_timeout(origin.endpoints, 0),
         by = entry.killed() => return audit::killed(origin.endpoints, None, by),
     };
@@ -153,7 +170,7 @@ async fn attend<M: ServiceManager>(
         worker: Arc::clone(&lane),
         services: Arc::clone(&common.services),
         delay: Arc::clone(&common.delay),
-        login,
+        login: Arc::clone(&login),
         entry: Arc::clone(&entry),
     });
     let end = tokio::select! {
@@ -183,6 +200,11 @@ async fn attend<M: ServiceManager>(
         End::Broken(Broken::Prohibited | Broken::NoneLeft(_)) => {}
         End::Broken(broken) => error!("connection is ended: {broken}"),
     }
+    if !login.initialized()
+        && let Some(offence) = offence(&end, &conversation)
+    {
+        source.penalise(offence);
+    }
     if !matches!(end, End::WorkerGone) {
         // An honest worker goes when its lane closes. One that broke the contract, or that let the
         // grace time pass, is not asked; nor is one whose client an administrator wants gone.
@@ -199,21 +221,75 @@ async fn attend<M: ServiceManager>(
     drop(worker.counted);
 }
 
+/// What a connection ended with that had no login, if its client is to blame.
+fn offence<M: ServiceManager>(end: &End, conversation: &Conversation<M>) -> Option<Offence> {
+    match end {
+        End::GraceTime => Some(Offence::GraceExceeded),
+        End::Killed(_) => None,
+        End::WorkerGone => match conversation.phase() {
+            Phase::Over => Some(conversation.conduct().offence()),
+            // No last word: it crashed.
+            Phase::AwaitingExchange
+            | Phase::Authenticating(_)
+            | Phase::Exhausted(_)
+            | Phase::Open(_) => Some(Offence::Crash),
+        },
+        End::Broken(Broken::NoneLeft(_)) => Some(conversation.conduct().offence()),
+        // What an honest worker does not do, one does whom the client has taken over.
+        End::Broken(Broken::Violation(_)) => Some(Offence::Crash),
+        End::Broken(Broken::Prohibited) => Some(Offence::RefuseConnection),
+        End::Broken(Broken::Sign(_) | Broken::Open { .. }) => None,
+    }
+}
+
+/// Where a connection comes from, and what that is judged by.
+#[derive(Clone)]
+struct Source {
+    admission: Admission,
+    /// None: a connection without addresses belongs to no source.
+    peer: Option<IpAddr>,
+    limits: Arc<Limits>,
+}
+
+impl Source {
+    fn penalise(&self, offence: Offence) {
+        let Some(peer) = self.peer else { return };
+        let (limits, now) = (&self.limits, Instant::now());
+        if let Some(effect) = self.admission.penalise(peer, offence, limits, now) {
+            audit::penalised(peer, offence, effect, limits);
+        }
+    }
+
+    fn pardon(&self) {
+        if let Some(peer) = self.peer {
+            self.admission.pardon(peer, &self.limits);
+        }
+    }
+}
+
+/// What only a connection before login has.
+struct Unauthenticated {
+    socket: OwnedFd,
+    /// Counts while it is there.
+    _ticket: Ticket,
+    source: Source,
+}
+
 /// Keeps LoginGraceTime, and what only a connection before login has. Ends when the time is over,
 /// with the socket shut down for whoever else holds it; never after a login.
 async fn vigil(
-    socket: OwnedFd,
-    ticket: Ticket,
+    unauthenticated: Unauthenticated,
     deadline: Option<Instant>,
     login: Arc<SetOnce<()>>,
 ) {
     tokio::select! {
         () = until(deadline) => {
             // Fails only if the client has gone already.
-            let _gone = shutdown(&socket, Shutdown::Both);
+            let _gone = shutdown(&unauthenticated.socket, Shutdown::Both);
         }
         _ = login.wait() => {
-            drop((socket, ticket));
+            unauthenticated.source.pardon();
+            drop(unauthenticated);
             std::future::pending().await
         }
     }

@@ -21,6 +21,7 @@ use wire::userauth::{AuthOutcome, AuthRequest, Responses};
 use crate::audit;
 use crate::authenticate::{Authentication, Decision, Login, Terms, Undecided};
 use crate::banner;
+use crate::conduct::Conduct;
 use crate::connections::Entry;
 use crate::delay::FailureDelay;
 use crate::exchange::{self, ExchangeError};
@@ -85,6 +86,7 @@ pub struct Conversation<M> {
     login: Arc<SetOnce<()>>,
     /// What administrators see of it.
     entry: Arc<Entry>,
+    conduct: Conduct,
 }
 
 /// What a conversation needs besides its worker.
@@ -118,6 +120,7 @@ impl<M: ServiceManager> Conversation<M> {
             delay: setting.delay,
             login: setting.login,
             entry: setting.entry,
+            conduct: Conduct::default(),
         }
     }
 
@@ -211,6 +214,8 @@ impl<M: ServiceManager> Conversation<M> {
             services: &self.services,
         };
         let named = authentication.name(request.user, terms).await?;
+        let standing = named.subject(self.origin.endpoints).validity;
+        self.conduct.asked(&request.method, standing);
         let (banner, pubkey_algorithms) = match named.is_fresh() {
             true => {
                 let config = &named.rules().config;
@@ -288,6 +293,11 @@ impl<M: ServiceManager> Conversation<M> {
     /// How far it has come.
     pub fn phase(&self) -> &Phase {
         &self.phase
+    }
+
+    /// What the client did until now.
+    pub fn conduct(&self) -> Conduct {
+        self.conduct
     }
 }
 

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Before a decision:
-//! - [`listener`], [`admission`]: who is let in (MaxStartups), before a worker is spent on them.
+//! - [`listener`], [`admission`]: who is let in, before a worker is spent on them.
 //! - [`pool`]: warm workers, started by [`systemd`] at the pace of a [`token_bucket`].
 //! - [`connection`]: one task per client, which owns everything of it; LoginGraceTime.
 //! - [`conversation`], [`phase`]: what a worker asks, and where that is permitted. The table is there.
@@ -29,6 +29,7 @@
 //! - [`proof`]: what it takes to be logged in. To review that, begin there.
 //! - [`progress`]: which methods that is, in which order (AuthenticationMethods).
 //! - [`open_session`]: from an authenticated user to a session unit.
+//! - [`conduct`]: what a client without a login did, for which its source may be refused.
 //! - [`delay`], [`audit`]: what a refused client can measure, and what the journal says.
 //!
 //! The process around them:
@@ -50,6 +51,7 @@ pub mod banner;
 pub mod certificate;
 pub mod client_key;
 pub mod command;
+pub mod conduct;
 pub mod connection;
 pub mod connections;
 pub mod conversation;

@@ -13,7 +13,7 @@ use rpc::{ConnectionId, Endpoint, Endpoints};
 use rustix::net::{SendFlags, getpeername, getsockname, send, sockopt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::admission::{Admission, Ticket, Verdict};
@@ -70,13 +70,15 @@ pub async fn accept(
     }
 }
 
-/// The client at the other end of a socket that somebody else has accepted. MaxStartups is theirs.
+/// The client at the other end of a socket that somebody else has accepted. Whom to
+/// let in was theirs to decide.
 ///
 /// # Errors
 /// It is not connected.
 pub fn connected(socket: OwnedFd, admission: &Admission, policy: &Policy) -> io::Result<Client> {
     let endpoints = endpoints(&socket)?;
-    client(socket, endpoints, admission.admit(), policy)
+    let ticket = admission.admit(endpoints.peer().ip(), &policy.limits);
+    client(socket, endpoints, ticket, policy)
 }
 
 fn client(
@@ -103,6 +105,7 @@ fn client(
         },
         socket,
         ticket,
+        limits: Arc::clone(&policy.limits),
         deadline: connection::deadline(policy.config.login_grace_time),
     })
 }
@@ -110,12 +113,16 @@ fn client(
 /// Decides about one connection. `None`: it was dropped.
 fn admit(socket: OwnedFd, admission: &Admission, policy: &Policy) -> io::Result<Option<Client>> {
     let endpoints = endpoints(&socket)?;
-    let limits = policy.config.max_startups;
     let roll = u32::from_be_bytes(random()?) % 100;
-    match admission.decide(limits, roll) {
+    let peer = endpoints.peer().ip();
+    let (verdict, remark) = admission.decide(peer, &policy.limits, roll, Instant::now());
+    if let Some(remark) = remark {
+        audit::throttling(remark);
+    }
+    match verdict {
         Verdict::Admitted(ticket) => client(socket, endpoints, ticket, policy).map(Some),
-        Verdict::Dropped { number } => {
-            audit::dropped(endpoints, number);
+        Verdict::Dropped { number, reason } => {
+            audit::dropped(endpoints, number, reason, remark);
             // A courtesy: 26 bytes fit a new socket's buffer, and if not, nobody waits.
             let _unread = send(&socket, REFUSAL, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
             Ok(None)

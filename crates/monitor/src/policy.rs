@@ -13,6 +13,7 @@ use rpc::lane::Welcome;
 use thiserror::Error;
 use wire::names::{CompressionAlgorithm, KexAlgorithm};
 
+use crate::admission::Limits;
 use crate::exchange::Offer;
 use crate::groups::Groups;
 use crate::hostkeys::{HostKey, HostKeys, LoadError};
@@ -30,6 +31,8 @@ pub struct Policy {
     pub config: SshdConfig,
     /// Host keys and algorithms for key exchange.
     pub offer: Offer,
+    /// Who is let in.
+    pub limits: Arc<Limits>,
 }
 
 /// A usable policy and what the administrator should know of it.
@@ -105,6 +108,7 @@ impl Policy {
             groups,
         };
         let policy = Arc::new(Self {
+            limits: Arc::new(Limits::of(&config)),
             configuration,
             config,
             offer,

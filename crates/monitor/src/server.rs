@@ -159,6 +159,7 @@ async fn serve<M: ServiceManager>(
         services,
         delay: Arc::new(FailureDelay::new()?),
         connections: Connections::default(),
+        admission: admission.clone(),
     });
     let (ask, mut questions) = mpsc::channel(QUESTIONS);
     if let Some(socket) = sockets.admin {

@@ -20,6 +20,7 @@ mod convert;
 pub mod grpc;
 pub mod identity;
 pub mod lane;
+pub mod network;
 pub mod pam;
 pub mod peer;
 pub mod preauth;
@@ -29,6 +30,7 @@ pub mod stored;
 
 pub use grpc::{CallError, ServeEnd, Violation};
 pub use identity::{Address, ConnectionId, Endpoint, Endpoints};
+pub use network::{Network, NetworkError};
 
 #[allow(
     missing_docs,

@@ -1,9 +1,10 @@
 //! The task of a connection, with a worker that is played here and speaks real gRPC.
 
+mod penalties;
+
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 
-use config::sshd::MaxStartups;
 use rpc::admin;
 use rpc::lane::{self, Lane};
 use rpc::preauth::{ConnectionEnd, Monitor};
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 use wire::userauth::AuthOutcome;
 
 use super::*;
-use crate::admission::{Admission, Verdict};
+use crate::admission::Admission;
 use crate::pool::testing::{pool, worker};
 use crate::testing::{Client as Key, Machine, Services, origin, publickey};
 
@@ -34,14 +35,8 @@ impl Bench {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let tcp = listener.accept().unwrap().0;
         let admission = Admission::default();
-        let limits = MaxStartups {
-            start: 10,
-            rate: 30,
-            full: 100,
-        };
-        let Verdict::Admitted(ticket) = admission.decide(limits, 0) else {
-            panic!("not admitted");
-        };
+        let limits = Arc::clone(&machine.policy.limits);
+        let ticket = admission.admit(origin().endpoints.peer().ip(), &limits);
         let (pool, mut requests) = pool();
         let services = Arc::new(Services::default());
         let connections = Connections::default();
@@ -50,11 +45,13 @@ impl Bench {
             pool: pool.clone(),
             delay: Arc::new(FailureDelay::new().unwrap()),
             connections: connections.clone(),
+            admission: admission.clone(),
         });
         let admitted = Client {
             origin: origin(),
             socket: tcp.into(),
             ticket,
+            limits,
             deadline: deadline(grace),
         };
         let place = pool.place().await.unwrap();
@@ -238,14 +235,8 @@ async fn a_client_without_a_worker_is_let_go_at_the_grace_time() {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let tcp = listener.accept().unwrap().0;
     let admission = Admission::default();
-    let limits = MaxStartups {
-        start: 1,
-        rate: 100,
-        full: 1,
-    };
-    let Verdict::Admitted(ticket) = admission.decide(limits, 0) else {
-        panic!("not admitted");
-    };
+    let limits = Arc::clone(&Machine::new(&[], "").policy.limits);
+    let ticket = admission.admit(origin().endpoints.peer().ip(), &limits);
     let (pool, _requests) = pool();
     let place = pool.place().await.unwrap();
     let common = Arc::new(Common {
@@ -253,15 +244,19 @@ async fn a_client_without_a_worker_is_let_go_at_the_grace_time() {
         pool,
         delay: Arc::new(FailureDelay::new().unwrap()),
         connections: Connections::default(),
+        admission: admission.clone(),
     });
     let admitted = Client {
         origin: origin(),
         socket: tcp.into(),
         ticket,
+        limits,
         deadline: deadline(Some(Duration::from_millis(20))),
     };
     serve(common, admitted, place).await;
     assert_eq!(admission.unauthenticated(), 0);
+    // That it had no worker is our trouble.
+    assert!(admission.list(Instant::now()).0.is_empty());
     client.set_nonblocking(true).unwrap();
     assert!(matches!(client.read(&mut [0]), Ok(0)));
 }

@@ -111,12 +111,10 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     not_yet("PermitUserEnvironment", Global, field!(permit_user_environment: environment::USER_ENVIRONMENT),
         "users cannot set variables by files or keys", &["no"]),
     not_yet("PermitUserRC", Match, field!(permit_user_rc: word()), "~/.ssh/rc is not run", &["no"]),
-    not_yet("PerSourceMaxStartups", Global, field!(per_source_max_startups: numbers::INTEGER_OR_NONE),
-        NO_PENALTIES, &["none"]),
-    not_yet("PerSourceNetBlockSize", Global, field!(per_source_net_block_size: limits::NET_BLOCK), NO_PENALTIES, &[]),
-    not_yet("PerSourcePenalties", Global, field!(per_source_penalties: limits::PENALTIES), NO_PENALTIES, &["no"]),
-    not_yet("PerSourcePenaltyExemptList", Global, field!(per_source_penalty_exempt: limits::EXEMPT),
-        NO_PENALTIES, &["none"]),
+    active("PerSourceMaxStartups", Global, field!(per_source_max_startups: numbers::INTEGER_OR_NONE)),
+    active("PerSourceNetBlockSize", Global, field!(per_source_net_block_size: limits::NET_BLOCK)),
+    active("PerSourcePenalties", Global, field!(per_source_penalties: limits::PENALTIES)),
+    active("PerSourcePenaltyExemptList", Global, field!(per_source_penalty_exempt: limits::EXEMPT)),
     no_effect("PidFile", Global, field!(pid_file: paths::FILE),
         "systemd knows the server's processes; only a second instance writes the file", &["none"]),
     Keyword::new("Port", Global, field!(ports: network::PORTS), SOCKET_UNIT),
@@ -252,5 +250,4 @@ const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
 const NO_HOSTBASED: &str = "host-based authentication is not offered";
 const NO_PASSWORD: &str = "only public keys are accepted";
 const NO_FORWARDING: &str = "no forwarding is offered";
-const NO_PENALTIES: &str = "MaxStartups alone limits connections that have not authenticated";
 const PAM_ALWAYS: &str = "sessions are always opened through PAM; \"no\" only has locked accounts refused by their password field";
