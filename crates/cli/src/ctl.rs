@@ -14,10 +14,10 @@ pub mod show;
 use std::fmt::Write;
 
 use rpc::ConnectionId;
-use rpc::admin::{Connection, Kill, Reload, Status};
+use rpc::admin::{Connection, Exempt, Kill, Reload, Status};
 
 use self::ask::{AskError, ask};
-use self::command_line::{Legend, Voice};
+use self::command_line::{Legend, Penalties, Voice};
 
 /// What is to be said, and whether all went well.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,6 +93,51 @@ pub fn kill(names: &[String]) -> Result<Said, AskError> {
         }
         Ok(said)
     })
+}
+
+/// `penalties`
+///
+/// # Errors
+/// See [`AskError`].
+pub fn penalties(what: Penalties) -> Result<Said, AskError> {
+    ask(async |monitor| match what {
+        Penalties::List(legend) => Ok(Said {
+            output: show::penalties(&monitor.penalties().await?, legend),
+            ..Said::default()
+        }),
+        Penalties::ClearAll => Ok(cleared(monitor.clear_penalties(None).await?)),
+        Penalties::Clear(networks) => {
+            let mut said = Said::default();
+            for network in networks {
+                match monitor.clear_penalties(Some(network)).await? {
+                    0 => said.fail(&format!("there is no penalty for {network}")),
+                    count => said.output.push_str(&cleared(count).output),
+                }
+            }
+            Ok(said)
+        }
+        Penalties::Exempt(networks) => {
+            let mut said = Said::default();
+            for network in networks {
+                if monitor.exempt(network).await? == Exempt::TooMany {
+                    said.fail(&format!(
+                        "{network} is not exempt: there are too many exemptions; put them into PerSourcePenaltyExemptList"
+                    ));
+                }
+            }
+            Ok(said)
+        }
+    })
+}
+
+fn cleared(count: u64) -> Said {
+    Said {
+        output: match count {
+            1 => "1 penalty cleared.\n".to_owned(),
+            count => format!("{count} penalties cleared.\n"),
+        },
+        ..Said::default()
+    }
 }
 
 /// `reload`

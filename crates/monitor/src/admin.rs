@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  sshd-privsepctl ──▶ accept ──▶ face ── Reload, Status ──▶ the server's loop
-//!                                  └───── Kill ────────────▶ connections
+//!                                  ├───── Kill ────────────▶ connections
+//!                                  └───── penalties ───────▶ admission
 //! ```
 //!
 //! Root is trusted, but not to be quick: a few connections at a time, each with a deadline. All that
@@ -13,15 +14,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{RateLimit, Verdict};
-use rpc::admin::{self, AdminFace, Kill, Reload, Status};
+use rpc::admin::{self, AdminFace, Exempt, Kill, Penalties, Penalty, Reload, Status};
 use rpc::peer::{self, Credentials};
-use rpc::{ConnectionId, ServeEnd, Violation};
+use rpc::{ConnectionId, Network, ServeEnd, Violation};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
+use crate::admission::{Admission, Exemption, Force, Listed};
+use crate::audit;
 use crate::connections::{Administrator, Connections};
 
 /// Administrators at a time; more of them wait in the socket's backlog.
@@ -56,6 +59,7 @@ enum Stranger {
 pub async fn accept(
     listener: UnixListener,
     connections: Connections,
+    admission: Admission,
     questions: mpsc::Sender<Question>,
     patience: Duration,
 ) {
@@ -73,6 +77,7 @@ pub async fn accept(
         let face = identify(peer::credentials(&stream)).map(|administrator| Face {
             administrator,
             connections: connections.clone(),
+            admission: admission.clone(),
             questions: questions.clone(),
         });
         match face {
@@ -122,6 +127,7 @@ async fn serve(stream: UnixStream, face: Face, patience: Duration) {
 struct Face {
     administrator: Administrator,
     connections: Connections,
+    admission: Admission,
     questions: mpsc::Sender<Question>,
 }
 
@@ -151,6 +157,43 @@ impl AdminFace for Face {
     async fn kill(&self, id: ConnectionId) -> Result<Kill, Violation> {
         Ok(self.connections.kill(id, self.administrator))
     }
+
+    async fn penalties(&self) -> Result<Penalties, Violation> {
+        let (penalties, exempt) = self.admission.list(Instant::now());
+        Ok(Penalties {
+            count: u64::try_from(penalties.len()).unwrap_or(u64::MAX),
+            penalties: penalties.into_iter().map(penalty).collect(),
+            exempt,
+        })
+    }
+
+    async fn clear_penalties(&self, network: Option<Network>) -> Result<u64, Violation> {
+        let count = self.admission.clear(network, Instant::now());
+        audit::penalties_cleared(network, count, self.administrator);
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    async fn exempt(&self, network: Network) -> Result<Exempt, Violation> {
+        Ok(match self.admission.exempt(network) {
+            Exemption::Added => {
+                audit::exempted(network, self.administrator);
+                Exempt::Exempted
+            }
+            Exemption::TooMany => Exempt::TooMany,
+        })
+    }
+}
+
+fn penalty(listed: Listed) -> Penalty {
+    Penalty {
+        source: listed.source,
+        reason: listed.offence.reason().to_owned(),
+        force: match listed.force {
+            Force::Active => admin::Force::Active,
+            Force::Deferred => admin::Force::Deferred,
+        },
+        left: listed.left,
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +219,7 @@ mod tests {
         tokio::spawn(accept(
             listener,
             Connections::default(),
+            Admission::default(),
             questions,
             patience,
         ));
@@ -187,7 +231,7 @@ mod tests {
                 }
             }
         });
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let mut hanging = Vec::new();
         for _ in 0..ADMINISTRATORS {
             hanging.push(UnixStream::connect(&path).await.unwrap());

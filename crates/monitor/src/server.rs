@@ -166,7 +166,8 @@ async fn serve<M: ServiceManager>(
         socket.set_nonblocking(true)?;
         let listener = UnixListener::from_std(socket)?;
         let connections = common.connections.clone();
-        let accepting = admin::accept(listener, connections, ask, admin::PATIENCE);
+        let admission = admission.clone();
+        let accepting = admin::accept(listener, connections, admission, ask, admin::PATIENCE);
         tokio::spawn(accepting);
     }
     // Kept open for a later take-over; see module `stored`.

@@ -1,6 +1,7 @@
 //! The border between an administrator's command and the monitor (`proto/admin.proto`).
 
 mod convert;
+mod penalties;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::net::UnixStream;
 
 use crate::grpc::{self, CallError, Caller, ServeEnd, Tripwire, Violation};
 use crate::identity::{ConnectionId, Endpoints};
+use crate::network::Network;
 use crate::proto::admin::v1 as pb;
 
 /// How long the administrator's end waits for an answer: a monitor that hangs must not make
@@ -35,6 +37,19 @@ pub trait AdminFace: Send + Sync + 'static {
 
     /// Ends a connection.
     fn kill(&self, id: ConnectionId) -> impl Future<Output = Result<Kill, Violation>> + Send;
+
+    /// Says which sources are penalised.
+    fn penalties(&self) -> impl Future<Output = Result<Penalties, Violation>> + Send;
+
+    /// Takes away the penalties of the sources that have an address in common with a network, or
+    /// those of all; says how many there were.
+    fn clear_penalties(
+        &self,
+        network: Option<Network>,
+    ) -> impl Future<Output = Result<u64, Violation>> + Send;
+
+    /// No penalties for a network from now on.
+    fn exempt(&self, network: Network) -> impl Future<Output = Result<Exempt, Violation>> + Send;
 }
 
 /// What became of a reload.
@@ -59,6 +74,48 @@ pub enum Kill {
     Ending,
     /// There is none of this name.
     NoSuchConnection,
+}
+
+/// Which sources are penalised, and which cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Penalties {
+    /// In the order of their sources; not all of them, if there are very many.
+    pub penalties: Vec<Penalty>,
+    /// How many there are.
+    pub count: u64,
+    /// What administrators exempted since the monitor started.
+    pub exempt: Vec<Network>,
+}
+
+/// One penalty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Penalty {
+    /// Whose.
+    pub source: Network,
+    /// What for, in sshd's words.
+    pub reason: String,
+    /// Whether it counts.
+    pub force: Force,
+    /// How long it still lasts.
+    pub left: Duration,
+}
+
+/// Whether a penalty counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// Its source is refused.
+    Active,
+    /// It is too short yet.
+    Deferred,
+}
+
+/// What became of a wish to exempt a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exempt {
+    /// It is, until the monitor ends.
+    Exempted,
+    /// There are too many already.
+    TooMany,
 }
 
 /// What the server does.
@@ -197,6 +254,36 @@ impl Monitor {
         let reply = grpc::within(DEADLINE, self.0.kill(request)).await?;
         convert::kill_from_proto(reply).ok_or(CallError::Malformed("outcome is missing"))
     }
+
+    /// Asks which sources are penalised.
+    ///
+    /// # Errors
+    /// The monitor is gone or too slow.
+    pub async fn penalties(&mut self) -> Result<Penalties, CallError> {
+        let reply = grpc::within(DEADLINE, self.0.penalties(pb::PenaltiesRequest {})).await?;
+        penalties::from_proto(reply)
+    }
+
+    /// Asks for the end of penalties: of the sources that have an address in common with a network,
+    /// or of all. Says how many there were.
+    ///
+    /// # Errors
+    /// The monitor is gone or too slow.
+    pub async fn clear_penalties(&mut self, network: Option<Network>) -> Result<u64, CallError> {
+        let request = penalties::clear_to_request(network);
+        let reply = grpc::within(DEADLINE, self.0.clear_penalties(request)).await?;
+        Ok(reply.count)
+    }
+
+    /// Asks for no more penalties for a network.
+    ///
+    /// # Errors
+    /// The monitor is gone or too slow.
+    pub async fn exempt(&mut self, network: Network) -> Result<Exempt, CallError> {
+        let request = penalties::exempt_to_request(network);
+        let reply = grpc::within(DEADLINE, self.0.exempt(request)).await?;
+        penalties::exempt_from_proto(reply).ok_or(CallError::Malformed("outcome is missing"))
+    }
 }
 
 struct Adapter<F> {
@@ -236,6 +323,44 @@ impl<F: AdminFace> pb::admin_server::Admin for Adapter<F> {
         };
         match killed {
             Ok(kill) => Ok(tonic::Response::new(convert::kill_to_proto(kill))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn penalties(
+        &self,
+        _request: tonic::Request<pb::PenaltiesRequest>,
+    ) -> Result<tonic::Response<pb::PenaltiesReply>, tonic::Status> {
+        match self.face.penalties().await {
+            Ok(list) => Ok(tonic::Response::new(penalties::to_proto(list))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn clear_penalties(
+        &self,
+        request: tonic::Request<pb::ClearPenaltiesRequest>,
+    ) -> Result<tonic::Response<pb::ClearPenaltiesReply>, tonic::Status> {
+        let cleared = match penalties::network_to_clear(request.into_inner()) {
+            Ok(network) => self.face.clear_penalties(network).await,
+            Err(violation) => Err(violation),
+        };
+        match cleared {
+            Ok(count) => Ok(tonic::Response::new(pb::ClearPenaltiesReply { count })),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn exempt(
+        &self,
+        request: tonic::Request<pb::ExemptRequest>,
+    ) -> Result<tonic::Response<pb::ExemptReply>, tonic::Status> {
+        let exempted = match penalties::network_to_exempt(request.into_inner()) {
+            Ok(network) => self.face.exempt(network).await,
+            Err(violation) => Err(violation),
+        };
+        match exempted {
+            Ok(exempt) => Ok(tonic::Response::new(penalties::exempt_to_proto(exempt))),
             Err(violation) => self.wire.trip(violation).await,
         }
     }

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rpc::admin::{
-    AdminFace, Configuration, Connection, Kill, Monitor, Phase, Reload, Status, Workers, serve,
+    AdminFace, Configuration, Connection, Exempt, Force, Kill, Monitor, Penalties, Penalty, Phase,
+    Reload, Status, Workers, serve,
 };
-use rpc::{CallError, ConnectionId, Endpoints, ServeEnd, Violation};
+use rpc::{CallError, ConnectionId, Endpoints, Network, ServeEnd, Violation};
 
 /// Has this status, a broken configuration, and connections whose name begins with a zero.
 struct Face(Status);
@@ -27,6 +29,34 @@ impl AdminFace for Face {
             "00" => Ok(Kill::Ending),
             "ff" => Err(Violation::new("never")),
             _ => Ok(Kill::NoSuchConnection),
+        }
+    }
+
+    async fn penalties(&self) -> Result<Penalties, Violation> {
+        let penalty = |number: u32| Penalty {
+            source: Network::around(IpAddr::V4(number.into()), 32),
+            reason: "penalty: connections without attempting authentication".to_owned(),
+            force: match number & 1 {
+                0 => Force::Active,
+                _ => Force::Deferred,
+            },
+            left: Duration::from_secs(600),
+        };
+        Ok(Penalties {
+            penalties: (0..self.0.unauthenticated).map(penalty).collect(),
+            count: self.0.unauthenticated.into(),
+            exempt: vec!["2001:db8::/32".parse().unwrap()],
+        })
+    }
+
+    async fn clear_penalties(&self, network: Option<Network>) -> Result<u64, Violation> {
+        Ok(network.map_or(0, |network| network.prefix().into()))
+    }
+
+    async fn exempt(&self, network: Network) -> Result<Exempt, Violation> {
+        match network.prefix() {
+            0 => Ok(Exempt::TooMany),
+            _ => Ok(Exempt::Exempted),
         }
     }
 }
@@ -129,4 +159,43 @@ fn a_connection_is_killed_by_its_name() {
     assert_eq!((some, none), (Kill::Ending, Kill::NoSuchConnection));
     assert!(matches!(refused, Err(CallError::Ended(_))), "{refused:?}");
     assert!(matches!(end, ServeEnd::Violation(_)), "{end:?}");
+}
+
+#[test]
+fn penalties_are_listed_cleared_and_exempted_from() {
+    let (said, end) = border(status(0), async |mut monitor: Monitor| {
+        let list = monitor.penalties().await.unwrap();
+        let network: Network = "192.0.2.0/24".parse().unwrap();
+        let all: Network = "::/0".parse().unwrap();
+        let cleared = (
+            monitor.clear_penalties(None).await.unwrap(),
+            monitor.clear_penalties(Some(network)).await.unwrap(),
+        );
+        let exempt = (
+            monitor.exempt(network).await.unwrap(),
+            monitor.exempt(all).await.unwrap(),
+        );
+        (list, cleared, exempt)
+    });
+    let (list, cleared, exempt) = said;
+    assert_eq!((list.count, list.penalties.len()), (5, 5));
+    assert_eq!(list.penalties[4].source.to_string(), "0.0.0.4/32");
+    assert_eq!(list.penalties[4].force, Force::Active);
+    assert_eq!(list.penalties[3].force, Force::Deferred);
+    assert_eq!(list.exempt, ["2001:db8::/32".parse().unwrap()]);
+    assert_eq!(cleared, (0, 24));
+    assert_eq!(exempt, (Exempt::Exempted, Exempt::TooMany));
+    assert!(matches!(end, ServeEnd::PeerClosed));
+}
+
+#[test]
+fn more_penalties_than_an_answer_holds_are_counted() {
+    let many = Status {
+        unauthenticated: 70_000,
+        ..status(0)
+    };
+    let (list, _) = border(many, async |mut monitor: Monitor| {
+        monitor.penalties().await.unwrap()
+    });
+    assert_eq!((list.count, list.penalties.len()), (70_000, 65_536));
 }

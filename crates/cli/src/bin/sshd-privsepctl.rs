@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::List(legend) => ctl::list(legend),
         Command::Show(ids) => ctl::show(&ids),
         Command::Kill(ids) => ctl::kill(&ids),
+        Command::Penalties(what) => ctl::penalties(what),
         Command::Reload(voice) => ctl::reload(voice),
     };
     finish(answer)

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use config::sshd::{Criteria, CriteriaError, DEFAULT_FILE};
 use lexopt::{Arg, ValueExt};
+use rpc::{Network, NetworkError};
 use thiserror::Error;
 
 /// A subcommand.
@@ -48,12 +49,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         name: "list",
         arguments: "",
         meaning: "the connections that live",
-        flags: &[Flag {
-            letter: None,
-            word: "no-legend",
-            argument: None,
-            meaning: "leave out header and sum",
-        }],
+        flags: &[NO_LEGEND],
     },
     Subcommand {
         name: "show",
@@ -65,6 +61,24 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         name: "kill",
         arguments: "ID...",
         meaning: "end connections, and the sessions on them",
+        flags: &[],
+    },
+    Subcommand {
+        name: "penalties",
+        arguments: "[list]",
+        meaning: "sources that are refused for what they did, or soon would be",
+        flags: &[NO_LEGEND],
+    },
+    Subcommand {
+        name: "penalties clear",
+        arguments: "ADDRESS...|all",
+        meaning: "forget what these sources did",
+        flags: &[],
+    },
+    Subcommand {
+        name: "penalties exempt",
+        arguments: "ADDRESS...",
+        meaning: "no penalties for these, until the server ends",
         flags: &[],
     },
     Subcommand {
@@ -104,6 +118,14 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         ],
     },
 ];
+
+/// Of what shows a table.
+const NO_LEGEND: Flag = Flag {
+    letter: None,
+    word: "no-legend",
+    argument: None,
+    meaning: "leave out header and sum",
+};
 
 /// Flags that stand for themselves.
 pub const FLAGS: &[Flag] = &[
@@ -145,10 +167,25 @@ pub enum Command {
     Show(Vec<String>),
     /// `kill`
     Kill(Vec<String>),
+    /// `penalties`
+    Penalties(Penalties),
     /// `reload`
     Reload(Voice),
     /// `explain`
     Explain(Question),
+}
+
+/// What to do with penalties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Penalties {
+    /// `penalties` or `penalties list`
+    List(Legend),
+    /// `penalties clear all`
+    ClearAll,
+    /// `penalties clear`
+    Clear(Vec<Network>),
+    /// `penalties exempt`
+    Exempt(Vec<Network>),
 }
 
 /// Whether a table has header and sum.
@@ -202,6 +239,9 @@ pub enum UsageError {
     /// What stands after the last `@` is no IP address.
     #[error("{0:?} is no IP address; a host name is given with -C host=NAME")]
     Address(String),
+    /// What is to be cleared or exempted.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// `-C`
     #[error(transparent)]
     Connection(#[from] CriteriaError),
@@ -264,6 +304,7 @@ impl Command {
                 Some("list") => list(parser),
                 Some("show") => ids(parser, "show").map(Self::Show),
                 Some("kill") => ids(parser, "kill").map(Self::Kill),
+                Some("penalties") => penalties(parser),
                 Some("reload") => reload(parser),
                 Some("explain") => explain(parser),
                 _ => Err(UsageError::Unknown(name.to_string_lossy().into_owned())),
@@ -295,6 +336,50 @@ fn list(mut parser: lexopt::Parser) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::List(legend))
+}
+
+fn penalties(mut parser: lexopt::Parser) -> Result<Command, UsageError> {
+    let mut legend = Legend::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("no-legend") => legend = Legend::Hidden,
+            Arg::Value(word) if word == "list" => {}
+            Arg::Value(word) if word == "clear" => return clear(parser),
+            Arg::Value(word) if word == "exempt" => {
+                return networks(parser, "penalties exempt", Penalties::Exempt);
+            }
+            _ if is_help(&arg) => return Ok(Command::Help),
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    Ok(Command::Penalties(Penalties::List(legend)))
+}
+
+fn clear(parser: lexopt::Parser) -> Result<Command, UsageError> {
+    let words: Vec<OsString> = parser.clone().raw_args()?.collect();
+    match words.as_slice() {
+        [word] if word == "all" => Ok(Command::Penalties(Penalties::ClearAll)),
+        _ => networks(parser, "penalties clear", Penalties::Clear),
+    }
+}
+
+fn networks(
+    mut parser: lexopt::Parser,
+    name: &'static str,
+    what: impl FnOnce(Vec<Network>) -> Penalties,
+) -> Result<Command, UsageError> {
+    let mut networks = Vec::new();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Value(word) => networks.push(word.string()?.parse()?),
+            _ if is_help(&arg) => return Ok(Command::Help),
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    match networks.is_empty() {
+        true => Err(missing(name)),
+        false => Ok(Command::Penalties(what(networks))),
+    }
 }
 
 fn reload(mut parser: lexopt::Parser) -> Result<Command, UsageError> {
@@ -381,7 +466,10 @@ mod tests {
 
     #[test]
     fn each_line_means_one_thing() {
+        use Penalties::{Clear, ClearAll, Exempt, List};
         let ids = || vec!["ab".to_owned(), "cd".to_owned()];
+        let networks = || vec!["192.0.2.1".parse().unwrap(), "::/0".parse().unwrap()];
+        let penalties = Command::Penalties;
         let cases = [
             ("", Command::Status),
             ("status", Command::Status),
@@ -389,6 +477,21 @@ mod tests {
             ("list --no-legend", Command::List(Legend::Hidden)),
             ("show ab cd", Command::Show(ids())),
             ("kill ab cd", Command::Kill(ids())),
+            ("penalties", penalties(List(Legend::Shown))),
+            ("penalties list", penalties(List(Legend::Shown))),
+            (
+                "penalties --no-legend list",
+                penalties(List(Legend::Hidden)),
+            ),
+            ("penalties clear all", penalties(ClearAll)),
+            (
+                "penalties clear 192.0.2.1 ::/0",
+                penalties(Clear(networks())),
+            ),
+            (
+                "penalties exempt 192.0.2.1 ::/0",
+                penalties(Exempt(networks())),
+            ),
             ("reload", Command::Reload(Voice::Loud)),
             ("reload -q", Command::Reload(Voice::Quiet)),
             ("reload --quiet", Command::Reload(Voice::Quiet)),
@@ -430,6 +533,13 @@ mod tests {
             "show",
             "kill",
             "kill -9 ab",
+            "penalties all",
+            "penalties clear",
+            "penalties clear all 192.0.2.1",
+            "penalties clear host",
+            "penalties clear 10.0.0.1/8",
+            "penalties exempt",
+            "penalties exempt all",
             "reload it",
             "explain",
             "explain a b",

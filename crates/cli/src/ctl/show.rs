@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rpc::Endpoint;
-use rpc::admin::{Connection, Phase, Status};
+use rpc::admin::{Connection, Force, Penalties, Penalty, Phase, Status};
+use rpc::{Endpoint, Network};
 
 use super::command_line::Legend;
 
@@ -124,6 +124,39 @@ pub fn connection(connection: &Connection) -> String {
             Some(format!("journalctl SSHD_CONN={}", connection.id)),
         ),
     ])
+}
+
+/// `penalties`
+#[must_use]
+pub fn penalties(list: &Penalties, legend: Legend) -> String {
+    let row = |penalty: &Penalty| {
+        let force = match penalty.force {
+            Force::Active => "refused",
+            Force::Deferred => "deferred",
+        };
+        let reason = penalty.reason.strip_prefix("penalty: ");
+        [
+            penalty.source.to_string(),
+            force.to_owned(),
+            age(penalty.left),
+            reason.unwrap_or(&penalty.reason).to_owned(),
+        ]
+    };
+    let rows: Vec<_> = list.penalties.iter().map(row).collect();
+    let exempt = |network: &Network| {
+        [&network.to_string(), "exempt", "-", "by an administrator"].map(str::to_owned)
+    };
+    let exempt: Vec<_> = list.exempt.iter().map(exempt).collect();
+    let rows = [rows, exempt].concat();
+    let mut text = table(["SOURCE", "STATE", "LEFT", "REASON"], &rows, legend);
+    if legend == Legend::Shown {
+        let count = match list.count {
+            1 => "\n1 penalty.\n".to_owned(),
+            count => format!("\n{count} penalties.\n"),
+        };
+        text.push_str(&count);
+    }
+    text
 }
 
 fn endpoint(endpoint: Endpoint) -> String {
@@ -247,6 +280,35 @@ Configuration: /x, in force for 1d 1h
       Workers: 0 busy, 0 idle, 0 starting; 0 clients wait for one
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn penalties_and_exemptions_stand_in_one_table() {
+        let penalty = |source: &str, force, reason: &str| Penalty {
+            source: source.parse().unwrap(),
+            reason: format!("penalty: {reason}"),
+            force,
+            left: Duration::from_secs(85),
+        };
+        let list = Penalties {
+            penalties: vec![
+                penalty("192.0.2.1", Force::Active, "caused crash"),
+                penalty("2001:db8::/64", Force::Deferred, "failed authentication"),
+            ],
+            count: 2,
+            exempt: vec!["10.0.0.0/8".parse().unwrap()],
+        };
+        let expected = "\
+SOURCE        STATE    LEFT     REASON
+192.0.2.1/32  refused  1min 25s caused crash
+2001:db8::/64 deferred 1min 25s failed authentication
+10.0.0.0/8    exempt   -        by an administrator
+
+2 penalties.
+";
+        assert_eq!(penalties(&list, Legend::Shown), expected);
+        let bare = penalties(&list, Legend::Hidden);
+        assert_eq!(bare.lines().count(), 3);
     }
 
     #[test]
