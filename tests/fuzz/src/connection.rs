@@ -13,12 +13,14 @@ use transport::{Phase, RekeyLimit};
 use wire::exchange::ExchangeValues;
 use wire::message::{Ping, number};
 use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm};
-use wire::userauth::{AuthOutcome, AuthRequest};
+use wire::userauth::AuthOutcome;
 
 use crate::client::{Client, Offer, data, service_request};
 use crate::message::{Message, pick};
-use crate::monitor::{asking_for, outcome, refused, request, signed};
-use crate::watched::{MONITOR, Outcome, START, Watched};
+use crate::monitor::{
+    asking_for, outcome, outcome_of_responses, question, refused, request, signed,
+};
+use crate::watched::{Attempt, MONITOR, Outcome, START, Watched};
 
 /// Most acts of an input that are played.
 const ACTS: usize = 200;
@@ -157,6 +159,8 @@ enum Answer {
     KeyAcceptable,
     Refused,
     TooManyFailures,
+    Asked,
+    PasswordChange,
 }
 
 /// Runs one input.
@@ -182,7 +186,7 @@ pub fn run(input: &[u8]) {
 /// A question to the monitor.
 enum Question {
     Signature(ExchangeValues),
-    Login(AuthRequest),
+    Login(Attempt),
 }
 
 /// Whether the client still follows the connection.
@@ -340,7 +344,7 @@ impl Session {
                 Outcome::Waiting => break,
                 Outcome::Went => {}
                 Outcome::Sign(values) => self.question = Some(Question::Signature(values)),
-                Outcome::Authenticate(request) => self.question = Some(Question::Login(request)),
+                Outcome::Authenticate(attempt) => self.question = Some(Question::Login(attempt)),
                 Outcome::Packet(payload) => {
                     // What was changed on the way was refused by its tag.
                     if let Some(to_server) = &mut self.to_server {
@@ -373,15 +377,22 @@ impl Session {
                 let signature = MONITOR.sign(&values);
                 self.transport.sign(values, signature);
             }
-            Some(Question::Login(request)) => {
+            Some(Question::Login(attempt)) => {
                 let outcome = match answer {
-                    Answer::Honest => outcome(&request),
+                    Answer::Honest => match &attempt {
+                        Attempt::Request(request) => outcome(request),
+                        Attempt::Responses(responses) => outcome_of_responses(responses),
+                    },
                     Answer::Accepted => AuthOutcome::Accepted,
                     Answer::KeyAcceptable => AuthOutcome::KeyAcceptable,
                     Answer::Refused => refused(),
                     Answer::TooManyFailures => AuthOutcome::TooManyFailures,
+                    Answer::Asked => AuthOutcome::InfoRequest(question()),
+                    Answer::PasswordChange => AuthOutcome::PasswordChange {
+                        prompt: String::new(),
+                    },
                 };
-                let unanswered = self.transport.authenticate(request, outcome);
+                let unanswered = self.transport.authenticate(attempt, outcome);
                 self.question = unanswered.map(Question::Login);
                 self.ended |= self.transport.phase() == Phase::Closed;
             }

@@ -4,12 +4,16 @@ use arbitrary::Arbitrary;
 use wire::codec::Write;
 use wire::message::{
     Disconnect, ExtInfo, KexDhGexInit, KexDhGexRequest, KexEcdhInit, KexEcdhReply, KexInit,
-    NameList, Ping, ServiceAccept, ServiceRequest, Unimplemented, UserauthFailure, UserauthPkOk,
+    NameList, Ping, ServiceAccept, ServiceRequest, Unimplemented, UserauthFailure,
+    UserauthInfoResponse, UserauthPkOk,
 };
 use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
 };
-use wire::userauth::{AuthMethod, AuthRequest, PublicKeyRequest, UserName};
+use wire::userauth::{
+    AuthMethod, AuthRequest, HostbasedRequest, KeyboardInteractiveRequest, PublicKeyRequest,
+    UserName,
+};
 
 /// A payload, described.
 #[derive(Debug, Arbitrary)]
@@ -215,6 +219,7 @@ enum Kind {
     /// min, n, max: what a client asks for is more often near these.
     GroupRequest([Size; 3]),
     GroupInit(Blob),
+    InfoResponse(Vec<Blob>),
 }
 
 /// Bits of a group.
@@ -243,6 +248,19 @@ enum Method {
         signature: Option<Blob>,
     },
     Other(Text, Vec<u8>),
+    /// Spelled out: a password need not be one that anybody can have.
+    Password {
+        password: Blob,
+        new: Option<Blob>,
+    },
+    KeyboardInteractive(Text),
+    Hostbased {
+        algorithm: Text,
+        key: Blob,
+        host_name: Text,
+        client_user: Text,
+        signature: Blob,
+    },
 }
 
 impl Kind {
@@ -329,12 +347,20 @@ impl Kind {
                 data: &data.bytes(),
             }
             .encode(&mut out),
+            Self::InfoResponse(responses) => {
+                let responses: Vec<_> = responses.iter().map(Blob::bytes).collect();
+                UserauthInfoResponse {
+                    responses: responses.iter().map(Vec::as_slice).collect(),
+                }
+                .encode(&mut out);
+            }
         }
         out
     }
 }
 
 fn authentication(user: &Text, service: &Text, method: &Method, out: &mut Vec<u8>) {
+    let mut password = Vec::new();
     let (method, rest) = match method {
         Method::None => (AuthMethod::None, [].as_slice()),
         Method::PublicKey {
@@ -354,6 +380,36 @@ fn authentication(user: &Text, service: &Text, method: &Method, out: &mut Vec<u8
         Method::Other(name, rest) => {
             let name = name.text().to_owned();
             (AuthMethod::Unsupported(name), rest.as_slice())
+        }
+        Method::Password { password: old, new } => {
+            password.put_boolean(new.is_some());
+            password.put_string(&old.bytes());
+            if let Some(new) = new {
+                password.put_string(&new.bytes());
+            }
+            let name = "password".to_owned();
+            (AuthMethod::Unsupported(name), password.as_slice())
+        }
+        Method::KeyboardInteractive(submethods) => {
+            let submethods = submethods.text().to_owned();
+            let request = KeyboardInteractiveRequest { submethods };
+            (AuthMethod::KeyboardInteractive(request), [].as_slice())
+        }
+        Method::Hostbased {
+            algorithm,
+            key,
+            host_name,
+            client_user,
+            signature,
+        } => {
+            let request = HostbasedRequest {
+                algorithm: algorithm.text().to_owned(),
+                key: key.bytes(),
+                host_name: host_name.text().to_owned(),
+                client_user: client_user.text().to_owned(),
+                signature: signature.bytes(),
+            };
+            (AuthMethod::Hostbased(request), [].as_slice())
         }
     };
     AuthRequest {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use transport::{Error, Event, Failure, PACKET_LIMIT, Phase, RekeyLimit, Transport};
 use wire::exchange::ExchangeValues;
 use wire::groups::GroupRequest;
-use wire::userauth::{AuthOutcome, AuthRequest};
+use wire::userauth::{AuthOutcome, AuthRequest, Responses};
 
 use crate::memory::Account;
 use crate::monitor::{Counter, Monitor};
@@ -36,11 +36,17 @@ pub(crate) enum Outcome {
     /// The question for a signature.
     Sign(ExchangeValues),
     /// The question for a login.
-    Authenticate(AuthRequest),
+    Authenticate(Attempt),
     /// A message of the connection protocol.
     Packet(Vec<u8>),
     /// The connection is over.
     Ended,
+}
+
+/// What a client brings for a login.
+pub(crate) enum Attempt {
+    Request(AuthRequest),
+    Responses(Responses),
 }
 
 /// Whether somebody was let in.
@@ -114,7 +120,12 @@ impl Watched {
                     None => Outcome::Went,
                     Some(Event::ChooseGroup(request)) => self.choose(request),
                     Some(Event::SignExchange(values)) => Outcome::Sign(values),
-                    Some(Event::Authenticate(request)) => Outcome::Authenticate(request),
+                    Some(Event::Authenticate(request)) => {
+                        Outcome::Authenticate(Attempt::Request(request))
+                    }
+                    Some(Event::Answer(responses)) => {
+                        Outcome::Authenticate(Attempt::Responses(responses))
+                    }
                     Some(Event::Packet(payload)) => Outcome::Packet(payload.to_vec()),
                     Some(Event::Disconnected { description, .. }) => {
                         self.account.charge(|| drop(description));
@@ -203,9 +214,9 @@ impl Watched {
     /// Answers the question for a login. Gives it back if the answer does not fit.
     pub(crate) fn authenticate(
         &mut self,
-        request: AuthRequest,
+        attempt: Attempt,
         outcome: AuthOutcome,
-    ) -> Option<AuthRequest> {
+    ) -> Option<Attempt> {
         let accepts = outcome == AuthOutcome::Accepted;
         let transport = &mut self.transport;
         let (result, unanswered) = self.account.charge(|| {
@@ -216,7 +227,7 @@ impl Watched {
             );
             assert!(transport.question_open());
             let result = transport.handle_auth_outcome(outcome);
-            let unanswered = result.is_err().then_some(request);
+            let unanswered = result.is_err().then_some(attempt);
             (result, unanswered)
         });
         assert_eq!(self.transport.question_open(), unanswered.is_some());
