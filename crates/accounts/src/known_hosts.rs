@@ -128,7 +128,8 @@ impl Hosts {
         })
     }
 
-    fn contain(&self, host: &str) -> bool {
+    /// Whether a host is among them.
+    pub(crate) fn contain(&self, host: &str) -> bool {
         match self {
             Self::Patterns(list) => list.verdict(&host.to_ascii_lowercase()) == Verdict::Included,
             Self::Hashed { salt, hash } => {

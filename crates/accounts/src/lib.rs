@@ -8,6 +8,7 @@
 //!  trusted_authority(file)  ──▶ TrustedAuthority  TrustedUserCAKeys
 //!  certified(query, ..)     ──▶ AuthorizedKey     a certificate by such an authority
 //!  unrevoked(files, blob)   ──▶ Unrevoked         RevokedKeys
+//!  find_host(query)         ──▶ TrustedHost       known_hosts and shosts, the user's read as the user
 //! ```
 //!
 //! [`PermittedAccount`], [`AuthorizedKey`] and the others are proofs: made in these functions only, which did the check. To
@@ -35,6 +36,7 @@ mod access;
 mod account;
 pub mod bounded;
 pub mod certificate;
+pub mod hostbased;
 pub mod identity;
 mod key_text;
 mod keys;

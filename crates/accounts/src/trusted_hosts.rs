@@ -19,12 +19,13 @@ pub struct Claim<'a> {
     pub server_user: &'a str,
 }
 
-/// Netgroups, netgroup(5): innetgr(3).
+/// Netgroups, netgroup(5): innetgr(3). `None` if it cannot be told: a line that grants is then about nobody, and one
+/// that denies about everybody.
 pub trait Netgroups {
     /// Whether a group has a host, by name or by address.
-    fn has_host(&self, group: &str, host: &str) -> bool;
+    fn has_host(&self, group: &str, host: &str) -> Option<bool>;
     /// Whether a group has a user.
-    fn has_user(&self, group: &str, user: &str) -> bool;
+    fn has_user(&self, group: &str, user: &str) -> Option<bool>;
 }
 
 /// What a file says. The first line that is about host and user counts.
@@ -102,15 +103,16 @@ impl<'a> Entry<'a> {
     }
 
     fn is_about(&self, claim: Claim<'_>, netgroups: &dyn Netgroups) -> bool {
+        let untold = self.sign == Sign::Minus;
+        let has_host = |group, host| netgroups.has_host(group, host).unwrap_or(untold);
+        let has_user = |group, user| netgroups.has_user(group, user).unwrap_or(untold);
         let host = match self.host.strip_prefix('@') {
-            Some(group) => {
-                netgroups.has_host(group, claim.host) || netgroups.has_host(group, claim.address)
-            }
+            Some(group) => has_host(group, claim.host) || has_host(group, claim.address),
             None => self.host.eq_ignore_ascii_case(claim.host) || self.host == claim.address,
         };
         let user = self.user.unwrap_or(claim.server_user);
         host && match user.strip_prefix('@') {
-            Some(group) => netgroups.has_user(group, claim.client_user),
+            Some(group) => has_user(group, claim.client_user),
             None => user == claim.client_user,
         }
     }
@@ -133,12 +135,12 @@ mod tests {
     struct Groups;
 
     impl Netgroups for Groups {
-        fn has_host(&self, group: &str, host: &str) -> bool {
-            (group, host) == ("lab", "192.0.2.7")
+        fn has_host(&self, group: &str, host: &str) -> Option<bool> {
+            (group != "untold").then_some((group, host) == ("lab", "192.0.2.7"))
         }
 
-        fn has_user(&self, group: &str, user: &str) -> bool {
-            (group, user) == ("admins", "alice")
+        fn has_user(&self, group: &str, user: &str) -> Option<bool> {
+            (group != "untold").then_some((group, user) == ("admins", "alice"))
         }
     }
 
@@ -183,6 +185,9 @@ mod tests {
             "-@lab",
             "+@lab -@admins",
             "-h.example.com -alice",
+            "-@untold",
+            "-@untold @untold",
+            "h.example.com -@untold",
         ] {
             let file = format!("h.example.com bob\n{line}\nh.example.com\n");
             assert_eq!(as_user(&file, "alice"), denied, "{line}");
@@ -204,6 +209,8 @@ mod tests {
             "# h.example.com",
             "NO_PLUS",
             "h.example.com alice x",
+            "@untold",
+            "h.example.com @untold",
             &long,
         ] {
             assert_eq!(as_user(file, "alice"), Trust::NotListed, "{file}");
