@@ -94,16 +94,11 @@ pub async fn find(presentation: Presentation<'_>) -> (Listing, Vec<Remark>) {
         key,
         endpoints,
     } = presentation;
+    let (account, owner) = on_account_of(user, standing);
     let mut search = Search {
         rules,
-        owner: match standing {
-            Standing::Permitted(proof) => Owner::User(proof.account().uid),
-            Standing::Refused(_) => Owner::Nobody(number_of(user)),
-        },
-        account: match standing {
-            Standing::Permitted(proof) => proof.account().clone(),
-            Standing::Refused(_) => nobody(),
-        },
+        owner,
+        account,
         source: rules::source(endpoints),
         now: now(),
         remarks: Vec::new(),
@@ -115,6 +110,18 @@ pub async fn find(presentation: Presentation<'_>) -> (Listing, Vec<Remark>) {
         (Standing::Permitted(_), None) | (Standing::Refused(_), _) => Listing::NotListed,
     };
     (listing, search.remarks)
+}
+
+/// Whose files are looked at for a user, and who pays for that.
+pub(crate) fn on_account_of(user: &UserName, standing: &Standing) -> (Account, Owner) {
+    match standing {
+        Standing::Permitted(proof) => {
+            let account = proof.account().clone();
+            let owner = Owner::User(account.uid);
+            (account, owner)
+        }
+        Standing::Refused(_) => (nobody(), Owner::Nobody(number_of(user))),
+    }
 }
 
 /// The proof that RevokedKeys does not name a key of a user or of a host.
@@ -139,7 +146,7 @@ fn is_busy(why: &FileError) -> bool {
 }
 
 /// Seconds since 1970. A clock before that is wrong: whatever expires has done so.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(u64::MAX, |since| since.as_secs())
 }
