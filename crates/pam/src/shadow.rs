@@ -101,15 +101,17 @@ fn state(entry: &Entry, today: i64) -> PasswordState {
     }
 }
 
-/// Computes a hash for somebody whose password was compared with none: no entry, no password, or locked. pam_unix(8)
-/// leaves that out, which tells who exists (33 ms against 117, measured with yescrypt).
-pub(crate) fn spend_for(user: &str) {
+/// Computes what pam_unix(8) leaves out for somebody whose password it compares with none: no entry, no password, or
+/// locked. That tells who exists: 0.2 ms against 39, measured with yescrypt.
+pub(crate) fn spend_as_pam_unix(user: &str) {
     let hashed = find(user)
         .ok()
         .flatten()
         .is_some_and(|entry| is_hash(&entry.password));
     if !hashed {
-        spend(b"INCORRECT");
+        for _ in 0..PAM_UNIX_HASHES {
+            spend(b"INCORRECT");
+        }
     }
 }
 
@@ -155,6 +157,10 @@ fn today() -> i64 {
     let days = since.map_or(0, |since| since.as_secs() / SECONDS_OF_DAY);
     i64::try_from(days).unwrap_or(i64::MAX)
 }
+
+/// How often pam_unix computes the hash of one password: its `x_strdup(crypt_r(...))` is a macro that evaluates its
+/// argument twice (Linux-PAM 1.5.2, and its sources of today).
+const PAM_UNIX_HASHES: u32 = 2;
 
 const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
 

@@ -60,7 +60,7 @@ fn judge(
         };
         let outcome = pam.authenticate(empty_passwords);
         if conversation.secret_given() && (outcome.is_err() || start.subject == Subject::Nobody) {
-            shadow::spend_for(user);
+            shadow::spend_as_pam_unix(user);
         }
         same_user(&pam, user)?;
         outcome.map_err(refuse(of_authentication))?;
