@@ -33,6 +33,8 @@ const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const SESSION_PROGRAM: &str = "/usr/libexec/sshd-privsep/session";
 const WORKER_PROGRAM: &str = "/usr/libexec/sshd-privsep/preauth";
 const PAM_PROGRAM: &str = "/usr/libexec/sshd-privsep/pam";
+/// What marks the lines of a connection in the journal, as in crate `journal`.
+const CONNECTION_FIELD: &str = "SSHD_CONN";
 
 /// Number of a worker: the instance of its template unit. Never used twice by one monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -316,7 +318,10 @@ impl ServiceManager for Systemd {
 
     async fn start_pam(&self, unit: PamUnit) -> Result<(), StartError> {
         let name = PamUnit::name(unit.id, unit.number);
-        self.start_transient(name, PAM_PROGRAM, unit.stdio, Vec::new())
+        // Modules speak by syslog(3), and know nothing of connections.
+        let connection = format!("{CONNECTION_FIELD}={}", unit.id).into_bytes();
+        let properties = vec![("LogExtraFields", Variant::from(vec![connection]))];
+        self.start_transient(name, PAM_PROGRAM, unit.stdio, properties)
             .await
     }
 
