@@ -40,11 +40,6 @@ impl HostPatterns {
         }
     }
 
-    /// Whether an entry asks for the name of a host.
-    pub(crate) fn asks_for_name(&self) -> bool {
-        self.names.asks_for_host_name()
-    }
-
     /// As it was written, in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {

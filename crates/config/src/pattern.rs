@@ -83,14 +83,6 @@ impl PatternList {
         Self(list.split(',').map(entry).collect())
     }
 
-    /// Whether an entry asks for the name of a host, which an address is not.
-    pub(crate) fn asks_for_host_name(&self) -> bool {
-        self.0.iter().any(|(_, pattern)| {
-            let text = pattern.to_string();
-            text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains([':', '/'])
-        })
-    }
-
     /// What the list says about a text.
     #[must_use]
     pub fn verdict(&self, text: &str) -> Verdict {

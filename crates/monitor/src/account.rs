@@ -13,7 +13,7 @@ use std::time::Duration;
 use accounts::bounded::{NotDone, Owner};
 use accounts::{
     Account, Denial, ForcedCommand, Login, LookupError, Method, Permission, PermittedAccount,
-    group_names_within, login_permitted, look_at_shell, lookup_within,
+    Source, group_names_within, login_permitted, look_at_shell, lookup_within,
 };
 use tokio::time::sleep;
 use wire::userauth::UserName;
@@ -99,15 +99,16 @@ pub async fn admit(
     user: &UserName,
     policy: &Arc<Policy>,
     origin: Origin,
+    source: &Source,
 ) -> (Arc<Rules>, Standing) {
-    let (name, shared) = (user.clone(), Arc::clone(policy));
+    let (name, shared, from) = (user.clone(), Arc::clone(policy), source.clone());
     let work = move || {
         let found = look_up(&name, &shared);
         let (account, groups) = match &found {
             Ok((account, groups)) => (account, groups.as_slice()),
             Err(_) => (&None, [].as_slice()),
         };
-        let criteria = rules::criteria(&name, account.as_ref(), groups.to_vec(), origin);
+        let criteria = rules::criteria(&name, account.as_ref(), groups.to_vec(), origin, &from);
         let rules = Arc::new(shared.rules(&criteria));
         // What is asked of an account is asked of nobody's, too.
         let (judged, owner) = match account {
@@ -118,7 +119,7 @@ pub async fn admit(
             account: &judged,
             groups,
             shell: look_at_shell(&judged, owner, FILES_DEADLINE),
-            source: &rules::source(origin.endpoints),
+            source: &from,
         };
         let permission = login_permitted(login, &accounts::Policy::of(&rules.config));
         let permitted = match (found, permission) {
@@ -141,7 +142,7 @@ pub async fn admit(
         }
         Some((rules, Err(refusal))) => (rules, Standing::Refused(refusal)),
         None => {
-            let criteria = rules::criteria(user, None, Vec::new(), origin);
+            let criteria = rules::criteria(user, None, Vec::new(), origin, source);
             let refusal = Refusal::Unclear(NotDone::Failed.into());
             (
                 Arc::new(policy.rules(&criteria)),

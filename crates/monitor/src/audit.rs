@@ -133,6 +133,8 @@ pub struct Tried<'a> {
     pub submethod: Option<&'static str>,
     /// With which key.
     pub key: Option<&'a ClientKey>,
+    /// And what else is known of it.
+    pub detail: Option<&'a str>,
 }
 
 impl Subject<'_> {
@@ -276,9 +278,12 @@ impl Subject<'_> {
             tried.key.map(ClientKey::log_name),
             tried.key.map(|key| key.fingerprint().to_string()),
         );
-        let key = tried
-            .key
-            .map_or_else(String::new, |key| format!(": {}", Described(key)));
+        let key = match (tried.key.map(Described), tried.detail) {
+            (Some(key), Some(detail)) => format!(": {key}, {detail}"),
+            (Some(key), None) => format!(": {key}"),
+            (None, Some(detail)) => format!(": {detail}"),
+            (None, None) => String::new(),
+        };
         let (begin, end) = match word {
             Word::Accepted => ("Accepted", ""),
             Word::Partial => ("Partial", ""),
@@ -348,6 +353,7 @@ pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
             method: proof.method(),
             submethod: proof.submethod(),
             key: proof.key(),
+            detail: proof.detail(),
         };
         subject.tried(Word::Accepted, tried, Weight::Heavy);
     }

@@ -14,12 +14,13 @@
 //! the same number of calls, the same kind of work (a stand-in's files are read), and refusals are
 //! held back to a time of their own ([`delay`](crate::delay)).
 
+mod hostbased;
 mod publickey;
 mod tries;
 
 use std::sync::Arc;
 
-use accounts::Method;
+use accounts::{Method, Source};
 use config::sshd::YesNo;
 use rpc::{Endpoints, Violation};
 use thiserror::Error;
@@ -33,11 +34,13 @@ use crate::audit::{Subject, Tried, Validity, Word};
 use crate::client_key::ClientKey;
 use crate::delay::FailureDelay;
 use crate::exchange::FirstExchange;
+use crate::host_name;
 use crate::open_session::Origin;
 use crate::policy::Policy;
 use crate::progress::{Advance, CompletedMethods, NoneLeft, Progress};
 use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::rules::{self, Rules};
+use crate::systemd::ServiceManager;
 use crate::verify::SERVICE;
 
 /// What a decision is made with.
@@ -75,6 +78,7 @@ pub enum Authentication {
 pub struct Named {
     first: FirstExchange,
     user: UserName,
+    source: Source,
     rules: Arc<Rules>,
     standing: Standing,
     progress: Progress,
@@ -135,6 +139,8 @@ struct Failed {
     method: Method,
     submethod: Option<&'static str>,
     key: Option<ClientKey>,
+    /// What the line has at its end.
+    detail: Option<String>,
     verdict: Verdict,
 }
 
@@ -145,6 +151,7 @@ impl Failed {
             method: proof.method(),
             submethod: proof.submethod(),
             key: proof.key().cloned(),
+            detail: proof.detail().map(str::to_owned),
             verdict: Verdict::Judged,
         }
     }
@@ -154,6 +161,7 @@ impl Failed {
             method: self.method,
             submethod: self.submethod,
             key: self.key.as_ref(),
+            detail: self.detail.as_deref(),
         }
     }
 }
@@ -182,7 +190,11 @@ impl Authentication {
     /// RefuseConnection; nothing is left of AuthenticationMethods; or the user name is not the one
     /// that binds the connection: RFC 4252 section 5 lets a server disconnect then, and the worker
     /// does so before it asks. This one is corrupted.
-    pub async fn name<M>(self, user: UserName, terms: Terms<'_, M>) -> Result<Named, Undecided> {
+    pub async fn name<M: ServiceManager>(
+        self,
+        user: UserName,
+        terms: Terms<'_, M>,
+    ) -> Result<Named, Undecided> {
         match self {
             Self::Unnamed(first) => Named::bind(first, user, terms).await,
             Self::Named(named) if named.user == user => Ok(*named),
@@ -192,13 +204,15 @@ impl Authentication {
 }
 
 impl Named {
-    async fn bind<M>(
+    async fn bind<M: ServiceManager>(
         first: FirstExchange,
         user: UserName,
         terms: Terms<'_, M>,
     ) -> Result<Self, Undecided> {
+        let use_dns = terms.policy.config.use_dns;
+        let source = host_name::source(terms.services, terms.origin, use_dns).await;
         let asked = Instant::now();
-        let (rules, standing) = account::admit(&user, terms.policy, terms.origin).await;
+        let (rules, standing) = account::admit(&user, terms.policy, terms.origin, &source).await;
         terms.delay.settle_lookup(&user, asked).await;
         journal::set_level(&Span::current(), rules::log_level(&rules.config));
         let subject = Subject {
@@ -231,6 +245,7 @@ impl Named {
         Ok(Self {
             first,
             user,
+            source,
             rules,
             standing,
             progress,
@@ -245,6 +260,7 @@ impl Named {
         Self {
             first,
             user: UserName::new("alice").unwrap(),
+            source: rules::source(Endpoints::UNKNOWN),
             standing: Standing::Refused(Refusal::Unknown),
             progress: Progress::new(&rules.config.authentication_methods, |_| true).unwrap(),
             rules: Arc::new(rules),
@@ -303,6 +319,9 @@ impl Named {
             AuthMethod::None if self.offers(Method::None) => {
                 self.tries.try_none();
                 Attempt::Unheard
+            }
+            AuthMethod::Hostbased(request) if self.offers(Method::Hostbased) => {
+                self.hostbased(request).await
             }
             AuthMethod::None
             | AuthMethod::PublicKey(_)
@@ -436,6 +455,7 @@ impl Named {
             method,
             submethod,
             key: None,
+            detail: None,
         };
         let subject = self.subject(endpoints);
         subject.tried(Word::Postponed, tried, weight);

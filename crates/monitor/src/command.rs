@@ -8,6 +8,9 @@
 //!
 //! It runs for users who exist and may log in only: its arguments are text of the client's choice,
 //! and a stranger need not be able to have programs started under any name.
+//!
+//! getent(1), which UseDNS has asked for names of hosts, runs in the same way; its arguments are an
+//! address and what that resolves to.
 
 use std::fmt;
 use std::io;
@@ -50,6 +53,12 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long it may take to look up its user, and to look at its program.
 const PREPARATION_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What wants to know names of hosts.
+const USE_DNS: &str = "UseDNS";
+
+/// Status of getent(1) for what is not there.
+const NOT_FOUND: i32 = 2;
+
 /// How many run at the same time. Others wait, within their own deadline.
 static ROOM: Semaphore = Semaphore::const_new(32);
 
@@ -85,17 +94,22 @@ pub async fn ask<M: ServiceManager>(
 ) -> Option<Vec<u8>> {
     let (command, user) = purpose.configured(config)?;
     let invocation = Invocation::new(purpose, command, user, question);
-    let (mut answer, asked) = oneshot::channel();
-    let (services, id) = (Arc::clone(services), question.origin.id);
-    // A task of its own: it sees to the end of the unit also when nobody waits any more.
-    let run = async move {
-        let text = invocation.run(&*services, id, answer.closed()).await;
-        let text = text.inspect_err(|why| invocation.report(why));
-        // Who asked may be gone.
-        drop(answer.send(text.ok()));
+    invocation.spawn(services, question.origin.id).await
+}
+
+/// Asks the name service through getent(1), as `nobody`. `None` if it does not know, or not in time.
+pub async fn getent<M: ServiceManager>(
+    services: &Arc<M>,
+    id: ConnectionId,
+    database: &str,
+    key: String,
+) -> Option<Vec<u8>> {
+    let invocation = Invocation {
+        keyword: USE_DNS,
+        words: vec!["/usr/bin/getent".to_owned(), database.to_owned(), key],
+        user: "nobody".to_owned(),
     };
-    tokio::spawn(run.instrument(Span::current()));
-    asked.await.ok().flatten()
+    invocation.spawn(services, id).await
 }
 
 impl Purpose {
@@ -149,6 +163,26 @@ impl Invocation {
             // Other tokens are refused with the configuration.
             user: user.expand(|_u| name.clone()),
         }
+    }
+
+    /// Runs in a task of its own, and yields what it wrote, if it was a success. When the caller no longer
+    /// waits, it is stopped.
+    async fn spawn<M: ServiceManager>(
+        self,
+        services: &Arc<M>,
+        id: ConnectionId,
+    ) -> Option<Vec<u8>> {
+        let (mut answer, asked) = oneshot::channel();
+        let services = Arc::clone(services);
+        // A task of its own: it sees to the end of the unit also when nobody waits any more.
+        let run = async move {
+            let text = self.run(&*services, id, answer.closed()).await;
+            let text = text.inspect_err(|why| self.report(why));
+            // Who asked may be gone.
+            drop(answer.send(text.ok()));
+        };
+        tokio::spawn(run.instrument(Span::current()));
+        asked.await.ok().flatten()
     }
 
     async fn run<M: ServiceManager>(
@@ -228,6 +262,9 @@ impl Invocation {
 
     /// Says in the journal why nothing came of it, in OpenSSH's words where it has any.
     fn report(&self, why: &Silent) {
+        if self.keyword == USE_DNS && matches!(why, Silent::Status(NOT_FOUND)) {
+            return;
+        }
         // A stranger with the name of a user can try as often as MaxStartups lets them.
         static REPORTS: RateLimit = RateLimit::new(20, Duration::from_secs(10));
         let Verdict::Log { suppressed } = REPORTS.check() else {

@@ -40,6 +40,7 @@ pub struct HostProof {
     user: UserName,
     key: ClientKey,
     trusted: TrustedHost,
+    described: String,
 }
 
 impl HostProof {
@@ -57,6 +58,11 @@ impl HostProof {
     pub fn account(&self) -> &accounts::Account {
         self.trusted.account()
     }
+
+    /// See [`described`].
+    pub fn described(&self) -> &str {
+        &self.described
+    }
 }
 
 /// What became of a request.
@@ -64,6 +70,8 @@ impl HostProof {
 pub enum Hostbased {
     /// The host is believed.
     Proved(Box<HostProof>),
+    /// It would be, had it signed this.
+    Forged(ClientKey),
     /// It is not, or its user may not log in. With the key, if it was one.
     Refused(Option<ClientKey>),
 }
@@ -103,14 +111,15 @@ pub async fn prove(request: &HostbasedRequest, situation: Situation<'_>) -> Host
     }
     let trusted = search(request, &key, situation).await;
     match (signed, unrevoked, trusted) {
-        (Ok(()), Ok(unrevoked), Some(trusted)) => match join(&key, &unrevoked, trusted) {
-            Some(trusted) => Hostbased::Proved(Box::new(HostProof {
+        (Ok(()), Ok(unrevoked), Some(trusted)) if same_key(&key, &unrevoked, &trusted) => {
+            Hostbased::Proved(Box::new(HostProof {
                 user: user.clone(),
                 key,
                 trusted,
-            })),
-            None => Hostbased::Refused(Some(key)),
-        },
+                described: described(request),
+            }))
+        }
+        (Err(BadSignature), Ok(_), Some(_)) => Hostbased::Forged(key),
         _ => Hostbased::Refused(Some(key)),
     }
 }
@@ -129,10 +138,9 @@ fn verify(
     key.verify(algorithm, &data, &request.signature).map(drop)
 }
 
-/// The proofs are about the same key.
-fn join(key: &ClientKey, unrevoked: &Unrevoked, trusted: TrustedHost) -> Option<TrustedHost> {
-    let same = key.blob() == unrevoked.blob() && key.blob() == trusted.key_blob();
-    same.then_some(trusted)
+/// Whether the proofs are about the same key.
+fn same_key(key: &ClientKey, unrevoked: &Unrevoked, trusted: &TrustedHost) -> bool {
+    key.blob() == unrevoked.blob() && key.blob() == trusted.key_blob()
 }
 
 /// What the lines of this method have at their end (auth2_record_info of OpenSSH).

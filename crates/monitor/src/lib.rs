@@ -58,6 +58,7 @@ pub mod conversation;
 pub mod delay;
 pub mod exchange;
 pub mod groups;
+pub mod host_name;
 pub mod hostbased;
 pub mod hostkeys;
 pub mod listener;

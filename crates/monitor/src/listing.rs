@@ -15,14 +15,13 @@ use accounts::{
     PrincipalRefusal, Principals, Source, Verdict, certified, find_key, read_principals,
 };
 use config::authorized_keys::Principal;
-use rpc::Endpoints;
 use thiserror::Error;
 use wire::certificate::Certificate;
 use wire::userauth::UserName;
 
 use crate::account::{FILES_DEADLINE, Standing, blocking, nobody, number_of};
 use crate::client_key::ClientKey;
-use crate::rules::{self, Rules};
+use crate::rules::Rules;
 
 /// Whether an account lists a key.
 #[derive(Debug)]
@@ -82,7 +81,7 @@ pub struct Presentation<'a> {
     /// The key.
     pub key: &'a ClientKey,
     /// Where the client is.
-    pub endpoints: Endpoints,
+    pub source: &'a Source,
 }
 
 /// Looks for a key. What is to be logged comes with the answer.
@@ -92,14 +91,14 @@ pub async fn find(presentation: Presentation<'_>) -> (Listing, Vec<Remark>) {
         standing,
         rules,
         key,
-        endpoints,
+        source,
     } = presentation;
     let (account, owner) = on_account_of(user, standing);
     let mut search = Search {
         rules,
         owner,
         account,
-        source: rules::source(endpoints),
+        source: source.clone(),
         now: now(),
         remarks: Vec::new(),
     };

@@ -4,7 +4,7 @@
 //!  verify::prove_possession ─▶ SignatureProof ─┐
 //!                                              ├─▶ KeyProof ─┐
 //!  listing::find ────────────▶ ListedKey ──────┘             │
-//!                                                            ├─▶ MethodProof ─▶ Progress ─▶ CompletedMethods ─┐
+//!  hostbased::prove ─────────▶ HostProof ────────────────────┼─▶ MethodProof ─▶ Progress ─▶ CompletedMethods ─┐
 //!                                          (a row per method)┘                                                ├─▶ AuthenticatedUser ─▶ open_session
 //!  account::admit ───────────▶ AccountProof ──────────────────────────────────────────────────────────────────┘
 //! ```
@@ -22,6 +22,7 @@ use wire::userauth::UserName;
 
 use crate::account::AccountProof;
 use crate::client_key::ClientKey;
+use crate::hostbased::HostProof;
 use crate::listing::ListedKey;
 use crate::progress::CompletedMethods;
 use crate::verify::{Demands, SignatureProof, Unsaid};
@@ -48,6 +49,8 @@ pub enum Incomplete {
 pub enum MethodProof {
     /// `publickey` (RFC 4252 section 7)
     PublicKey(KeyProof),
+    /// `hostbased` (RFC 4252 section 9)
+    Hostbased(Box<HostProof>),
 }
 
 /// The client holds the private key, an account lists it, and the authenticator that it may be on
@@ -92,27 +95,37 @@ impl MethodProof {
     pub fn method(&self) -> Method {
         match self {
             Self::PublicKey(_) => Method::PublicKey,
+            Self::Hostbased(_) => Method::Hostbased,
         }
     }
 
     /// By which of its submethods, for `keyboard-interactive:pam` of AuthenticationMethods.
     pub fn submethod(&self) -> Option<&'static str> {
         match self {
-            Self::PublicKey(_) => None,
+            Self::PublicKey(_) | Self::Hostbased(_) => None,
         }
     }
 
-    /// The key that the client proved to have.
+    /// The key that the client or its host proved to have.
     pub fn key(&self) -> Option<&ClientKey> {
         match self {
             Self::PublicKey(proof) => Some(proof.signature.key()),
+            Self::Hostbased(proof) => Some(proof.key()),
+        }
+    }
+
+    /// What else the journal tells of it.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::PublicKey(_) => None,
+            Self::Hostbased(proof) => Some(proof.described()),
         }
     }
 
     /// Whether it permits one command only.
     pub fn forced_command(&self) -> ForcedCommand {
         match self {
-            Self::PublicKey(_) => ForcedCommand::Absent,
+            Self::PublicKey(_) | Self::Hostbased(_) => ForcedCommand::Absent,
         }
     }
 
@@ -120,6 +133,9 @@ impl MethodProof {
     fn is_of(&self, account: &AccountProof) -> bool {
         match self {
             Self::PublicKey(proof) => proof.is_of(account),
+            Self::Hostbased(proof) => {
+                proof.user() == account.user() && proof.account() == account.account()
+            }
         }
     }
 }

@@ -49,8 +49,9 @@ impl Rules {
         let switch = match method {
             Method::None => YesNo::Yes,
             Method::PublicKey => self.config.pubkey_authentication,
+            Method::Hostbased => self.config.hostbased_authentication,
             // Not yet.
-            Method::Password | Method::KeyboardInteractive | Method::Hostbased => YesNo::No,
+            Method::Password | Method::KeyboardInteractive => YesNo::No,
         };
         switch == YesNo::Yes
     }
@@ -73,8 +74,8 @@ pub fn criteria(
     account: Option<&Account>,
     groups: Vec<String>,
     origin: Origin,
+    source: &Source,
 ) -> Criteria {
-    let source = source(origin.endpoints);
     let local = origin.endpoints.local();
     Criteria {
         // As the client spelled it, which is what sshd compares.
@@ -84,7 +85,7 @@ pub fn criteria(
             None => sshd::Account::Invalid,
         },
         groups,
-        host: Some(source.host),
+        host: Some(source.host.clone()),
         address: source.address,
         local_address: local.ip(),
         local_port: Some(local.port()),
@@ -92,7 +93,7 @@ pub fn criteria(
     }
 }
 
-/// Where a connection comes from. Names are not looked up, so its host is its address.
+/// Where a connection comes from, by its address alone; see [`host_name`](crate::host_name).
 pub fn source(endpoints: Endpoints) -> Source {
     Source {
         host: endpoints.peer().address().to_string(),

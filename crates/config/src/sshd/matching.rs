@@ -178,15 +178,6 @@ impl Condition {
         self.0.iter().any(|c| matches!(c, Criterion::Group(_)))
     }
 
-    /// Whether names of hosts are.
-    pub(crate) fn asks_for_host_names(&self) -> bool {
-        let asks = |criterion: &Criterion| match criterion {
-            Criterion::Host(list) => list.asks_for_host_name(),
-            _ => false,
-        };
-        self.0.iter().any(asks)
-    }
-
     /// Whether the block holds for a connection.
     pub(crate) fn holds(&self, connection: &Criteria) -> bool {
         self.0.iter().all(|criterion| criterion.holds(connection))

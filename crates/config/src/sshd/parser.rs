@@ -2,7 +2,7 @@
 
 use super::algorithms::Offered;
 use super::config::SshdConfig;
-use super::configuration::{Conditions, Configuration, Directive, Effective};
+use super::configuration::{Conditions, Configuration, Directive};
 use super::consistency;
 use super::include::{FileSystem, IncludedFile, Includes};
 use super::keywords::{self, Keyword, Scope, State};
@@ -12,7 +12,6 @@ use super::matching::Condition;
 use super::offers::Offers;
 use super::report::{Error, ErrorKind, Errors, Warning, WarningKind};
 use super::setting::{Arguments, Turn};
-use super::values::{UserPattern, YesNo};
 use crate::pattern::{PatternList, Verdict};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -152,7 +151,6 @@ impl Parsed {
             directives: Vec::new(),
             seen: BTreeSet::new(),
             ignored: None,
-            asks_for_host_names: false,
             included: 0,
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -168,7 +166,6 @@ impl Parsed {
             directives,
             mut problems,
             warnings,
-            asks_for_host_names,
             ..
         } = parser;
         let mut configuration = Configuration::new(SshdConfig::blank(offered), directives);
@@ -176,10 +173,6 @@ impl Parsed {
         let weight = Weight::Wrong;
         let together = consistency::check(&configuration.global());
         problems.extend(together.into_iter().map(|error| Problem { error, weight }));
-        if asks_for_host_names && let Some(error) = unknown_host_names(&configuration.global()) {
-            let weight = Weight::Unenforced;
-            problems.push(Problem { error, weight });
-        }
         Self {
             configuration,
             problems,
@@ -209,17 +202,6 @@ impl Parsed {
     }
 }
 
-/// Names of hosts are asked for, and UseDNS would have them looked up, which is not done.
-fn unknown_host_names(global: &Effective) -> Option<Error> {
-    let keyword = "UseDNS";
-    let why = "rules that ask for names of hosts would hold for nobody";
-    let line = global.set_by.get(keyword)?.last()?;
-    (global.config.use_dns == YesNo::Yes).then(|| Error {
-        location: Some((**line).clone()),
-        kind: ErrorKind::Refused { keyword, why },
-    })
-}
-
 struct Parser<'a> {
     offered: &'a Offered<'a>,
     includes: &'a dyn Includes,
@@ -228,8 +210,6 @@ struct Parser<'a> {
     seen: BTreeSet<&'static str>,
     /// What IgnoreUnknown names, in lower case; the first one counts.
     ignored: Option<PatternList>,
-    /// A rule asks for the name of a host.
-    asks_for_host_names: bool,
     included: usize,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
@@ -332,7 +312,6 @@ impl Parser<'_> {
                     Ok(condition) => (condition, Ok(())),
                     Err(malformed) => (Condition::never(), Err(malformed)),
                 };
-                self.asks_for_host_names |= condition.asks_for_host_names();
                 let around = place.around.iter().cloned();
                 *conditions = around.chain([Arc::new(condition)]).collect();
                 return outcome;
@@ -373,8 +352,6 @@ impl Parser<'_> {
         // Not the words, but what they were read as: `ForceCommand none # x` is a command.
         let mut alone = SshdConfig::blank(self.offered);
         put(&mut alone, Turn::First);
-        let mut users = alone.allow_users.iter().chain(&alone.deny_users);
-        self.asks_for_host_names |= users.any(UserPattern::asks_for_host_name);
         let shown = match setting.show(&alone) {
             shown if shown.is_empty() => "none".to_owned(),
             shown => shown.join(" ").to_ascii_lowercase(),

@@ -104,7 +104,7 @@ impl Named {
             standing: &self.standing,
             rules: &self.rules,
             key,
-            endpoints: subject.endpoints,
+            source: &self.source,
         })
         .await;
         if let Standing::Permitted(_) = self.standing {
@@ -146,6 +146,7 @@ fn failed(key: ClientKey, verdict: Verdict) -> Attempt {
         method: Method::PublicKey,
         submethod: None,
         key: Some(key),
+        detail: None,
         verdict,
     })
 }

@@ -67,18 +67,16 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         NO_GSSAPI, &["yes", "no"]),
     not_yet("GSSAPIStrictAcceptorCheck", Global, field!(gssapi_strict_acceptor_check: word()),
         NO_GSSAPI, &["yes", "no"]),
-    not_yet("HostbasedAcceptedAlgorithms", Match, field!(hostbased_accepted_algorithms: algorithms::HOSTBASED_LIST),
-        NO_HOSTBASED, &[]),
-    not_yet("HostbasedAuthentication", Match, field!(hostbased_authentication: word()), NO_HOSTBASED, &["no"]),
-    not_yet("HostbasedUsesNameFromPacketOnly", Match, field!(hostbased_uses_name_from_packet_only: word()),
-        NO_HOSTBASED, &["yes", "no"]),
+    active("HostbasedAcceptedAlgorithms", Match, field!(hostbased_accepted_algorithms: algorithms::HOSTBASED_LIST)),
+    active("HostbasedAuthentication", Match, field!(hostbased_authentication: word())),
+    active("HostbasedUsesNameFromPacketOnly", Match, field!(hostbased_uses_name_from_packet_only: word())),
     active("HostCertificate", Global, field!(host_certificates: paths::CERTIFICATES)),
     active("HostKey", Global, field!(host_keys: paths::FILES)),
     not_yet("HostKeyAgent", Global, field!(host_key_agent: paths::FILE_OR_WORD),
         "host keys are read from files", &["none"]),
     active("HostKeyAlgorithms", Global, field!(host_key_algorithms: algorithms::HOST_KEY_LIST)),
-    not_yet("IgnoreRhosts", Match, field!(ignore_rhosts: word()), NO_HOSTBASED, &["yes", "no", "shosts-only"]),
-    not_yet("IgnoreUserKnownHosts", Global, field!(ignore_user_known_hosts: word()), NO_HOSTBASED, &["yes", "no"]),
+    active("IgnoreRhosts", Match, field!(ignore_rhosts: word())),
+    active("IgnoreUserKnownHosts", Global, field!(ignore_user_known_hosts: word())),
     Keyword::new("Include", Match, None, State::Include),
     not_yet("IPQoS", Match, field!(ip_qos: network::IP_QOS), "packets are not marked", &["none none"]),
     not_yet("KbdInteractiveAuthentication", Match, field!(kbd_interactive_authentication: word()),
@@ -146,7 +144,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("TrustedUserCAKeys", Match, field!(trusted_user_ca_keys: paths::FILE)),
     refused("UnusedConnectionTimeout", Match, field!(unused_connection_timeout: numbers::TIME_OR_NONE),
         "connections that should be closed would stay open", &["none"]),
-    not_yet("UseDNS", Global, field!(use_dns: word()), "names of clients are not looked up", &["no"]),
+    active("UseDNS", Global, field!(use_dns: word())),
     Keyword::new("UsePAM", Global, field!(use_pam: word()),
         State::ActiveExcept(&[("no", PAM_ALWAYS)])),
     active("VersionAddendum", Global, field!(version_addendum: paths::ADDENDUM)),
@@ -247,7 +245,6 @@ const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
 const NO_CERTIFICATES: &str = "it is not run, and has no principals";
 const NO_COMMAND_FOR_KEYS: &str = "only AuthorizedKeysFile is asked for keys";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
-const NO_HOSTBASED: &str = "host-based authentication is not offered";
 const NO_PASSWORD: &str = "only public keys are accepted";
 const NO_FORWARDING: &str = "no forwarding is offered";
 const PAM_ALWAYS: &str = "sessions are always opened through PAM; \"no\" only has locked accounts refused by their password field";

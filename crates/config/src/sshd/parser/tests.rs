@@ -372,24 +372,6 @@ fn methods_that_are_not_enabled_are_named_if_nobody_could_log_in() {
 }
 
 #[test]
-fn rules_about_what_is_not_known_of_clients_are_refused() {
-    for (text, expected) in [
-        ("UseDNS yes", 0),
-        ("UseDNS yes\nAllowUsers a@192.0.2.* *@2001:db8::/32", 0),
-        ("DenyUsers *@*.example.com", 0),
-        ("UseDNS yes\nDenyUsers *@*.example.com", 1),
-        ("UseDNS yes\nMatch User a\n AllowUsers a@h", 1),
-        ("UseDNS yes\nMatch Host h*\n PermitTTY no", 1),
-        ("UseDNS yes\nMatch Host 192.0.2.*\n PermitTTY no", 0),
-        ("Match RDomain *\n PermitTTY no", 0),
-    ] {
-        let got = errors(text);
-        assert_eq!(got.len(), expected, "{text}: {got:?}");
-        assert!(got.iter().all(|error| error.contains("cannot be ignored")));
-    }
-}
-
-#[test]
 fn a_forced_command_is_the_rest_of_its_line() {
     for (text, expected) in [
         ("ForceCommand /bin/a 'b c' # d", Some("/bin/a 'b c' # d")),

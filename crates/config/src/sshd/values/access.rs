@@ -89,11 +89,6 @@ impl UserPattern {
         })
     }
 
-    /// Whether it asks for the name of a host.
-    pub(crate) fn asks_for_host_name(&self) -> bool {
-        self.host.as_ref().is_some_and(HostPatterns::asks_for_name)
-    }
-
     /// Whether it stands for a user who comes from a host with an address, if it has one. `host` is the address if UseDNS
     /// is off.
     #[must_use]

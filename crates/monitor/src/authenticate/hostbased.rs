@@ -1,0 +1,33 @@
+//! `hostbased` (RFC 4252 section 9).
+
+use accounts::Method;
+use wire::userauth::HostbasedRequest;
+
+use super::tries::Verdict;
+use super::{Attempt, Failed, Named};
+use crate::hostbased::{self, Hostbased, Situation};
+use crate::proof::MethodProof;
+
+impl Named {
+    pub(super) async fn hostbased(&self, request: HostbasedRequest) -> Attempt {
+        let situation = Situation {
+            first: &self.first,
+            user: &self.user,
+            standing: &self.standing,
+            rules: &self.rules,
+            source: &self.source,
+        };
+        let (key, verdict) = match hostbased::prove(&request, situation).await {
+            Hostbased::Proved(proof) => return Attempt::Proved(MethodProof::Hostbased(proof)),
+            Hostbased::Forged(key) => (Some(key), Verdict::Judged),
+            Hostbased::Refused(key) => (key, Verdict::Unjudged),
+        };
+        Attempt::Failed(Failed {
+            method: Method::Hostbased,
+            submethod: None,
+            key,
+            detail: Some(hostbased::described(&request)),
+            verdict,
+        })
+    }
+}
