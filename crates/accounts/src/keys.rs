@@ -44,7 +44,7 @@ pub enum Verdict {
 }
 
 /// Proof that a key may log in to an account: it is on a line of its authorized keys, or an authority that counts for the
-/// account certified it. Made by [`find_key`] and [`certified`] only.
+/// account certified it. Made by [`find_key`], [`find_key_in_lines`] and [`certified`] only.
 ///
 /// It does not say that the client has the private key: that is the signature's to prove.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,16 +123,6 @@ pub enum KeyRefusal {
         /// OpenSSH's words for it.
         why: String,
     },
-    /// The line of this very key has options, which this version does not enforce and therefore does not ignore.
-    #[error(
-        "{place}: key refused because its options are not supported by this version: {options}"
-    )]
-    Options {
-        /// Where it says so.
-        place: Place,
-        /// The names of the options, separated by commas.
-        options: String,
-    },
     /// The certificate by the authority of this line does not count.
     #[error(transparent)]
     Certificate(#[from] Box<RefusedCertificate>),
@@ -198,21 +188,24 @@ pub fn find_key(query: KeyQuery<'_>, timeout: Duration) -> KeySearch {
         .iter()
         .map(|file| file.expand(&account.name, account.uid, &account.home))
         .collect::<Vec<_>>();
-    let job = Job {
-        account: account.clone(),
-        strict_modes: query.strict_modes,
-        sought: Sought::new(query.presented),
-        source: query.source.clone(),
-        now: query.now,
-        refusals: Vec::new(),
-    };
+    let job = Job::new(&query);
     bounded::run(query.owner, timeout, move || job.run(&paths)).unwrap_or_else(|why| KeySearch {
         verdict: Verdict::Unknown(why),
         refusals: Vec::new(),
     })
 }
 
-/// One search, in its own thread.
+/// The same for lines that AuthorizedKeysCommand wrote; `command` stands for a file in what is said of them.
+///
+/// There is nothing to wait for but the time zone's file. Who pays for the reading, and StrictModes, do not matter.
+#[must_use]
+pub fn find_key_in_lines(query: KeyQuery<'_>, command: &Path, text: &[u8]) -> KeySearch {
+    let mut job = Job::new(&query);
+    let found = job.search(command, text);
+    job.done(command, found)
+}
+
+/// One search. In files, it has its own thread.
 struct Job {
     account: Account,
     strict_modes: YesNo,
@@ -248,6 +241,17 @@ impl Sought {
 }
 
 impl Job {
+    fn new(query: &KeyQuery<'_>) -> Self {
+        Self {
+            account: query.account.clone(),
+            strict_modes: query.strict_modes,
+            sought: Sought::new(query.presented),
+            source: query.source.clone(),
+            now: query.now,
+            refusals: Vec::new(),
+        }
+    }
+
     fn run(mut self, paths: &[PathBuf]) -> KeySearch {
         if let Err(error) = identity::assume(&self.account) {
             self.refuse(error.into());
@@ -267,27 +271,31 @@ impl Job {
                     continue;
                 }
             };
-            if let Some((line, constraints)) = self.search(&path, &text) {
-                let Self {
-                    account,
-                    sought,
-                    refusals,
-                    ..
-                } = self;
-                let key = AuthorizedKey {
-                    account,
-                    key_blob: sought.into_blob(),
-                    place: Place::Line { file: path, line },
-                    constraints: Box::new(constraints),
-                };
-                return KeySearch {
-                    verdict: Verdict::Found(key),
-                    refusals,
-                };
+            if let Some(found) = self.search(&path, &text) {
+                return self.done(&path, Some(found));
             }
         }
         KeySearch {
             verdict: Verdict::NotFound,
+            refusals: self.refusals,
+        }
+    }
+
+    /// What a search comes to that found a line of `file`, or none.
+    fn done(self, file: &Path, found: Option<(usize, Constraints)>) -> KeySearch {
+        let verdict = found.map_or(Verdict::NotFound, |(line, constraints)| {
+            Verdict::Found(AuthorizedKey {
+                account: self.account,
+                key_blob: self.sought.into_blob(),
+                place: Place::Line {
+                    file: file.to_owned(),
+                    line,
+                },
+                constraints: Box::new(constraints),
+            })
+        });
+        KeySearch {
+            verdict,
             refusals: self.refusals,
         }
     }
@@ -339,7 +347,7 @@ impl Job {
                 return None;
             }
         };
-        match judged.and_then(|judged| judged.supported(&place)) {
+        match judged {
             Ok(Judged {
                 constraints,
                 remarks,
@@ -403,22 +411,6 @@ struct Judged {
     constraints: Constraints,
     /// What else the journal gets.
     remarks: Vec<KeyRefusal>,
-}
-
-impl Judged {
-    /// Nothing that this version does not enforce. What is said about the signature is [`AuthorizedKey`]'s user to keep.
-    fn supported(self, place: &Place) -> Result<Self, Vec<KeyRefusal>> {
-        let about_signature = ["no-touch-required", "verify-required"];
-        let mut options = self.constraints.names();
-        options.retain(|name| !about_signature.contains(name));
-        match options.as_slice() {
-            [] => Ok(self),
-            options => Err(vec![KeyRefusal::Options {
-                place: place.clone(),
-                options: options.join(","),
-            }]),
-        }
-    }
 }
 
 #[cfg(test)]

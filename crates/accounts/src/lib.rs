@@ -62,11 +62,11 @@ pub use access::{AccessRule, Source};
 pub use account::{Account, LookupError, group_names, group_names_within, lookup, lookup_within};
 pub use keys::{
     AuthorizedKey, CertifiedQuery, KeyQuery, KeyRefusal, KeySearch, Place, RefusedCertificate,
-    Verdict, certified, find_key,
+    Verdict, certified, find_key, find_key_in_lines,
 };
 pub use method::{ForcedCommand, Method};
 pub use permission::{Denial, Login, Permission, PermittedAccount, Policy, login_permitted};
-pub use principals::{PrincipalRefusal, Principals, read_principals};
+pub use principals::{PrincipalRefusal, Principals, principals_in_lines, read_principals};
 pub use program::{ProgramRefusal, check_program};
 pub use server_file::FileError;
 pub use shell::{Shell, look_at_shell};

@@ -8,7 +8,7 @@ use crate::user_file::{self, FileRefusal, Purpose, REFUSALS_LIMIT};
 use config::authorized_keys::{self, Malformed, Principal};
 use config::glob;
 use config::sshd::{AuthorizedKeysFile, YesNo};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -85,6 +85,14 @@ pub fn read_principals(
         }
         principals
     })
+}
+
+/// The principals that AuthorizedPrincipalsCommand wrote; `command` stands for a file in what is said of them.
+#[must_use]
+pub fn principals_in_lines(command: &Path, text: &[u8]) -> Principals {
+    let mut principals = Principals::default();
+    principals.take(command.to_owned(), text);
+    principals
 }
 
 impl Principals {

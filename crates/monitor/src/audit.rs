@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use accounts::revocation::RevokedKey;
 use accounts::{KeyRefusal, Method};
+use config::authorized_keys::MergeError;
 use journal::message_id::{
     ACCEPTED, ADMISSION_REFUSED, AUTHORIZED_KEYS_REFUSED, DISCONNECTED, FAILED, GRACE_TIMEOUT,
     INVALID_USER, SESSION_ENDED, SESSION_STARTED, WORKER_LOST,
@@ -257,6 +258,12 @@ impl Subject<'_> {
     pub fn key_used(&self, key: &ClientKey) {
         let (name, key_type) = (self.name(), key.log_name());
         info!(user = %name, key_type, "refusing previously-used {key_type} key [preauth]");
+    }
+
+    /// Two methods restrict the session to what cannot both hold.
+    pub fn inconsistent(&self, why: MergeError) {
+        let name = self.name();
+        error!(user = %name, "inconsistent authentication options: {why} [preauth]");
     }
 
     /// AuthenticationMethods leaves nothing that could be tried.

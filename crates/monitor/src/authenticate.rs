@@ -51,7 +51,7 @@ pub struct Terms<'a, M> {
     pub origin: Origin,
     /// This process's.
     pub delay: &'a FailureDelay,
-    /// Who starts processes that hold a PAM transaction.
+    /// Who starts processes that hold a PAM transaction, and runs commands.
     pub services: &'a Arc<M>,
 }
 
@@ -296,7 +296,7 @@ impl Named {
     ///
     /// # Errors
     /// Proofs do not belong together, which cannot be.
-    pub async fn decide<M>(
+    pub async fn decide<M: ServiceManager>(
         mut self,
         service: &str,
         method: AuthMethod,
@@ -311,7 +311,11 @@ impl Named {
         self.conclude(attempt, price, asked, terms).await
     }
 
-    async fn attempt<M>(&mut self, method: AuthMethod, terms: Terms<'_, M>) -> Attempt {
+    async fn attempt<M: ServiceManager>(
+        &mut self,
+        method: AuthMethod,
+        terms: Terms<'_, M>,
+    ) -> Attempt {
         match method {
             AuthMethod::PublicKey(request) if self.offers(Method::PublicKey) => {
                 self.public_key(request, terms).await
@@ -416,6 +420,11 @@ impl Named {
                 Box::new(Self { progress, ..self }),
                 failed,
             )),
+            Advance::Inconsistent(progress, why) => {
+                let named = Self { progress, ..self };
+                named.subject(endpoints).inconsistent(why);
+                Ok(Advanced::Failed(Box::new(named), failed))
+            }
         }
     }
 

@@ -7,17 +7,19 @@
 //! A program that fails has said nothing, whatever it wrote (as in OpenSSH).
 //!
 //! It runs for users who exist and may log in only: its arguments are text of the client's choice,
-//! and a stranger need not be able to have programs started under any name.
+//! and a stranger need not be able to have programs started under any name. For all others as much
+//! time passes as its last runs took ([`pretend`]).
 //!
 //! getent(1), which UseDNS has asked for names of hosts, runs in the same way; its arguments are an
 //! address and what that resolves to.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use accounts::bounded::{self, NotDone, Owner};
@@ -31,7 +33,7 @@ use rpc::ConnectionId;
 use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio::{join, select};
 use tracing::{Instrument, Span, error};
 
@@ -93,8 +95,11 @@ pub async fn ask<M: ServiceManager>(
     question: Question<'_>,
 ) -> Option<Vec<u8>> {
     let (command, user) = purpose.configured(config)?;
+    let started = Instant::now();
     let invocation = Invocation::new(purpose, command, user, question);
-    invocation.spawn(services, question.origin.id).await
+    let text = invocation.spawn(services, question.origin.id).await;
+    purpose.times().note(started.elapsed());
+    text
 }
 
 /// Asks the name service through getent(1), as `nobody`. `None` if it does not know, or not in time.
@@ -112,7 +117,25 @@ pub async fn getent<M: ServiceManager>(
     invocation.spawn(services, id).await
 }
 
+/// Takes the time of the command of `purpose`, if one is configured, for those for whom it is not
+/// run: refusals must not come earlier for a user that does not exist.
+pub async fn pretend(purpose: Purpose, config: &SshdConfig) {
+    if purpose.configured(config).is_some() {
+        sleep(purpose.times().next()).await;
+    }
+}
+
 impl Purpose {
+    /// How long its last runs took.
+    fn times(self) -> &'static Times {
+        static KEYS: Times = Times::new();
+        static PRINCIPALS: Times = Times::new();
+        match self {
+            Self::Keys => &KEYS,
+            Self::Principals => &PRINCIPALS,
+        }
+    }
+
     fn keyword(self) -> &'static str {
         match self {
             Self::Keys => "AuthorizedKeysCommand",
@@ -133,6 +156,41 @@ impl Purpose {
             ),
         };
         command.as_ref().zip(user.as_ref())
+    }
+}
+
+/// How long the last runs of a command took, to take as long without one.
+///
+/// The same times, and not their mean: whoever measures often would see that they are all alike.
+#[derive(Debug)]
+struct Times(Mutex<VecDeque<Duration>>);
+
+impl Times {
+    /// How many are kept.
+    const LIMIT: usize = 64;
+    /// What counts before the first one.
+    const GUESS: Duration = Duration::from_millis(50);
+
+    const fn new() -> Self {
+        Self(Mutex::new(VecDeque::new()))
+    }
+
+    fn note(&self, time: Duration) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if times.len() >= Self::LIMIT {
+            times.pop_front();
+        }
+        times.push_back(time);
+    }
+
+    /// One after the other.
+    fn next(&self) -> Duration {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(time) = times.pop_front() else {
+            return Self::GUESS;
+        };
+        times.push_back(time);
+        time
     }
 }
 

@@ -28,7 +28,8 @@
 //! - [`pam_process`]: what PAM or shadow(5) says about a password, in a process of its own.
 //! - [`proof`]: what it takes to be logged in. To review that, begin there.
 //! - [`progress`]: which methods that is, in which order (AuthenticationMethods).
-//! - [`open_session`]: from an authenticated user to a session unit.
+//! - [`open_session`], [`session_start`]: from an authenticated user to a session unit, and what it
+//!   may do.
 //! - [`conduct`]: what a client without a login did, for which its source may be refused.
 //! - [`delay`], [`audit`]: what a refused client can measure, and what the journal says.
 //!
@@ -77,6 +78,7 @@ pub mod public_key;
 pub mod routing_domain;
 pub mod rules;
 pub mod server;
+pub mod session_start;
 pub mod signals;
 pub mod sockets;
 pub mod stored;

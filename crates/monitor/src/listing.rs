@@ -1,9 +1,10 @@
 //! Whether a key may open an account, in sshd's order: it must not be revoked, and then a line of the
-//! account's files has it, or a trusted authority certified it.
+//! account's files has it, or a trusted authority certified it, or AuthorizedKeysCommand says so.
 //!
 //! The same is done for whoever asks. For those who are nobody the files are nobody's, and what they
-//! say does not count.
+//! say does not count; a command is not run, but its time passes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,16 +13,21 @@ use accounts::revocation::{Presented, RevokedKey, Unrevoked, unrevoked};
 use accounts::trusted_authorities::{TrustedAuthority, Untrusted, trusted_authority};
 use accounts::{
     Account, AuthorizedKey, CertifiedQuery, FileError, KeyQuery, KeyRefusal, KeySearch,
-    PrincipalRefusal, Principals, Source, Verdict, certified, find_key, read_principals,
+    PrincipalRefusal, Principals, Source, Verdict, certified, find_key, find_key_in_lines,
+    principals_in_lines, read_principals,
 };
 use config::authorized_keys::Principal;
+use config::sshd::Template;
 use thiserror::Error;
 use wire::certificate::Certificate;
 use wire::userauth::UserName;
 
 use crate::account::{FILES_DEADLINE, Standing, blocking, nobody, number_of};
 use crate::client_key::ClientKey;
+use crate::command::{self, Purpose, Question};
+use crate::open_session::Origin;
 use crate::rules::Rules;
+use crate::systemd::ServiceManager;
 
 /// Whether an account lists a key.
 #[derive(Debug)]
@@ -70,8 +76,7 @@ pub enum Remark {
 }
 
 /// Who presents which key.
-#[derive(Clone, Copy)]
-pub struct Presentation<'a> {
+pub struct Presentation<'a, M> {
     /// The name that binds the connection.
     pub user: &'a UserName,
     /// Whether there is such a user.
@@ -82,20 +87,29 @@ pub struct Presentation<'a> {
     pub key: &'a ClientKey,
     /// Where the client is.
     pub source: &'a Source,
+    /// The connection.
+    pub origin: Origin,
+    /// Who runs commands.
+    pub services: &'a Arc<M>,
 }
 
 /// Looks for a key. What is to be logged comes with the answer.
-pub async fn find(presentation: Presentation<'_>) -> (Listing, Vec<Remark>) {
+pub async fn find<M: ServiceManager>(presentation: Presentation<'_, M>) -> (Listing, Vec<Remark>) {
     let Presentation {
         user,
         standing,
         rules,
         key,
         source,
+        origin,
+        services,
     } = presentation;
     let (account, owner) = on_account_of(user, standing);
     let mut search = Search {
         rules,
+        standing,
+        origin,
+        services,
         owner,
         account,
         source: source.clone(),
@@ -151,8 +165,11 @@ pub(crate) fn now() -> u64 {
 }
 
 /// One look for a key, on behalf of an account.
-struct Search<'a> {
+struct Search<'a, M> {
     rules: &'a Rules,
+    standing: &'a Standing,
+    origin: Origin,
+    services: &'a Arc<M>,
     account: Account,
     owner: Owner,
     source: Source,
@@ -160,7 +177,7 @@ struct Search<'a> {
     remarks: Vec<Remark>,
 }
 
-impl Search<'_> {
+impl<M: ServiceManager> Search<'_, M> {
     async fn run(&mut self, key: &ClientKey) -> Option<ListedKey> {
         let unrevoked = match not_revoked(self.rules, key.blob()).await {
             Ok(unrevoked) => unrevoked,
@@ -169,24 +186,41 @@ impl Search<'_> {
                 return None;
             }
         };
-        let found = match (self.in_files(key).await, key) {
-            (Some(found), _) => Some(found),
-            (None, ClientKey::Certified(certified)) => {
-                self.by_authority(certified.certificate()).await
-            }
-            (None, ClientKey::Plain(_)) => None,
+        let found = match self.in_files(key).await {
+            Some(found) => Some(found),
+            None => match self.by_authority(key).await {
+                Some(found) => Some(found),
+                None => self.by_command(key).await,
+            },
         };
         found.map(|key| ListedKey { key, unrevoked })
     }
 
     /// AuthorizedKeysFile: the key, or an authority that certified it.
     async fn in_files(&mut self, key: &ClientKey) -> Option<AuthorizedKey> {
+        self.search(key, |query| find_key(query, FILES_DEADLINE))
+            .await
+    }
+
+    /// AuthorizedKeysCommand: the same.
+    async fn by_command(&mut self, key: &ClientKey) -> Option<AuthorizedKey> {
+        let text = self.ask(Purpose::Keys, key).await?;
+        let command = named(self.rules.config.authorized_keys_command.as_ref());
+        self.search(key, move |query| find_key_in_lines(query, &command, &text))
+            .await
+    }
+
+    async fn search(
+        &mut self,
+        key: &ClientKey,
+        search: impl Fn(KeyQuery<'_>) -> KeySearch + Clone + Send + 'static,
+    ) -> Option<AuthorizedKey> {
         let (account, owner, now) = (self.account.clone(), self.owner, self.now);
         let files = Arc::new(self.rules.config.authorized_keys_files.clone());
         let strict_modes = self.rules.config.strict_modes;
         let (key, source) = (Arc::new(key.clone()), Arc::new(self.source.clone()));
         let work = move || {
-            let query = KeyQuery {
+            search(KeyQuery {
                 account: &account,
                 owner,
                 files: &files,
@@ -199,8 +233,7 @@ impl Search<'_> {
                 },
                 source: &source,
                 now,
-            };
-            find_key(query, FILES_DEADLINE)
+            })
         };
         let busy = |search: &KeySearch| matches!(search.verdict, Verdict::Unknown(NotDone::Busy));
         let KeySearch { verdict, refusals } = blocking(work, busy).await?;
@@ -211,10 +244,33 @@ impl Search<'_> {
         }
     }
 
+    /// What a command of the configuration says about the key.
+    async fn ask(&self, purpose: Purpose, key: &ClientKey) -> Option<Vec<u8>> {
+        let config = &self.rules.config;
+        match self.standing {
+            Standing::Permitted(proof) => {
+                let question = Question {
+                    account: proof.account(),
+                    key,
+                    origin: self.origin,
+                };
+                command::ask(self.services, purpose, config, question).await
+            }
+            Standing::Refused(_) => {
+                command::pretend(purpose, config).await;
+                None
+            }
+        }
+    }
+
     /// TrustedUserCAKeys, with the principals that the account has.
-    async fn by_authority(&mut self, certificate: &Certificate) -> Option<AuthorizedKey> {
+    async fn by_authority(&mut self, key: &ClientKey) -> Option<AuthorizedKey> {
+        let certificate = match key {
+            ClientKey::Certified(certified) => certified.certificate(),
+            ClientKey::Plain(_) => return None,
+        };
         let authority = self.trusted(certificate).await?;
-        let principals = self.principals().await;
+        let principals = self.principals(key, certificate).await;
         let (account, source, now) = (self.account.clone(), self.source.clone(), self.now);
         let certificate = certificate.clone();
         // The time zone is read from a file.
@@ -247,21 +303,50 @@ impl Search<'_> {
     }
 
     /// The principals that may be this account's user; none if nothing says who they are, so that
-    /// it is the user's own name.
-    async fn principals(&mut self) -> Option<Vec<Principal>> {
+    /// it is the user's own name. The command is asked if the file has none of the certificate's.
+    async fn principals(
+        &mut self,
+        key: &ClientKey,
+        certificate: &Certificate,
+    ) -> Option<Vec<Principal>> {
         let config = &self.rules.config;
-        let command = config.authorized_principals_command.is_some();
+        let command = config.authorized_principals_command.as_ref();
+        if config.authorized_principals_file.is_none() && command.is_none() {
+            return None;
+        }
+        let mut listed = self.principals_in_file().await;
+        let has = |principal: &Principal| certificate.principals.contains(&principal.name);
+        if !listed.iter().any(has)
+            && let Some(text) = self.ask(Purpose::Principals, key).await
+        {
+            let Principals {
+                listed: more,
+                refusals,
+            } = principals_in_lines(&named(command), &text);
+            self.remarks.extend(refusals.into_iter().map(Remark::from));
+            listed.extend(more);
+        }
+        Some(listed)
+    }
+
+    async fn principals_in_file(&mut self) -> Vec<Principal> {
+        let config = &self.rules.config;
         let Some(file) = config.authorized_principals_file.clone() else {
-            return command.then(Vec::new);
+            return Vec::new();
         };
         let (account, owner, strict_modes) =
             (self.account.clone(), self.owner, config.strict_modes);
         let work = move || read_principals(&account, owner, &file, strict_modes, FILES_DEADLINE);
         let busy = |done: &Result<Principals, NotDone>| matches!(done, Err(NotDone::Busy));
         let Some(Ok(Principals { listed, refusals })) = blocking(work, busy).await else {
-            return Some(Vec::new());
+            return Vec::new();
         };
         self.remarks.extend(refusals.into_iter().map(Remark::from));
-        Some(listed)
+        listed
     }
+}
+
+/// What stands for a file where the lines of a command are meant (as in OpenSSH).
+fn named(command: Option<&Template>) -> PathBuf {
+    command.map_or_else(PathBuf::new, |command| command.as_str().into())
 }

@@ -14,14 +14,15 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rpc::lane::{self, Lane, LaneError, SessionGrant, SessionStart, ToSession, ToWorker};
+use rpc::lane::{self, Lane, LaneError, SessionGrant, ToSession, ToWorker};
 use rpc::{ConnectionId, Endpoints};
 use thiserror::Error;
 
 use crate::policy::whole_seconds;
 use crate::proof::AuthenticatedUser;
 use crate::routing_domain::RoutingDomain;
-use crate::rules::{self, Rules};
+use crate::rules::Rules;
+use crate::session_start::session_start;
 use crate::systemd::{ServiceManager, SessionUnit, StartError};
 
 /// Why a session could not be opened.
@@ -107,7 +108,7 @@ impl Starting {
         let own_lane = Lane::new(own_lane)?;
 
         let start = ToSession::Start {
-            start: start(rules, origin, user),
+            start: session_start(rules, origin, user),
             rpc: session_rpc,
             lane: session_lane,
         };
@@ -173,26 +174,6 @@ impl Session {
     /// speaks, that is taken for its end.
     pub async fn ended(&self) {
         drop(self.lane.closed().await);
-    }
-}
-
-fn start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) -> SessionStart {
-    let (config, account) = (&rules.config, user.account());
-    let subsystems = config.subsystems.iter();
-    SessionStart {
-        id: origin.id,
-        endpoints: origin.endpoints,
-        log_level: rules::log_level(config),
-        user: account.name.clone(),
-        home: account.home.display().to_string(),
-        shell: account.shell.display().to_string(),
-        accept_env: config.accept_env.iter().map(ToString::to_string).collect(),
-        permit_tty: config.permit_tty == config::sshd::YesNo::Yes,
-        subsystems: subsystems
-            .map(|subsystem| (subsystem.name.clone(), subsystem.command.clone()))
-            .collect(),
-        max_sessions: config.max_sessions,
-        forced_command: config.force_command.clone(),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use accounts::Method;
+use config::authorized_keys::{Constraints, MergeError};
 use config::sshd::AuthenticationMethods;
 use thiserror::Error;
 
@@ -18,11 +19,16 @@ use crate::proof::MethodProof;
 pub struct Progress {
     wanted: Wanted,
     proofs: Vec<MethodProof>,
+    /// Those of all proofs.
+    constraints: Box<Constraints>,
 }
 
 /// All methods of one list. Made by [`Progress::take`] only.
 #[derive(Debug)]
-pub struct CompletedMethods(Vec<MethodProof>);
+pub struct CompletedMethods {
+    proofs: Vec<MethodProof>,
+    constraints: Box<Constraints>,
+}
 
 /// What a completed method comes to.
 #[derive(Debug)]
@@ -33,6 +39,8 @@ pub enum Advance {
     Partial(Progress),
     /// No list wants this proof now.
     Unwanted(Progress),
+    /// What it restricts the session to is against what an earlier one does.
+    Inconsistent(Progress, MergeError),
 }
 
 /// Each list names a method that is switched off.
@@ -134,6 +142,7 @@ impl Progress {
         Ok(Self {
             wanted,
             proofs: Vec::new(),
+            constraints: Box::default(),
         })
     }
 
@@ -160,16 +169,23 @@ impl Progress {
         if proof.key().is_some_and(|key| self.has_used(key)) {
             return Advance::Unwanted(self);
         }
-        match self.wanted.advance(proof.method(), proof.submethod()) {
-            Step::Unwanted => Advance::Unwanted(self),
-            Step::Partial => {
-                self.proofs.push(proof);
-                Advance::Partial(self)
-            }
-            Step::Complete => {
-                self.proofs.push(proof);
-                Advance::Complete(CompletedMethods(self.proofs))
-            }
+        let added = proof.constraints().cloned().unwrap_or_default();
+        let constraints = match (*self.constraints).clone().merge(added) {
+            Ok(constraints) => constraints,
+            Err(why) => return Advance::Inconsistent(self, why),
+        };
+        let step = self.wanted.advance(proof.method(), proof.submethod());
+        if step == Step::Unwanted {
+            return Advance::Unwanted(self);
+        }
+        self.proofs.push(proof);
+        *self.constraints = constraints;
+        match step {
+            Step::Unwanted | Step::Partial => Advance::Partial(self),
+            Step::Complete => Advance::Complete(CompletedMethods {
+                proofs: self.proofs,
+                constraints: self.constraints,
+            }),
         }
     }
 }
@@ -177,7 +193,12 @@ impl Progress {
 impl CompletedMethods {
     /// The proofs in the order in which they were given; at least one.
     pub fn proofs(&self) -> &[MethodProof] {
-        &self.0
+        &self.proofs
+    }
+
+    /// What all of them together restrict the session to.
+    pub fn constraints(&self) -> &Constraints {
+        &self.constraints
     }
 }
 

@@ -16,6 +16,7 @@
 //! of its functions: which method it counts as, whom it is about, and what it restricts.
 
 use accounts::{Account, ForcedCommand, Method};
+use config::authorized_keys::Constraints;
 use config::sshd::PubkeyAuthOptions;
 use thiserror::Error;
 use wire::userauth::UserName;
@@ -124,8 +125,18 @@ impl MethodProof {
 
     /// Whether it permits one command only.
     pub fn forced_command(&self) -> ForcedCommand {
+        let constraints = self.constraints();
+        match constraints.and_then(|constraints| constraints.session.forced_command.as_ref()) {
+            Some(_) => ForcedCommand::Present,
+            None => ForcedCommand::Absent,
+        }
+    }
+
+    /// What it restricts the session to.
+    pub fn constraints(&self) -> Option<&Constraints> {
         match self {
-            Self::PublicKey(_) | Self::Hostbased(_) => ForcedCommand::Absent,
+            Self::PublicKey(proof) => Some(proof.listed.key().constraints()),
+            Self::Hostbased(_) => None,
         }
     }
 
@@ -165,6 +176,11 @@ impl AuthenticatedUser {
     /// The account of that name.
     pub fn account(&self) -> &Account {
         self.account.account()
+    }
+
+    /// What all of the methods together restrict the session to.
+    pub fn constraints(&self) -> &Constraints {
+        self.methods.constraints()
     }
 
     /// What was proved, in the order of it.

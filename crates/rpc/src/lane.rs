@@ -143,8 +143,76 @@ pub struct SessionStart {
     pub subsystems: Vec<(String, String)>,
     /// MaxSessions
     pub max_sessions: u32,
-    /// ForceCommand: what runs whatever the client asks for.
+    /// What runs whatever the client asks for: ForceCommand, or what the key or certificate says.
     pub forced_command: Option<String>,
+    /// Variables that the user has set for this key: names and values.
+    pub environment: Vec<(String, String)>,
+    /// Which variables the user may set in `~/.ssh/environment`: patterns, separated by commas. `None`: the file is not
+    /// read.
+    pub user_environment: Option<String>,
+    /// What the key or certificate of the login permits.
+    pub permissions: Permissions,
+}
+
+/// Whether something may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// It may.
+    Granted,
+    /// It may not.
+    Denied,
+}
+
+/// What the key or certificate of a login permits its session, apart from what `sshd_config` does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permissions {
+    /// `agent-forwarding`
+    pub agent_forwarding: Permission,
+    /// `port-forwarding`
+    pub port_forwarding: Permission,
+    /// `X11-forwarding`
+    pub x11_forwarding: Permission,
+    /// `user-rc`: whether `~/.ssh/rc` is run.
+    pub user_rc: Permission,
+    /// `permitopen`: where connections may be opened to. Empty is everywhere.
+    pub permit_open: Vec<ForwardPort>,
+    /// `permitlisten`: where may be listened. Empty is everywhere.
+    pub permit_listen: Vec<ForwardPort>,
+    /// `tunnel`
+    pub tunnel: Tunnel,
+}
+
+impl Permissions {
+    /// Those of a login with a password, or with a key without options.
+    pub const ALL: Self = Self {
+        agent_forwarding: Permission::Granted,
+        port_forwarding: Permission::Granted,
+        x11_forwarding: Permission::Granted,
+        user_rc: Permission::Granted,
+        permit_open: Vec::new(),
+        permit_listen: Vec::new(),
+        tunnel: Tunnel::Any,
+    };
+}
+
+/// A place to forward from or to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardPort {
+    /// Without brackets. With `permitlisten` `*` and `?` are wildcards.
+    pub host: String,
+    /// `None` is any.
+    pub port: Option<u16>,
+}
+
+/// Which tun(4) devices may be forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// Whichever the client asks for.
+    Any,
+    /// The one with this number.
+    Device(u32),
+    /// None.
+    Refused,
 }
 
 /// What the monitor sends to a worker.

@@ -1,7 +1,8 @@
 //! The environment of programs, as sshd(8) describes it.
 //!
-//! From the weakest to the strongest: what the client sent and AcceptEnv lets through, what PAM and systemd gave this unit
-//! (less their own affairs), what the server says about the account and the connection.
+//! From the weakest to the strongest: what the client sent and AcceptEnv lets through, what is known of the account, what
+//! the user has set and PermitUserEnvironment lets through, what PAM and systemd gave this unit (less their own affairs),
+//! what the server says about the connection.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -56,6 +57,10 @@ const NOT_INHERITED: &[&str] = &[
     "TRIGGER_*",
     "WATCHDOG_*",
 ];
+
+/// What systemd says of the account to each unit with `User=`. It says the same as this process, but what the user has set
+/// would not count.
+const ACCOUNTS: &[&str] = &["USER", "LOGNAME", "HOME", "SHELL"];
 
 /// Names for which the client's accepted value is stronger than the unit's: systemd gives its own locale to each unit, so
 /// that `AcceptEnv LANG LC_*` would never have an effect.
@@ -176,44 +181,60 @@ pub(crate) struct TerminalNames<'a> {
     pub(crate) kind: &'a str,
 }
 
-/// The whole environment of one program.
-pub(crate) fn build(
-    client: &ClientEnvironment,
-    unit: &UnitEnvironment,
-    account: &Account,
-    endpoints: Endpoints,
-    terminal: Option<TerminalNames<'_>>,
-) -> BTreeMap<OsString, OsString> {
+/// Where the environment of a program comes from, from the weakest to the strongest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) client: &'a ClientEnvironment,
+    pub(crate) account: &'a Account,
+    /// What the user has set: for the key, then in `~/.ssh/environment`.
+    pub(crate) user: &'a [(String, String)],
+    pub(crate) unit: &'a UnitEnvironment,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) terminal: Option<TerminalNames<'a>>,
+}
+
+/// The whole environment of one program, in the order of do_setup_env() of OpenSSH.
+pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
+    let Sources {
+        client,
+        account,
+        user,
+        unit,
+        endpoints,
+        terminal,
+    } = sources;
     let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
     for (name, value) in &client.variables {
         all.insert(name.into(), value.into());
     }
+    let path = match account.rank {
+        Rank::Superuser => SUPERUSER_PATH,
+        Rank::User => USER_PATH,
+    };
+    all.insert("PATH".into(), path.into());
+    let mail = Path::new("/var/mail").join(&account.user);
+    all.insert("MAIL".into(), mail.into());
+    for (name, value) in [
+        ("USER", &account.user),
+        ("LOGNAME", &account.user),
+        ("HOME", &account.home),
+        ("SHELL", &account.shell),
+    ] {
+        all.insert(name.into(), value.into());
+    }
+    for (name, value) in user {
+        all.insert(name.into(), value.into());
+    }
     for (name, value) in &unit.0 {
-        let clients = name
-            .to_str()
-            .is_some_and(|name| listed(CLIENTS_CHOICE, name));
-        if !(clients && all.contains_key(name)) {
+        let named = |names| name.to_str().is_some_and(|name| listed(names, name));
+        let chosen = named(CLIENTS_CHOICE) && all.contains_key(name);
+        let systemds = named(ACCOUNTS) || (name == "PATH" && is_systemds(value));
+        if !chosen && !systemds {
             all.insert(name.clone(), value.clone());
         }
     }
-    if all
-        .get(OsStr::new("PATH"))
-        .is_none_or(|path| is_systemds(path))
-    {
-        let path = match account.rank {
-            Rank::Superuser => SUPERUSER_PATH,
-            Rank::User => USER_PATH,
-        };
-        all.insert("PATH".into(), path.into());
-    }
-    all.entry("MAIL".into())
-        .or_insert_with(|| Path::new("/var/mail").join(&account.user).into());
 
     let mut set = |name: &str, value: String| all.insert(name.into(), value.into());
-    set("USER", account.user.clone());
-    set("LOGNAME", account.user.clone());
-    set("HOME", account.home.clone());
-    set("SHELL", account.shell.clone());
     let words = |end: Endpoint| format!("{} {}", end.address(), end.port());
     let (peer, local) = (endpoints.peer(), endpoints.local());
     set("SSH_CLIENT", format!("{} {}", words(peer), local.port()));
@@ -259,6 +280,15 @@ mod tests {
         unit_variables: &[(&str, &str)],
         terminal: Option<TerminalNames<'_>>,
     ) -> BTreeMap<String, String> {
+        built_for(client, [], unit_variables, terminal)
+    }
+
+    fn built_for<const N: usize>(
+        client: &[(&str, &str)],
+        user: [(&str, &str); N],
+        unit_variables: &[(&str, &str)],
+        terminal: Option<TerminalNames<'_>>,
+    ) -> BTreeMap<String, String> {
         let mut environment = ClientEnvironment::default();
         for (name, value) in client {
             environment.set((*name).into(), (*value).into()).unwrap();
@@ -267,13 +297,14 @@ mod tests {
             "[2001:db8::1]:40000".parse().unwrap(),
             "[2001:db8::2]:22".parse().unwrap(),
         );
-        build(
-            &environment,
-            &unit(unit_variables),
-            &account(Rank::User),
+        build(Sources {
+            client: &environment,
+            account: &account(Rank::User),
+            user: &user.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            unit: &unit(unit_variables),
             endpoints,
             terminal,
-        )
+        })
         .into_iter()
         .map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap()))
         .collect()
@@ -351,25 +382,27 @@ mod tests {
 
     #[test]
     fn root_finds_the_administrators_programs() {
-        let environment = build(
-            &ClientEnvironment::default(),
-            &UnitEnvironment::default(),
-            &account(Rank::Superuser),
-            Endpoints::UNKNOWN,
-            None,
-        );
+        let environment = build(Sources {
+            client: &ClientEnvironment::default(),
+            account: &account(Rank::Superuser),
+            user: &[],
+            unit: &UnitEnvironment::default(),
+            endpoints: Endpoints::UNKNOWN,
+            terminal: None,
+        });
         assert_eq!(environment[OsStr::new("PATH")], SUPERUSER_PATH);
     }
 
     #[test]
     fn a_connection_without_addresses_is_described_as_by_sshd() {
-        let environment = build(
-            &ClientEnvironment::default(),
-            &UnitEnvironment::default(),
-            &account(Rank::User),
-            Endpoints::UNKNOWN,
-            None,
-        );
+        let environment = build(Sources {
+            client: &ClientEnvironment::default(),
+            account: &account(Rank::User),
+            user: &[],
+            unit: &UnitEnvironment::default(),
+            endpoints: Endpoints::UNKNOWN,
+            terminal: None,
+        });
         let variable = |name: &str| environment[OsStr::new(name)].to_str();
         assert_eq!(variable("SSH_CLIENT"), Some("UNKNOWN 65535 65535"));
         assert_eq!(
@@ -392,6 +425,38 @@ mod tests {
         assert_eq!(environment["LANG"], "de_DE.UTF-8");
         assert_eq!(environment["XDG_SESSION_ID"], "12");
         assert_eq!(environment["EDITOR"], "ed");
+    }
+
+    #[test]
+    fn the_user_chooses_all_but_what_pam_and_the_server_say() {
+        let environment = built_for(
+            &[("EDITOR", "ed")],
+            [
+                ("EDITOR", "vi"),
+                ("HOME", "/srv"),
+                ("PATH", "/opt/bin"),
+                ("LANG", "de_DE.UTF-8"),
+                ("XDG_SESSION_ID", "1"),
+                ("SSH_CONNECTION", "forged"),
+            ],
+            &[
+                ("HOME", "/home/alice"),
+                ("PATH", SYSTEMD_PATHS[0]),
+                ("LANG", "C.UTF-8"),
+                ("XDG_SESSION_ID", "12"),
+            ],
+            None,
+        );
+        for (name, value) in [
+            ("EDITOR", "vi"),
+            ("HOME", "/srv"),
+            ("PATH", "/opt/bin"),
+            ("LANG", "de_DE.UTF-8"),
+            ("XDG_SESSION_ID", "12"),
+            ("SSH_CONNECTION", "2001:db8::1 40000 2001:db8::2 22"),
+        ] {
+            assert_eq!(environment[name], value, "{name}");
+        }
     }
 
     #[test]

@@ -31,9 +31,37 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// Whether a list of patterns, separated by commas, names `text`: one of them matches it, and none of those with a `!`.
+pub(crate) fn list_matches(list: &str, text: &str) -> bool {
+    let mut named = false;
+    for pattern in list.split(',') {
+        match pattern.strip_prefix('!') {
+            Some(excluded) if matches(excluded, text) => return false,
+            Some(_) => {}
+            None => named |= matches(pattern, text),
+        }
+    }
+    named
+}
+
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{list_matches, matches};
+
+    #[test]
+    fn a_list_names_what_it_does_not_exclude() {
+        for (text, named) in [
+            ("LANG", true),
+            ("LC_TIME", true),
+            ("LC_ALL", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(list_matches("!LC_ALL,LC_*,LANG", text), named, "{text}");
+            assert_eq!(list_matches("LANG,LC_*,!LC_ALL", text), named, "{text}");
+        }
+        assert!(!list_matches("", "LANG"));
+        assert!(!list_matches("!LC_ALL", "LANG"));
+    }
 
     #[test]
     fn matches_the_whole_text() {

@@ -33,6 +33,7 @@ mod process;
 pub mod second_stage;
 mod service;
 mod terminal;
+mod user_environment;
 
 pub use environment::UnitEnvironment;
 pub use policy::Policy;

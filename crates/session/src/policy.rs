@@ -1,6 +1,6 @@
 //! What this account may do in this session. Every restriction is decided here.
 
-use rpc::lane::SessionStart;
+use rpc::lane::{Permission, Permissions, SessionStart};
 use rpc::session::Program;
 
 use crate::environment;
@@ -14,12 +14,9 @@ pub struct Policy {
     subsystems: Vec<(String, String)>,
     max_sessions: usize,
     forced_command: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Permission {
-    Granted,
-    Denied,
+    environment: Vec<(String, String)>,
+    user_environment: Option<String>,
+    permissions: Permissions,
 }
 
 /// What the user's shell is given to run.
@@ -53,6 +50,9 @@ impl Policy {
             subsystems: start.subsystems.clone(),
             max_sessions: usize::try_from(start.max_sessions).unwrap_or(usize::MAX),
             forced_command: start.forced_command.clone(),
+            environment: start.environment.clone(),
+            user_environment: start.user_environment.clone(),
+            permissions: start.permissions.clone(),
         }
     }
 
@@ -73,6 +73,23 @@ impl Policy {
                 .accept_env
                 .iter()
                 .any(|pattern| glob::matches(pattern, name))
+    }
+
+    /// Variables that the user has set for the key of this login.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// PermitUserEnvironment: which variables `~/.ssh/environment` may set; none if it is not to be read.
+    pub(crate) fn user_environment(&self) -> Option<&str> {
+        self.user_environment.as_deref()
+    }
+
+    /// What the key or certificate of this login permits. So far nothing asks: nothing is forwarded, and `~/.ssh/rc` is
+    /// not run.
+    #[must_use]
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
     }
 
     /// ForceCommand: what runs whatever the client asks for.
@@ -133,6 +150,9 @@ pub(crate) mod tests {
             subsystems: vec![("sftp".into(), "/usr/lib/sftp-server -e".into())],
             max_sessions: 10,
             forced_command: None,
+            environment: Vec::new(),
+            user_environment: None,
+            permissions: Permissions::ALL,
         }
     }
 

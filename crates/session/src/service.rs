@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use rpc::session::{
 use rpc::{Endpoints, Violation};
 use tracing::{debug, warn};
 
-use crate::environment::{self, Account, ClientEnvironment, Rank, UnitEnvironment};
+use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
 use crate::launch;
 use crate::policy::Policy;
 use crate::process::Process;
 use crate::terminal::{Pty, Terminal};
+use crate::user_environment;
 
 /// How long a worker may leave a datagram with descriptors in its lane. It reads them in the loop in which it waits for the
 /// answer to its call.
@@ -153,6 +155,17 @@ impl Session {
         }
     }
 
+    /// What the user has set: for this key, then for every session. The file is read for each program, as by sshd.
+    fn user_environment(&self) -> Vec<(String, String)> {
+        let policy = &self.0.policy;
+        let mut variables = policy.environment().to_vec();
+        if let Some(patterns) = policy.user_environment() {
+            let home = Path::new(&self.0.account.home);
+            variables.extend(user_environment::read(home, patterns));
+        }
+        variables
+    }
+
     /// Starts the program of a channel; none if it is refused or fails.
     fn launch(&self, channel: Channel, program: Program) -> Option<ProgramDescriptors> {
         let launch = self.0.policy.launch(program.clone())?;
@@ -167,13 +180,14 @@ impl Session {
         let State::Prepared(Preparation { environment, pty }) = state else {
             return None;
         };
-        let mut environment = environment::build(
-            environment,
-            &self.0.unit,
-            &self.0.account,
-            self.0.endpoints,
-            pty.as_ref().map(|pty| pty.terminal.names()),
-        );
+        let mut environment = environment::build(Sources {
+            client: environment,
+            account: &self.0.account,
+            user: &self.user_environment(),
+            unit: &self.0.unit,
+            endpoints: self.0.endpoints,
+            terminal: pty.as_ref().map(|pty| pty.terminal.names()),
+        });
         if let Some(command) = launch.original_command {
             let name = environment::ORIGINAL_COMMAND.into();
             environment.insert(name, OsString::from_vec(command));

@@ -152,25 +152,6 @@ fn a_link_to_a_file_that_only_root_may_read_does_not_show_it() -> Result<()> {
 }
 
 #[test]
-fn options_of_a_key_that_are_not_obeyed_refuse_the_key_loudly() -> Result<()> {
-    // OpenSSH obeys them. To ignore one would permit what it forbids.
-    let Some(server) = SERVER.ours()? else {
-        return Ok(());
-    };
-    let key = server.add_user("options")?;
-    server.must_serve(&key)?;
-    for options in ["command=\"/bin/true\"", "from=\"192.0.2.1\"", "restrict"] {
-        let line = format!("{options} {}", key.public);
-        server.write_file("/home/options/.ssh/authorized_keys", line.as_bytes(), 0o600)?;
-        let since = server.now()?;
-        must_be_refused(server, &key, &[])?;
-        let name = options.split('=').next().unwrap_or_default();
-        server.wait_for_entry(&since, &["/home/options/.ssh/authorized_keys", name])?;
-    }
-    Ok(())
-}
-
-#[test]
 fn an_account_without_a_usable_shell() -> Result<()> {
     let server = SERVER.get()?;
     let key = server.add_user("shellless")?;

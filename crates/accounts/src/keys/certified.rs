@@ -76,8 +76,7 @@ pub fn certified(
         None => Trust::ForUser(&account.name),
     };
     let place = Place::Authorities(authority.file().to_owned());
-    let judged = judged(query, trust, &place);
-    match judged.and_then(|judged| judged.supported(&place)) {
+    match judged(query, trust, &place) {
         Ok(Judged {
             constraints,
             remarks,

@@ -94,22 +94,6 @@ fn another_key_or_no_file_is_not_found_without_a_remark() {
 }
 
 #[test]
-fn a_line_with_options_is_refused_and_not_taken_without_them() {
-    let home = Home::new();
-    home.write_keys(&format!(
-        "command=\"/bin/false\",no-pty ssh-ed25519 {KEY}\n"
-    ));
-    let path = home.keys();
-    assert_eq!(
-        home.refusal(),
-        format!(
-            "{}:1: key refused because its options are not supported by this version: command,no-pty",
-            path.display()
-        )
-    );
-}
-
-#[test]
 fn options_that_are_decided_here_are_obeyed() {
     let home = Home::new();
     let path = home.keys();
@@ -156,27 +140,77 @@ fn a_line_that_does_not_count_hides_no_later_one() {
 }
 
 #[test]
-fn no_option_that_the_session_would_have_to_keep_is_dropped() {
+fn options_for_the_session_come_with_the_key() {
     let home = Home::new();
-    for option in [
-        "no-agent-forwarding",
-        "command=\"x\"",
-        "environment=\"A=1\"",
-        "no-port-forwarding",
-        "no-pty",
-        "no-user-rc",
-        "no-X11-forwarding",
-        "permitlisten=\"1\"",
-        "permitopen=\"a:1\"",
-        "restrict",
-        "tunnel=\"1\"",
+    for (options, names) in [
+        ("command=\"/bin/false\",no-pty", vec!["command", "no-pty"]),
+        (
+            "environment=\"A=1\",no-user-rc",
+            vec!["environment", "no-user-rc"],
+        ),
+        (
+            "permitopen=\"a:1\",permitlisten=\"1\"",
+            vec!["permitlisten", "permitopen"],
+        ),
+        (
+            "restrict,pty,tunnel=\"1\"",
+            vec![
+                "no-agent-forwarding",
+                "no-port-forwarding",
+                "no-user-rc",
+                "no-X11-forwarding",
+                "tunnel",
+            ],
+        ),
     ] {
-        home.write_keys(&format!("{option},from=\"*\" ssh-ed25519 {KEY}\n"));
-        let refusal = home.refusal();
-        assert!(
-            refusal.contains("not supported by this version"),
-            "{option}: {refusal}"
-        );
+        home.write_keys(&format!("{options},from=\"*\" ssh-ed25519 {KEY}\n"));
+        let Verdict::Found(key) = home.find().verdict else {
+            panic!("{options}")
+        };
+        assert_eq!(key.constraints().names(), names, "{options}");
+    }
+}
+
+#[test]
+fn lines_of_a_command_are_judged_as_those_of_a_file() {
+    let home = Home::new();
+    let source = Source {
+        host: "192.0.2.7".to_owned(),
+        address: "192.0.2.7".parse().ok(),
+    };
+    let key = blob();
+    let query = KeyQuery {
+        account: &home.account,
+        owner: Owner::Server,
+        files: &[],
+        strict_modes: YesNo::Yes,
+        presented: Presented::Plain(&key),
+        source: &source,
+        now: NOW,
+    };
+    let find = |text: &str| find_key_in_lines(query, Path::new("/bin/x %u"), text.as_bytes());
+    let found = find(&format!(
+        "garbage\nfrom=\"10.0.0.0/8\" ssh-ed25519 {KEY}\nno-pty ssh-ed25519 {KEY}\n"
+    ));
+    let Verdict::Found(key) = found.verdict else {
+        panic!("{found:?}")
+    };
+    assert_eq!(key.place().to_string(), "/bin/x %u:3");
+    assert_eq!(key.constraints().names(), ["no-pty"]);
+    assert_eq!(key.account(), &home.account);
+    assert_eq!(key.key_blob(), blob());
+    let refusals: Vec<String> = found.refusals.iter().map(ToString::to_string).collect();
+    assert!(refusals[0].starts_with("/bin/x %u:1: "), "{refusals:?}");
+    assert!(
+        refusals[1].starts_with("/bin/x %u:2: Authentication tried"),
+        "{refusals:?}"
+    );
+    for text in [
+        "",
+        &format!("ssh-ed25519 {OTHER}\n"),
+        &format!("cert-authority ssh-ed25519 {KEY}\n"),
+    ] {
+        assert!(matches!(find(text).verdict, Verdict::NotFound), "{text}");
     }
 }
 

@@ -15,11 +15,12 @@ use crate::client_key::ClientKey;
 use crate::listing::{self, Listing, Presentation};
 use crate::proof::{Incomplete, KeyProof, MethodProof, Mismatch};
 use crate::public_key::BadSignature;
+use crate::systemd::ServiceManager;
 use crate::verify::{Binding, SignatureProof, prove_possession};
 
 impl Named {
     /// Signature first, files second, for whatever user: the order must not tell who exists.
-    pub(super) async fn public_key<M>(
+    pub(super) async fn public_key<M: ServiceManager>(
         &self,
         request: PublicKeyRequest,
         terms: Terms<'_, M>,
@@ -44,7 +45,7 @@ impl Named {
                 signature,
             )),
         };
-        let listing = self.listing(&key, subject).await;
+        let listing = self.listing(&key, subject, terms).await;
         match (possession, listing) {
             (Possession::Unasked, Listing::Listed(_)) => Attempt::Acceptable,
             (Possession::Proved(signature), Listing::Listed(listed)) => {
@@ -98,13 +99,20 @@ impl Named {
         })
     }
 
-    async fn listing(&self, key: &ClientKey, subject: Subject<'_>) -> Listing {
+    async fn listing<M: ServiceManager>(
+        &self,
+        key: &ClientKey,
+        subject: Subject<'_>,
+        terms: Terms<'_, M>,
+    ) -> Listing {
         let (listing, remarks) = listing::find(Presentation {
             user: &self.user,
             standing: &self.standing,
             rules: &self.rules,
             key,
             source: &self.source,
+            origin: terms.origin,
+            services: terms.services,
         })
         .await;
         if let Standing::Permitted(_) = self.standing {

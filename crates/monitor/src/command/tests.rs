@@ -213,3 +213,28 @@ async fn a_command_is_not_run_if_somebody_else_could_have_changed_it() {
     assert_eq!(answer_of(&services, "/usr/bin/env # it's").await, None);
     assert!(services.commands.lock().unwrap().is_empty());
 }
+
+#[test]
+fn the_times_of_the_last_runs_are_taken_in_turn() {
+    let times = Times::new();
+    assert_eq!(times.next(), Times::GUESS);
+    let time = |number: usize| Duration::from_millis(u64::try_from(number).unwrap());
+    (0..Times::LIMIT + 3).for_each(|number| times.note(time(number)));
+    let mut taken: Vec<Duration> = (0..Times::LIMIT).map(|_| times.next()).collect();
+    taken.sort();
+    let last: Vec<Duration> = (3..Times::LIMIT + 3).map(time).collect();
+    assert_eq!(taken, last);
+}
+
+#[tokio::test]
+async fn who_is_nobody_waits_as_long_and_nothing_is_run() {
+    let machine = Machine::new(&[], "");
+    let asked = Instant::now();
+    pretend(Purpose::Principals, &machine.policy.config).await;
+    assert!(asked.elapsed() < Times::GUESS);
+    let lines = "AuthorizedPrincipalsCommand /usr/bin/env\nAuthorizedPrincipalsCommandUser nobody";
+    let machine = Machine::new(&[], lines);
+    let asked = Instant::now();
+    pretend(Purpose::Principals, &machine.policy.config).await;
+    assert!(asked.elapsed() >= Times::GUESS);
+}

@@ -1,5 +1,7 @@
 //! Lane messages to bytes and descriptors, and back with all checks.
 
+mod permissions;
+
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -53,6 +55,10 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         name: name.clone(),
         command: command.clone(),
     };
+    let variable = |(name, value): &(String, String)| pb::Variable {
+        name: name.clone(),
+        value: value.clone(),
+    };
     let body = pb::SessionStart {
         id: Some(id_to_proto(start.id)),
         endpoints: Some(endpoints_to_proto(start.endpoints)),
@@ -65,6 +71,9 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         subsystems: start.subsystems.iter().map(subsystem).collect(),
         max_sessions: start.max_sessions,
         forced_command: start.forced_command.clone(),
+        environment: start.environment.iter().map(variable).collect(),
+        user_environment: start.user_environment.clone(),
+        permissions: Some(permissions::to_proto(&start.permissions)),
     };
     encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
 }
@@ -165,6 +174,13 @@ pub(super) fn read_to_session(
             .collect(),
         max_sessions: body.max_sessions,
         forced_command: body.forced_command,
+        environment: body
+            .environment
+            .into_iter()
+            .map(|v| (v.name, v.value))
+            .collect(),
+        user_environment: body.user_environment,
+        permissions: permissions::from_proto(body.permissions)?,
     };
     Ok(ToSession::Start { start, rpc, lane })
 }

@@ -1,5 +1,6 @@
 use std::os::fd::{AsFd, AsRawFd};
 
+use super::Permission::Denied;
 use super::*;
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -55,18 +56,54 @@ fn a_message_arrives_with_its_descriptors() {
     });
 }
 
+/// Permissions that differ from all of them, and the places to forward to.
+fn few(change: impl Fn(&mut Permissions)) -> Permissions {
+    let place = |host: &str, port| ForwardPort {
+        host: host.to_owned(),
+        port,
+    };
+    let mut permissions = Permissions {
+        permit_open: vec![place("db", Some(5432)), place("::1", None)],
+        permit_listen: vec![place("*", Some(8080))],
+        tunnel: Tunnel::Refused,
+        ..Permissions::ALL
+    };
+    change(&mut permissions);
+    permissions
+}
+
 #[test]
 fn a_session_hears_what_the_monitor_said() {
     runtime().block_on(async {
         let (monitor, session) = pair().unwrap();
         let (monitor, session) = (Lane::new(monitor).unwrap(), Lane::new(session).unwrap());
-        for (endpoints, log_level) in [
-            (connection().endpoints, LevelFilter::OFF),
-            (connection().endpoints, LevelFilter::ERROR),
-            (connection().endpoints, LevelFilter::WARN),
-            (Endpoints::UNKNOWN, LevelFilter::INFO),
-            (Endpoints::UNKNOWN, LevelFilter::DEBUG),
-            (Endpoints::UNKNOWN, LevelFilter::TRACE),
+        for (endpoints, log_level, permissions) in [
+            (connection().endpoints, LevelFilter::OFF, Permissions::ALL),
+            (
+                connection().endpoints,
+                LevelFilter::ERROR,
+                few(|few| few.agent_forwarding = Denied),
+            ),
+            (
+                connection().endpoints,
+                LevelFilter::WARN,
+                few(|few| few.port_forwarding = Denied),
+            ),
+            (
+                Endpoints::UNKNOWN,
+                LevelFilter::INFO,
+                few(|few| few.x11_forwarding = Denied),
+            ),
+            (
+                Endpoints::UNKNOWN,
+                LevelFilter::DEBUG,
+                few(|few| few.user_rc = Denied),
+            ),
+            (
+                Endpoints::UNKNOWN,
+                LevelFilter::TRACE,
+                few(|few| few.tunnel = Tunnel::Device(3)),
+            ),
         ] {
             let start = SessionStart {
                 id: connection().id,
@@ -80,6 +117,9 @@ fn a_session_hears_what_the_monitor_said() {
                 subsystems: vec![("sftp".to_owned(), "internal-sftp".to_owned())],
                 max_sessions: 10,
                 forced_command: (log_level == LevelFilter::OFF).then(|| "/bin/true".to_owned()),
+                environment: vec![("EDITOR".to_owned(), "ed".to_owned())],
+                user_environment: (log_level == LevelFilter::OFF).then(|| "LC_*".to_owned()),
+                permissions: permissions.clone(),
             };
             let ((rpc, _rpc), (lane, _lane)) = (stream_pair().unwrap(), pair().unwrap());
             let message = ToSession::Start { start, rpc, lane };

@@ -8,7 +8,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use journal::LevelFilter;
-use rpc::lane::{self, FromSession, Lane, ProgramDescriptors, SessionStart, ToSession};
+use rpc::lane::{
+    self, FromSession, Lane, Permissions, ProgramDescriptors, SessionStart, ToSession,
+};
 use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
 use rpc::{ConnectionId, Endpoints};
 use rustix::io::Errno;
@@ -63,6 +65,9 @@ pub(crate) fn start() -> SessionStart {
         subsystems: vec![("greet".into(), "echo hello from $USER; sleep 0.2".into())],
         max_sessions: 64,
         forced_command: None,
+        environment: Vec::new(),
+        user_environment: None,
+        permissions: Permissions::ALL,
     }
 }
 

@@ -30,15 +30,11 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     not_yet("AllowTcpForwarding", Match, field!(allow_tcp_forwarding: word()), NO_FORWARDING, &["no"]),
     active("AllowUsers", Match, field!(allow_users: access::USERS)),
     active("AuthenticationMethods", Match, field!(authentication_methods: access::METHODS)),
-    not_yet("AuthorizedKeysCommand", Match, field!(authorized_keys_command: paths::KEYS_COMMAND),
-        NO_COMMAND_FOR_KEYS, &["none"]),
-    not_yet("AuthorizedKeysCommandUser", Match, field!(authorized_keys_command_user: paths::COMMAND_USER),
-        NO_COMMAND_FOR_KEYS, &["none"]),
+    active("AuthorizedKeysCommand", Match, field!(authorized_keys_command: paths::KEYS_COMMAND)),
+    active("AuthorizedKeysCommandUser", Match, field!(authorized_keys_command_user: paths::COMMAND_USER)),
     active("AuthorizedKeysFile", Match, field!(authorized_keys_files: paths::KEY_FILES)),
-    not_yet("AuthorizedPrincipalsCommand", Match, field!(authorized_principals_command: paths::PRINCIPALS_COMMAND),
-        NO_CERTIFICATES, &["none"]),
-    not_yet("AuthorizedPrincipalsCommandUser", Match, field!(authorized_principals_command_user: paths::COMMAND_USER),
-        NO_CERTIFICATES, &["none"]),
+    active("AuthorizedPrincipalsCommand", Match, field!(authorized_principals_command: paths::PRINCIPALS_COMMAND)),
+    active("AuthorizedPrincipalsCommandUser", Match, field!(authorized_principals_command_user: paths::COMMAND_USER)),
     active("AuthorizedPrincipalsFile", Match, field!(authorized_principals_file: paths::KEY_FILE)),
     active("Banner", Match, field!(banner: paths::FILE)),
     active("CASignatureAlgorithms", Match, field!(ca_signature_algorithms: algorithms::CA_LIST)),
@@ -106,8 +102,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("PermitRootLogin", Match, field!(permit_root_login: word())),
     active("PermitTTY", Match, field!(permit_tty: word())),
     not_yet("PermitTunnel", Match, field!(permit_tunnel: word()), NO_FORWARDING, &["no"]),
-    not_yet("PermitUserEnvironment", Global, field!(permit_user_environment: environment::USER_ENVIRONMENT),
-        "users cannot set variables by files or keys", &["no"]),
+    active("PermitUserEnvironment", Global, field!(permit_user_environment: environment::USER_ENVIRONMENT)),
     not_yet("PermitUserRC", Match, field!(permit_user_rc: word()), "~/.ssh/rc is not run", &["no"]),
     active("PerSourceMaxStartups", Global, field!(per_source_max_startups: numbers::INTEGER_OR_NONE)),
     active("PerSourceNetBlockSize", Global, field!(per_source_net_block_size: limits::NET_BLOCK)),
@@ -242,8 +237,6 @@ const fn old(name: &'static str, new: &'static str) -> Keyword {
 const SOCKET_UNIT: State =
     State::ActiveThrough("sshd-privsep-generator tells sshd-privsep.socket where to listen");
 const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
-const NO_CERTIFICATES: &str = "it is not run, and has no principals";
-const NO_COMMAND_FOR_KEYS: &str = "only AuthorizedKeysFile is asked for keys";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
 const NO_PASSWORD: &str = "only public keys are accepted";
 const NO_FORWARDING: &str = "no forwarding is offered";
