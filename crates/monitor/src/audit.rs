@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use accounts::revocation::RevokedKey;
-use accounts::{KeyRefusal, Method};
+use accounts::{AuthorizedKey, KeyRefusal, Method, Place};
 use config::authorized_keys::MergeError;
 use journal::message_id::{
     ACCEPTED, ADMISSION_REFUSED, AUTHORIZED_KEYS_REFUSED, DISCONNECTED, FAILED, GRACE_TIMEOUT,
@@ -233,6 +233,33 @@ impl Subject<'_> {
         }
     }
 
+    /// An account lists a key, whether or not the client has it.
+    pub fn listed(&self, key: &ClientKey, listed: &AuthorizedKey) {
+        let (name, place) = (self.name(), listed.place());
+        match key {
+            ClientKey::Plain(key) => {
+                let (kind, fingerprint) = (key.log_name(), key.fingerprint());
+                debug!(user = %name, "Accepted key {kind} {fingerprint} found at {place}");
+            }
+            ClientKey::Certified(certified) => {
+                let certificate = certified.certificate();
+                let (id, serial) = (Escaped::new(&certificate.key_id), certificate.serial);
+                let authority = certified.authority();
+                let (kind, fingerprint) = (authority.log_name(), authority.fingerprint());
+                let authority = match place {
+                    Place::Line { .. } => {
+                        format!("CA {kind} {fingerprint} found at {place}")
+                    }
+                    Place::Authorities(_) => format!("{kind} CA {fingerprint} via {place}"),
+                };
+                debug!(
+                    user = %name,
+                    "Accepted certificate ID \"{id}\" (serial {serial}) signed by {authority}"
+                );
+            }
+        }
+    }
+
     /// The signature of an authenticator does not say what it must.
     pub fn unsaid(&self, key: &ClientKey, unsaid: Unsaid) {
         let (name, peer, invalid) = (self.name(), self.peer(), self.invalid());
@@ -251,7 +278,7 @@ impl Subject<'_> {
     /// The client's key is none that could be verified.
     pub fn key_unusable(&self, reason: &dyn fmt::Display) {
         let name = self.name();
-        debug!(user = %name, reason = %reason, "userauth_pubkey: {reason}");
+        info!(user = %name, reason = %reason, "userauth_pubkey: {reason}");
     }
 
     /// A key that completed a method of this connection already (AuthenticationMethods).

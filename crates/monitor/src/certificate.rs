@@ -24,8 +24,11 @@ pub enum CertificateError {
     #[error("certificate's authority: {0}")]
     Authority(KeyError),
     /// CASignatureAlgorithms does not have the signature's algorithm.
-    #[error("certificate is signed with an algorithm that is not in CASignatureAlgorithms")]
-    Algorithm,
+    #[error(
+        "certificate signature algorithm {}: signature algorithm not supported",
+        .0.map_or("unknown", SignatureAlgorithm::name)
+    )]
+    Algorithm(Option<SignatureAlgorithm>),
     /// The authority did not sign this.
     #[error("certificate's {0}")]
     Signature(#[from] BadSignature),
@@ -59,9 +62,10 @@ impl Certified {
             PublicKey::parse(&certificate.key, requirements.rsa).map_err(CertificateError::Key)?;
         let authority = PublicKey::parse(&certificate.signature_key, requirements.rsa)
             .map_err(CertificateError::Authority)?;
-        let algorithm = signature_algorithm(&certificate.signature)
+        let named = signature_algorithm(&certificate.signature);
+        let algorithm = named
             .filter(|algorithm| requirements.authority.contains(algorithm))
-            .ok_or(CertificateError::Algorithm)?;
+            .ok_or(CertificateError::Algorithm(named))?;
         authority.verify(algorithm, certificate.signed_data(), &certificate.signature)?;
         Ok(Self {
             certificate,

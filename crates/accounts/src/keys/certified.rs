@@ -46,7 +46,9 @@ impl fmt::Display for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = key_text::log_name(&self.authority);
         let fingerprint = key_text::fingerprint(&self.authority);
-        let (key_id, serial) = (self.key_id.escape_debug(), self.serial);
+        // At most as much of it as is worth reading.
+        let key_id: String = self.key_id.escape_debug().take(256).collect();
+        let serial = self.serial;
         write!(
             f,
             "ID \"{key_id}\" serial={serial} signed by {kind} CA {fingerprint}"

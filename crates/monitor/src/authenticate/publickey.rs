@@ -119,6 +119,9 @@ impl Named {
             let remarks = remarks.iter();
             remarks.for_each(|remark| subject.about_key(key, remark));
         }
+        if let Listing::Listed(listed) = &listing {
+            subject.listed(key, listed.key());
+        }
         listing
     }
 }
