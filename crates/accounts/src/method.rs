@@ -48,6 +48,15 @@ impl Method {
         }
     }
 
+    /// Whether what the user knows is judged by PAM or shadow(5).
+    #[must_use]
+    pub fn asks_pam(self) -> bool {
+        match self {
+            Self::None | Self::Password | Self::KeyboardInteractive => true,
+            Self::PublicKey | Self::Hostbased => false,
+        }
+    }
+
     /// Whether root may log in by it (PermitRootLogin).
     pub(crate) fn opens_root(self, setting: PermitRootLogin, command: ForcedCommand) -> bool {
         match (setting, self) {

@@ -293,6 +293,29 @@ impl Subject<'_> {
         error!(user = %name, "inconsistent authentication options: {why} [preauth]");
     }
 
+    /// PAM refused somebody whom it talked with.
+    pub fn pam_refused(&self, reason: &str) {
+        let (name, peer, reason) = (self.name(), self.peer().address(), Escaped::new(reason));
+        let illegal = match self.validity {
+            Validity::Valid => "",
+            Validity::Invalid => "illegal user ",
+        };
+        error!(
+            user = %name,
+            reason = %reason,
+            "PAM: {reason} for {illegal}{name} from {peer}"
+        );
+    }
+
+    /// PAM's account phase refused somebody whose password is right.
+    pub fn account_refused(&self) {
+        let name = self.name();
+        error!(
+            user = %name,
+            "Access denied for user {name} by PAM account configuration [preauth]"
+        );
+    }
+
     /// AuthenticationMethods leaves nothing that could be tried.
     pub fn no_methods(&self, none: &dyn fmt::Display) {
         let (name, peer) = (self.name(), self.peer());
@@ -390,6 +413,18 @@ pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
             detail: proof.detail(),
         };
         subject.tried(Word::Accepted, tried, Weight::Heavy);
+    }
+}
+
+impl Tried<'_> {
+    /// A method as such.
+    pub fn by(method: Method) -> Self {
+        Self {
+            method,
+            submethod: None,
+            key: None,
+            detail: None,
+        }
     }
 }
 

@@ -14,20 +14,24 @@
 //! the same number of calls, the same kind of work (a stand-in's files are read), and refusals are
 //! held back to a time of their own ([`delay`](crate::delay)).
 
+pub mod dialog;
 mod hostbased;
 mod publickey;
 mod tries;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use accounts::{Method, Source};
 use config::sshd::YesNo;
+use rpc::pam::Refusal as PamRefusal;
 use rpc::{Endpoints, Violation};
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::Span;
-use wire::userauth::{AuthMethod, AuthOutcome, UserName};
+use wire::userauth::{AuthMethod, AuthOutcome, InfoRequest, UserName};
 
+use self::dialog::Asked;
 use self::tries::{Budget, Price, Tries, Verdict};
 use crate::account::{self, Refusal, Standing};
 use crate::audit::{Subject, Tried, Validity, Word};
@@ -53,6 +57,8 @@ pub struct Terms<'a, M> {
     pub delay: &'a FailureDelay,
     /// Who starts processes that hold a PAM transaction, and runs commands.
     pub services: &'a Arc<M>,
+    /// When the connection ends unless somebody is logged in (LoginGraceTime).
+    pub deadline: Instant,
 }
 
 impl<M> Clone for Terms<'_, M> {
@@ -70,6 +76,8 @@ pub enum Authentication {
     Unnamed(FirstExchange),
     /// The first request bound it to a user.
     Named(Box<Named>),
+    /// The user was asked something, and has not answered yet.
+    Asked(Box<Asked>),
 }
 
 /// A connection that is bound to a user name: what holds for it, what it has proved, and how often
@@ -99,11 +107,22 @@ pub enum Undecided {
     NoneLeft(#[from] NoneLeft),
 }
 
+/// What a request comes to, and what is said before it.
+#[derive(Debug)]
+pub struct Decided {
+    /// Text for the user, or none: what PAM modules said without asking.
+    pub said: String,
+    /// The decision.
+    pub decision: Decision,
+}
+
 /// What a request comes to.
 #[derive(Debug)]
 pub enum Decision {
     /// Not yet.
     Continue(Named, AuthOutcome),
+    /// The user is asked.
+    Ask(Asked, InfoRequest),
     /// A login.
     Accepted(Box<Login>),
     /// MaxAuthTries failures; whose, for the journal.
@@ -123,10 +142,14 @@ pub struct Login {
 
 /// What a method found.
 enum Attempt {
-    /// It was completed.
-    Proved(MethodProof),
+    /// It was completed; and what modules said.
+    Proved(MethodProof, String),
     /// The key would do.
     Acceptable,
+    /// The password is right and has expired; how to ask for a new one.
+    Expired(String),
+    /// The user is to answer.
+    Question(dialog::Open, InfoRequest),
     /// It failed.
     Failed(Failed),
     /// It was not looked at: it is not offered, or the request is none that could succeed. sshd has
@@ -142,17 +165,37 @@ struct Failed {
     /// What the line has at its end.
     detail: Option<String>,
     verdict: Verdict,
+    /// What modules said, as far as the user may know.
+    said: String,
+    /// How long PAM would have the user wait.
+    delay: Duration,
+    /// What PAM said.
+    pam: Option<(PamRefusal, String)>,
 }
 
 impl Failed {
+    fn new(method: Method, verdict: Verdict) -> Self {
+        Self {
+            method,
+            submethod: match method {
+                Method::KeyboardInteractive => Some(dialog::PAM),
+                Method::None | Method::PublicKey | Method::Password | Method::Hostbased => None,
+            },
+            key: None,
+            detail: None,
+            verdict,
+            said: String::new(),
+            delay: Duration::ZERO,
+            pam: None,
+        }
+    }
+
     /// Of a proof that was in order and is not enough.
     fn of(proof: &MethodProof) -> Self {
         Self {
-            method: proof.method(),
-            submethod: proof.submethod(),
             key: proof.key().cloned(),
             detail: proof.detail().map(str::to_owned),
-            verdict: Verdict::Judged,
+            ..Self::new(proof.method(), Verdict::Judged)
         }
     }
 
@@ -172,6 +215,7 @@ impl Authentication {
         match self {
             Self::Unnamed(_) => None,
             Self::Named(named) => Some(named.subject(endpoints)),
+            Self::Asked(asked) => Some(asked.named().subject(endpoints)),
         }
     }
 
@@ -180,6 +224,7 @@ impl Authentication {
         match self {
             Self::Unnamed(_) => None,
             Self::Named(named) => Some(named.user()),
+            Self::Asked(asked) => Some(asked.named().user()),
         }
     }
 
@@ -198,7 +243,10 @@ impl Authentication {
         match self {
             Self::Unnamed(first) => Named::bind(first, user, terms).await,
             Self::Named(named) if named.user == user => Ok(*named),
-            Self::Named(_) => Err(Violation::new("a second user name").into()),
+            Self::Asked(asked) if asked.named().user == user => {
+                Ok(*asked.abandon(terms.origin.endpoints))
+            }
+            Self::Named(_) | Self::Asked(_) => Err(Violation::new("a second user name").into()),
         }
     }
 }
@@ -301,12 +349,12 @@ impl Named {
         service: &str,
         method: AuthMethod,
         terms: Terms<'_, M>,
-    ) -> Result<Decision, Violation> {
+    ) -> Result<Decided, Violation> {
         let asked = Instant::now();
         let price = self.tries.request(&method);
-        let attempt = match service == SERVICE {
-            true => self.attempt(method, terms).await,
-            false => Attempt::Unheard,
+        let attempt = match self.left() {
+            Budget::Left if service == SERVICE => self.attempt(method, terms).await,
+            Budget::Left | Budget::UsedUp => Attempt::Unheard,
         };
         self.conclude(attempt, price, asked, terms).await
     }
@@ -317,12 +365,17 @@ impl Named {
         terms: Terms<'_, M>,
     ) -> Attempt {
         match method {
+            AuthMethod::None if self.offers(Method::None) => self.none(terms).await,
             AuthMethod::PublicKey(request) if self.offers(Method::PublicKey) => {
                 self.public_key(request, terms).await
             }
-            AuthMethod::None if self.offers(Method::None) => {
-                self.tries.try_none();
-                Attempt::Unheard
+            AuthMethod::Password(request) if self.offers(Method::Password) => {
+                self.password(request, terms).await
+            }
+            AuthMethod::KeyboardInteractive(request)
+                if self.offers(Method::KeyboardInteractive) =>
+            {
+                self.keyboard_interactive(request, terms).await
             }
             AuthMethod::Hostbased(request) if self.offers(Method::Hostbased) => {
                 self.hostbased(request).await
@@ -349,45 +402,105 @@ impl Named {
         price: Price,
         asked: Instant,
         terms: Terms<'_, M>,
-    ) -> Result<Decision, Violation> {
+    ) -> Result<Decided, Violation> {
         let endpoints = terms.origin.endpoints;
-        let (mut named, failed) = match attempt {
-            Attempt::Proved(proof) => match self.advance(proof, endpoints)? {
-                Advanced::Decided(decision) => return Ok(*decision),
+        let (named, failed) = match attempt {
+            Attempt::Proved(proof, said) => match self.advance(proof, endpoints)? {
+                Advanced::Decided(decision) => {
+                    let decision = *decision;
+                    return Ok(Decided { said, decision });
+                }
                 Advanced::Failed(named, failed) => (*named, Some(failed)),
             },
+            Attempt::Question(open, request) => {
+                let tried = Tried::by(Method::KeyboardInteractive);
+                self.postponed(tried, endpoints);
+                // Less than for a refusal: every login by this method pays it.
+                terms.delay.settle_lookup(&self.user, asked).await;
+                return Ok(Decision::Ask(Asked::new(self, open), request).into());
+            }
+            Attempt::Acceptable | Attempt::Expired(_)
+                if self.tries.requests_left() == Budget::UsedUp =>
+            {
+                (self, None)
+            }
             Attempt::Acceptable => {
-                self.postponed(Method::PublicKey, None, endpoints);
-                match self.tries.requests_left() {
-                    Budget::Left => {
-                        return Ok(Decision::Continue(self, AuthOutcome::KeyAcceptable));
-                    }
-                    Budget::UsedUp => (self, None),
-                }
+                self.postponed(Tried::by(Method::PublicKey), endpoints);
+                return Ok(Decision::Continue(self, AuthOutcome::KeyAcceptable).into());
+            }
+            Attempt::Expired(prompt) => {
+                self.postponed(Tried::by(Method::Password), endpoints);
+                let outcome = AuthOutcome::PasswordChange { prompt };
+                return Ok(Decision::Continue(self, outcome).into());
             }
             Attempt::Failed(failed) => (self, Some(failed)),
             Attempt::Unheard => (self, None),
         };
+        Ok(named.fail(failed, price, asked, terms).await)
+    }
+
+    /// What a failure comes to, and when.
+    async fn fail<M>(
+        mut self,
+        failed: Option<Failed>,
+        price: Price,
+        asked: Instant,
+        terms: Terms<'_, M>,
+    ) -> Decided {
+        let endpoints = terms.origin.endpoints;
         if let Some(failed) = &failed {
-            named.log(Word::Failed, failed.tried(), endpoints);
+            self.journal_failure(failed, endpoints);
         }
-        let verdict = failed.map_or(Verdict::Unjudged, |failed| failed.verdict);
-        named.tries.fail(price, verdict);
-        if price == Price::Nothing {
-            let outcome = named.refused(PartialSuccess::No);
-            return Ok(Decision::Continue(named, outcome));
+        let verdict = failed
+            .as_ref()
+            .map_or(Verdict::Unjudged, |failed| failed.verdict);
+        self.tries.fail(price, verdict);
+        match &failed {
+            Some(failed) if failed.method.asks_pam() => {
+                if let Some((PamRefusal::NoMoreTries, _)) = failed.pam {
+                    self.tries.exhaust_passwords();
+                }
+                terms.delay.settle_dialog(asked, failed.delay).await;
+            }
+            Some(_) => terms.delay.settle(&self.user, asked).await,
+            // `none` as the first request of all is part of every login.
+            None if price == Price::Nothing => {}
+            None => terms.delay.settle(&self.user, asked).await,
         }
-        terms.delay.settle(&named.user, asked).await;
-        match named.tries.left(named.rules.config.max_auth_tries) {
+        let decision = match self.left() {
             Budget::Left => {
-                let outcome = named.refused(PartialSuccess::No);
-                Ok(Decision::Continue(named, outcome))
+                let outcome = self.refused(PartialSuccess::No);
+                Decision::Continue(self, outcome)
             }
             Budget::UsedUp => {
-                named.subject(endpoints).too_many_failures();
-                Ok(Decision::TooManyFailures(named))
+                self.subject(endpoints).too_many_failures();
+                Decision::TooManyFailures(self)
             }
+        };
+        let said = failed.map_or_else(String::new, |failed| failed.said);
+        Decided { said, decision }
+    }
+
+    /// What is left of MaxAuthTries and of all requests.
+    fn left(&self) -> Budget {
+        self.tries.left(self.rules.config.max_auth_tries)
+    }
+
+    fn journal_failure(&self, failed: &Failed, endpoints: Endpoints) {
+        let subject = self.subject(endpoints);
+        match (failed.method, &failed.pam) {
+            (Method::KeyboardInteractive, Some((_, reason))) => subject.pam_refused(reason),
+            (_, Some((PamRefusal::Account, _))) => subject.account_refused(),
+            (_, Some(_) | None) => {}
         }
+        self.log(Word::Failed, failed.tried(), endpoints);
+    }
+
+    /// A dialog was given up by the client. sshd's monitor counts it as well.
+    fn abandoned(&mut self, endpoints: Endpoints) {
+        let failed = Failed::new(Method::KeyboardInteractive, Verdict::Judged);
+        self.log(Word::Failed, failed.tried(), endpoints);
+        self.tries.fail(Price::Try, failed.verdict);
     }
 
     /// What a completed method comes to: PermitRootLogin first, then AuthenticationMethods.
@@ -457,17 +570,20 @@ impl Named {
     }
 
     /// The client has the next word, and the method has not ended.
-    fn postponed(&self, method: Method, submethod: Option<&'static str>, endpoints: Endpoints) {
+    fn postponed(&self, tried: Tried<'_>, endpoints: Endpoints) {
         let tries = &self.tries;
         let weight = tries.weight_of_question(self.rules.config.max_auth_tries);
-        let tried = Tried {
-            method,
-            submethod,
-            key: None,
-            detail: None,
-        };
         let subject = self.subject(endpoints);
         subject.tried(Word::Postponed, tried, weight);
+    }
+}
+
+impl From<Decision> for Decided {
+    fn from(decision: Decision) -> Self {
+        Self {
+            said: String::new(),
+            decision,
+        }
     }
 }
 

@@ -170,6 +170,7 @@ async fn attend<M: ServiceManager>(
         worker: Arc::clone(&lane),
         services: Arc::clone(&common.services),
         delay: Arc::clone(&common.delay),
+        deadline,
         login: Arc::clone(&login),
         entry: Arc::clone(&entry),
     });

@@ -6,6 +6,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc::Violation;
 use rpc::lane::Lane;
@@ -19,7 +20,7 @@ use wire::names::KexAlgorithm;
 use wire::userauth::{AuthOutcome, AuthRequest, Responses};
 
 use crate::audit;
-use crate::authenticate::{Authentication, Decision, Login, Terms, Undecided};
+use crate::authenticate::{Authentication, Decided, Decision, Login, Terms, Undecided};
 use crate::banner;
 use crate::conduct::Conduct;
 use crate::connections::Entry;
@@ -28,7 +29,7 @@ use crate::exchange::{self, ExchangeError};
 use crate::groups::GroupExchange;
 use crate::hostkeys::SignError;
 use crate::open_session::{OpenError, Origin, open_session};
-use crate::phase::{Authenticating, Exchange, Open, Phase, ProofBudget, Running};
+use crate::phase::{Authenticating, EarlyRekeys, Exchange, Open, Phase, ProofBudget, Running};
 use crate::policy::Policy;
 use crate::progress::NoneLeft;
 use crate::systemd::ServiceManager;
@@ -82,6 +83,8 @@ pub struct Conversation<M> {
     worker: Arc<Lane>,
     services: Arc<M>,
     delay: Arc<FailureDelay>,
+    /// Until when it may take to log in.
+    deadline: Instant,
     /// Set at login, which ends LoginGraceTime.
     login: Arc<SetOnce<()>>,
     /// What administrators see of it.
@@ -101,6 +104,8 @@ pub struct Setting<M> {
     pub services: Arc<M>,
     /// Who makes refusals wait.
     pub delay: Arc<FailureDelay>,
+    /// The end of LoginGraceTime, if there is one.
+    pub deadline: Option<Instant>,
     /// Whom to tell of a login.
     pub login: Arc<SetOnce<()>>,
     /// What administrators see of it.
@@ -118,6 +123,7 @@ impl<M: ServiceManager> Conversation<M> {
             worker: setting.worker,
             services: setting.services,
             delay: setting.delay,
+            deadline: setting.deadline.unwrap_or_else(far),
             login: setting.login,
             entry: setting.entry,
             conduct: Conduct::default(),
@@ -151,6 +157,9 @@ impl<M: ServiceManager> Conversation<M> {
             }
             Question::Authenticate(request, reply) => {
                 drop(reply.send(self.authenticate(request).await?));
+            }
+            Question::Answer(responses, reply) => {
+                drop(reply.send(self.answer_question(responses).await?));
             }
             Question::ProveHostKeys(host_keys, reply) => {
                 drop(reply.send(self.prove_host_keys(&host_keys)?));
@@ -207,13 +216,7 @@ impl<M: ServiceManager> Conversation<M> {
             authentication,
             rekeys,
         } = self.take_phase().authenticate()?;
-        let terms = Terms {
-            policy: &self.policy,
-            origin: self.origin,
-            delay: &self.delay,
-            services: &self.services,
-        };
-        let named = authentication.name(request.user, terms).await?;
+        let named = authentication.name(request.user, self.terms()).await?;
         let standing = named.subject(self.origin.endpoints).validity;
         self.conduct.asked(&request.method, standing);
         let (banner, pubkey_algorithms) = match named.is_fresh() {
@@ -224,26 +227,61 @@ impl<M: ServiceManager> Conversation<M> {
             }
             false => (None, Vec::new()),
         };
-        let decision = named.decide(&request.service, request.method, terms);
-        let outcome = match decision.await? {
-            Decision::Continue(named, outcome) => {
-                self.phase = Phase::Authenticating(Authenticating {
-                    authentication: Authentication::Named(Box::new(named)),
-                    rekeys,
-                });
-                outcome
-            }
-            Decision::TooManyFailures(named) => {
-                self.phase = Phase::Exhausted(named);
-                AuthOutcome::TooManyFailures
-            }
-            Decision::Accepted(login) => self.log_in(*login).await?,
-        };
+        let decided = named.decide(&request.service, request.method, self.terms());
+        let (said, outcome) = self.proceed(decided.await?, rekeys).await?;
         Ok(AuthReply {
-            banners: banner.into_iter().collect(),
+            banners: banner.into_iter().chain(said).collect(),
             pubkey_algorithms,
             outcome,
         })
+    }
+
+    /// `Answer` of `preauth.proto`.
+    async fn answer_question(&mut self, responses: Responses) -> Result<AuthReply, Broken> {
+        let (asked, rekeys) = self.take_phase().answer()?;
+        let decided = asked.answer(responses, self.terms()).await?;
+        let (said, outcome) = self.proceed(decided, rekeys).await?;
+        Ok(AuthReply {
+            banners: said.into_iter().collect(),
+            pubkey_algorithms: Vec::new(),
+            outcome,
+        })
+    }
+
+    /// What a decision makes of the connection; and what the user is to see before its outcome.
+    async fn proceed(
+        &mut self,
+        decided: Decided,
+        rekeys: EarlyRekeys,
+    ) -> Result<(Option<Vec<u8>>, AuthOutcome), Broken> {
+        let said = Some(decided.said.into_bytes()).filter(|said| !said.is_empty());
+        let (authentication, outcome) = match decided.decision {
+            Decision::Continue(named, outcome) => (Authentication::Named(Box::new(named)), outcome),
+            Decision::Ask(asked, request) => (
+                Authentication::Asked(Box::new(asked)),
+                AuthOutcome::InfoRequest(request),
+            ),
+            Decision::TooManyFailures(named) => {
+                self.phase = Phase::Exhausted(named);
+                return Ok((said, AuthOutcome::TooManyFailures));
+            }
+            Decision::Accepted(login) => return Ok((said, self.log_in(*login).await?)),
+        };
+        self.phase = Phase::Authenticating(Authenticating {
+            authentication,
+            rekeys,
+        });
+        Ok((said, outcome))
+    }
+
+    fn terms(&self) -> Terms<'_, M> {
+        Terms {
+            policy: &self.policy,
+            origin: self.origin,
+            delay: &self.delay,
+            services: &self.services,
+            deadline: self.deadline,
+        }
     }
 
     async fn log_in(&mut self, login: Login) -> Result<AuthOutcome, Broken> {
@@ -301,11 +339,17 @@ impl<M: ServiceManager> Conversation<M> {
     }
 }
 
+/// When dialogs end without LoginGraceTime. Whoever holds one has a limit of their own.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(24 * 60 * 60)
+}
+
 /// What a worker asked, and where the answer goes.
 enum Question {
     ChooseGroup(GroupRequest, oneshot::Sender<Option<DhGroup>>),
     SignExchange(ExchangeValues, oneshot::Sender<Vec<u8>>),
     Authenticate(AuthRequest, oneshot::Sender<AuthReply>),
+    Answer(Responses, oneshot::Sender<AuthReply>),
     ProveHostKeys(Vec<Vec<u8>>, oneshot::Sender<KeyProofs>),
     Report(ConnectionEnd, oneshot::Sender<()>),
 }
@@ -357,8 +401,9 @@ impl MonitorFace for Face {
             .await
     }
 
-    async fn answer(&self, _: Responses) -> Result<AuthReply, Violation> {
-        Err(Violation::new("Answer without a question"))
+    async fn answer(&self, responses: Responses) -> Result<AuthReply, Violation> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::Answer(responses, reply), answer).await
     }
 
     async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {

@@ -4,9 +4,16 @@
 //! user name and a secret of this process; and if that was not enough, after a multiple of it. An
 //! unknown user's constant looks like a known one's, and averaging over many attempts does not help.
 //!
+//! Where a password was judged, work takes much longer, and differs: a hash is computed for whoever
+//! has one. So such a refusal is answered at one of a few times that are the same for everybody
+//! (an eighth of a second, doubled as often as is needed), and never earlier than at the latest that
+//! was needed so far; and not before the time is over that PAM would have the user wait. Whether a
+//! user exists can then be told at most from the few attempts that raise it.
+//!
 //! The first request of a connection has the user looked up, and its answer may be no refusal of
 //! anything: it takes a fourth of that time in the same manner, which every login pays.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -23,9 +30,18 @@ const SPREAD_MICROSECONDS: u32 = 4000;
 #[error("random generator failed")]
 pub struct NoRandomness;
 
+/// The first time at which a wrong password is answered.
+const DIALOG_LEAST: Duration = Duration::from_millis(125);
+
+/// The latest time that later refusals wait for: as long as libpam makes them wait by default. One
+/// attempt that took longer, because a server was slow, is none that all others take as long as.
+const DIALOG_MOST: Duration = Duration::from_secs(2);
+
 /// Makes refusals wait.
 pub struct FailureDelay {
     secret: hmac::Key,
+    /// How long wrong passwords take, in milliseconds.
+    dialogs: AtomicU64,
 }
 
 impl FailureDelay {
@@ -37,6 +53,7 @@ impl FailureDelay {
         let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Ok(Self {
             secret: secret.map_err(|_| NoRandomness)?,
+            dialogs: AtomicU64::new(0),
         })
     }
 
@@ -50,6 +67,19 @@ impl FailureDelay {
     pub async fn settle_lookup(&self, user: &UserName, asked: Instant) {
         let delay = self.of_user(user) / 4;
         sleep_until(asked + after(delay, asked.elapsed())).await;
+    }
+
+    /// Waits until it is time to answer that a password, which came at `asked`, was wrong. PAM wants
+    /// the user to wait for `wanted`.
+    pub async fn settle_dialog(&self, asked: Instant, wanted: Duration) {
+        sleep_until(asked + self.of_dialog(asked.elapsed()).max(wanted)).await;
+    }
+
+    fn of_dialog(&self, elapsed: Duration) -> Duration {
+        let needed = after(DIALOG_LEAST, elapsed);
+        let common = u64::try_from(needed.min(DIALOG_MOST).as_millis()).unwrap_or(u64::MAX);
+        let so_far = self.dialogs.fetch_max(common, Ordering::Relaxed);
+        needed.max(Duration::from_millis(so_far))
     }
 
     fn of_user(&self, user: &UserName) -> Duration {
@@ -87,6 +117,18 @@ mod tests {
             different += usize::from(first != delay.of_user(&UserName::new("root").unwrap()));
         }
         assert!(different > 0);
+    }
+
+    #[test]
+    fn wrong_passwords_take_what_the_slowest_of_them_took() {
+        let (delay, ms) = (FailureDelay::new().unwrap(), Duration::from_millis);
+        assert_eq!(delay.of_dialog(ms(30)), ms(125));
+        assert_eq!(delay.of_dialog(ms(130)), ms(250));
+        // An unknown user after a known one.
+        assert_eq!(delay.of_dialog(ms(30)), ms(250));
+        // A slow server makes others wait, but not for as long.
+        assert_eq!(delay.of_dialog(ms(5000)), ms(8000));
+        assert_eq!(delay.of_dialog(ms(30)), ms(2000));
     }
 
     #[test]

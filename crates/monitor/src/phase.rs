@@ -1,12 +1,12 @@
 //! How far a connection has come, and what its worker may ask there.
 //!
-//! | phase | `SignExchange` | `ChooseGroup` | `Authenticate` | `ProveHostKeys` | `Report` |
-//! |---|---|---|---|---|---|
-//! | awaiting exchange | the first: its hash becomes the session identifier | once for each of these | violation | violation | last |
-//! | authenticating | rekey, 3 times at most | once for each of these | decided | violation | last |
-//! | exhausted | violation | violation | violation | violation | last |
-//! | open | rekey, at a bounded pace | once for each of these | violation | signed, 4 times at most | last |
-//! | over | violation | violation | violation | violation | violation |
+//! | phase | `SignExchange` | `ChooseGroup` | `Authenticate` | `Answer` | `ProveHostKeys` | `Report` |
+//! |---|---|---|---|---|---|---|
+//! | awaiting exchange | the first: its hash becomes the session identifier | once for each of these | violation | violation | violation | last |
+//! | authenticating | rekey, 3 times at most | once for each of these | decided | decided, if a question is open | violation | last |
+//! | exhausted | violation | violation | violation | violation | violation | last |
+//! | open | rekey, at a bounded pace | once for each of these | violation | violation | signed, 4 times at most | last |
+//! | over | violation | violation | violation | violation | violation | violation |
 //!
 //! Each column is one method here, each cell one arm. A method takes the phase by value and yields
 //! what the call may work with: code that handles a call cannot reach the state of another phase. A
@@ -18,6 +18,7 @@ use rpc::{Endpoints, Violation};
 use tokio::time::Instant;
 
 use crate::audit::Stage;
+use crate::authenticate::dialog::Asked;
 use crate::authenticate::{Authentication, Named};
 use crate::exchange::FirstExchange;
 use crate::open_session::Session;
@@ -157,6 +158,24 @@ impl Phase {
             Self::Exhausted(_) => Err(Violation::new("Authenticate after too many failures")),
             Self::Open(_) => Err(Violation::new("Authenticate after login")),
             Self::Over => Err(Violation::new("Authenticate after the end")),
+        }
+    }
+
+    /// Column `Answer`.
+    ///
+    /// # Errors
+    /// Not permitted here, or nothing was asked.
+    pub fn answer(self) -> Result<(Asked, EarlyRekeys), Violation> {
+        match self {
+            Self::Authenticating(Authenticating {
+                authentication: Authentication::Asked(asked),
+                rekeys,
+            }) => Ok((*asked, rekeys)),
+            Self::AwaitingExchange | Self::Authenticating(_) | Self::Exhausted(_) => {
+                Err(Violation::new("Answer without a question"))
+            }
+            Self::Open(_) => Err(Violation::new("Answer after login")),
+            Self::Over => Err(Violation::new("Answer after the end")),
         }
     }
 

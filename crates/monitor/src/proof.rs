@@ -5,7 +5,7 @@
 //!                                              ├─▶ KeyProof ─┐
 //!  listing::find ────────────▶ ListedKey ──────┘             │
 //!  hostbased::prove ─────────▶ HostProof ────────────────────┼─▶ MethodProof ─▶ Progress ─▶ CompletedMethods ─┐
-//!                                          (a row per method)┘                                                ├─▶ AuthenticatedUser ─▶ open_session
+//!  pam_process::begin ───────▶ PamProof ─▶ DialogProof ──────┘                                                ├─▶ AuthenticatedUser ─▶ open_session
 //!  account::admit ───────────▶ AccountProof ──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -18,10 +18,12 @@
 use accounts::{Account, ForcedCommand, Method};
 use config::authorized_keys::Constraints;
 use config::sshd::PubkeyAuthOptions;
+use rpc::pam::Variable;
 use thiserror::Error;
 use wire::userauth::UserName;
 
 use crate::account::AccountProof;
+use crate::authenticate::dialog::{self, DialogProof};
 use crate::client_key::ClientKey;
 use crate::hostbased::HostProof;
 use crate::listing::ListedKey;
@@ -52,6 +54,8 @@ pub enum MethodProof {
     PublicKey(KeyProof),
     /// `hostbased` (RFC 4252 section 9)
     Hostbased(Box<HostProof>),
+    /// `password`, `keyboard-interactive`, or `none`.
+    Dialog(DialogProof),
 }
 
 /// The client holds the private key, an account lists it, and the authenticator that it may be on
@@ -97,13 +101,15 @@ impl MethodProof {
         match self {
             Self::PublicKey(_) => Method::PublicKey,
             Self::Hostbased(_) => Method::Hostbased,
+            Self::Dialog(proof) => proof.method(),
         }
     }
 
     /// By which of its submethods, for `keyboard-interactive:pam` of AuthenticationMethods.
     pub fn submethod(&self) -> Option<&'static str> {
-        match self {
-            Self::PublicKey(_) | Self::Hostbased(_) => None,
+        match self.method() {
+            Method::KeyboardInteractive => Some(dialog::PAM),
+            Method::None | Method::PublicKey | Method::Password | Method::Hostbased => None,
         }
     }
 
@@ -112,13 +118,14 @@ impl MethodProof {
         match self {
             Self::PublicKey(proof) => Some(proof.signature.key()),
             Self::Hostbased(proof) => Some(proof.key()),
+            Self::Dialog(_) => None,
         }
     }
 
     /// What else the journal tells of it.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::PublicKey(_) => None,
+            Self::PublicKey(_) | Self::Dialog(_) => None,
             Self::Hostbased(proof) => Some(proof.described()),
         }
     }
@@ -136,7 +143,7 @@ impl MethodProof {
     pub fn constraints(&self) -> Option<&Constraints> {
         match self {
             Self::PublicKey(proof) => Some(proof.listed.key().constraints()),
-            Self::Hostbased(_) => None,
+            Self::Hostbased(_) | Self::Dialog(_) => None,
         }
     }
 
@@ -147,6 +154,7 @@ impl MethodProof {
             Self::Hostbased(proof) => {
                 proof.user() == account.user() && proof.account() == account.account()
             }
+            Self::Dialog(proof) => proof.user() == account.user(),
         }
     }
 }
@@ -181,6 +189,15 @@ impl AuthenticatedUser {
     /// What all of the methods together restrict the session to.
     pub fn constraints(&self) -> &Constraints {
         self.methods.constraints()
+    }
+
+    /// The environment of the PAM transactions, in the order of the methods.
+    pub fn pam_environment(&self) -> impl Iterator<Item = &Variable> {
+        let transactions = self.methods().iter().filter_map(|proof| match proof {
+            MethodProof::Dialog(proof) => Some(proof.accepted().environment()),
+            MethodProof::PublicKey(_) | MethodProof::Hostbased(_) => None,
+        });
+        transactions.flatten()
     }
 
     /// What was proved, in the order of it.

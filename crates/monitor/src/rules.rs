@@ -8,6 +8,7 @@ use accounts::{Account, Method, Source};
 use config::sshd::{self, AlgorithmList, Criteria, LogLevel, SshdConfig, YesNo};
 use journal::LevelFilter;
 use rpc::Endpoints;
+use rpc::pam::{Authority, Service};
 use wire::names::SignatureAlgorithm;
 use wire::userauth::UserName;
 
@@ -50,10 +51,21 @@ impl Rules {
             Method::None => YesNo::Yes,
             Method::PublicKey => self.config.pubkey_authentication,
             Method::Hostbased => self.config.hostbased_authentication,
-            // Not yet.
-            Method::Password | Method::KeyboardInteractive => YesNo::No,
+            Method::Password => self.config.password_authentication,
+            Method::KeyboardInteractive => self.config.kbd_interactive_authentication,
         };
         switch == YesNo::Yes
+    }
+
+    /// Who judges accounts and passwords: UsePAM and PAMServiceName.
+    pub fn authority(&self) -> Authority {
+        match self.config.use_pam {
+            // The reader of the configuration holds the name to the same rule.
+            YesNo::Yes => {
+                Authority::Pam(Service::new(&self.config.pam_service_name).unwrap_or_default())
+            }
+            YesNo::No => Authority::Shadow,
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Machine {
         // Match blocks go to the end: what follows one is in it.
         let (more, blocks) = more.split_at(more.find("Match ").unwrap_or(more.len()));
         let config = format!(
-            "{more}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nUsePAM yes\n{blocks}\n",
+            "{more}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nUsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n{blocks}\n",
             host_key.display(),
             keys.display(),
         );

@@ -71,6 +71,13 @@ pub enum PamError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service(String);
 
+/// The one of this server's package.
+impl Default for Service {
+    fn default() -> Self {
+        Self("sshd-privsep".to_owned())
+    }
+}
+
 impl Service {
     /// Checks length and characters.
     pub fn new(name: &str) -> Option<Self> {

@@ -18,16 +18,16 @@ impl Named {
             source: &self.source,
         };
         let (key, verdict) = match hostbased::prove(&request, situation).await {
-            Hostbased::Proved(proof) => return Attempt::Proved(MethodProof::Hostbased(proof)),
+            Hostbased::Proved(proof) => {
+                return Attempt::Proved(MethodProof::Hostbased(proof), String::new());
+            }
             Hostbased::Forged(key) => (Some(key), Verdict::Judged),
             Hostbased::Refused(key) => (key, Verdict::Unjudged),
         };
         Attempt::Failed(Failed {
-            method: Method::Hostbased,
-            submethod: None,
             key,
             detail: Some(hostbased::described(&request)),
-            verdict,
+            ..Failed::new(Method::Hostbased, verdict)
         })
     }
 }

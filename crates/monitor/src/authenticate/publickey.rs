@@ -51,7 +51,7 @@ impl Named {
             (Possession::Proved(signature), Listing::Listed(listed)) => {
                 let options = self.rules.config.pubkey_auth_options;
                 match KeyProof::new(signature, listed, options) {
-                    Ok(proof) => Attempt::Proved(MethodProof::PublicKey(proof)),
+                    Ok(proof) => Attempt::Proved(MethodProof::PublicKey(proof), String::new()),
                     Err(Incomplete::Unsaid(unsaid)) => {
                         subject.unsaid(&key, unsaid);
                         failed(key, Verdict::Judged)
@@ -154,10 +154,7 @@ impl Possession {
 
 fn failed(key: ClientKey, verdict: Verdict) -> Attempt {
     Attempt::Failed(Failed {
-        method: Method::PublicKey,
-        submethod: None,
         key: Some(key),
-        detail: None,
-        verdict,
+        ..Failed::new(Method::PublicKey, verdict)
     })
 }

@@ -20,6 +20,7 @@ pub(super) struct Tries {
     failures: u32,
     judged: u32,
     none: NoneMethod,
+    passwords: Passwords,
 }
 
 /// Whether `none` can be tried. It can be once.
@@ -28,6 +29,14 @@ enum NoneMethod {
     #[default]
     Untried,
     Tried,
+}
+
+/// Whether PAM can be asked. A module can say that it is enough (PAM_MAXTRIES).
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Passwords {
+    #[default]
+    Permitted,
+    Exhausted,
 }
 
 /// Whether a failure was one of a credential.
@@ -76,16 +85,21 @@ impl Tries {
     pub(super) fn permit(&self, method: Method) -> bool {
         match method {
             Method::None => self.none == NoneMethod::Untried,
-            Method::PublicKey
-            | Method::Password
-            | Method::KeyboardInteractive
-            | Method::Hostbased => true,
+            Method::Password | Method::KeyboardInteractive => {
+                self.passwords == Passwords::Permitted
+            }
+            Method::PublicKey | Method::Hostbased => true,
         }
     }
 
     /// `none` is tried now.
     pub(super) fn try_none(&mut self) {
         self.none = NoneMethod::Tried;
+    }
+
+    /// PAM is not to be asked any more.
+    pub(super) fn exhaust_passwords(&mut self) {
+        self.passwords = Passwords::Exhausted;
     }
 
     /// A request failed.

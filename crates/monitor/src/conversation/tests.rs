@@ -1,6 +1,7 @@
 //! The worker is taken to be corrupted: it says here what an honest one never would.
 
 mod blocks;
+mod dialogs;
 mod lists;
 
 use rpc::lane::{self, ToSession, ToWorker};
@@ -41,6 +42,7 @@ impl Bench {
             worker: Arc::new(Lane::new(ours).unwrap()),
             services: Arc::clone(&services),
             delay: Arc::new(FailureDelay::new().unwrap()),
+            deadline: None,
             login: Arc::clone(&login),
             entry: Arc::new(Connections::default().enter(origin())),
         };
@@ -557,7 +559,7 @@ async fn refusals_take_their_time() {
     bench
         .refused(publickey(UNKNOWN, Client::new().blob(), None))
         .await;
-    assert!(asked.elapsed() >= std::time::Duration::from_millis(5));
+    assert!(asked.elapsed() >= Duration::from_millis(5));
 }
 
 #[tokio::test]
@@ -565,7 +567,7 @@ async fn calls_that_pile_up_are_a_violation() {
     let machine = Machine::new(&[], "");
     let (face, _questions) = face();
     let first = tokio::time::timeout(
-        std::time::Duration::from_millis(10),
+        Duration::from_millis(10),
         face.sign_exchange(machine.exchange(1)),
     );
     assert!(first.await.is_err(), "nobody answers");

@@ -75,8 +75,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("IgnoreUserKnownHosts", Global, field!(ignore_user_known_hosts: word())),
     Keyword::new("Include", Match, None, State::Include),
     not_yet("IPQoS", Match, field!(ip_qos: network::IP_QOS), "packets are not marked", &["none none"]),
-    not_yet("KbdInteractiveAuthentication", Match, field!(kbd_interactive_authentication: word()),
-        NO_PASSWORD, &["no"]),
+    active("KbdInteractiveAuthentication", Match, field!(kbd_interactive_authentication: word())),
     not_yet("KerberosAuthentication", Match, field!(kerberos_authentication: word()), NO_GSSAPI, &["no"]),
     not_yet("KerberosGetAFSToken", Global, field!(kerberos_get_afs_token: word()), NO_GSSAPI, &["yes", "no"]),
     not_yet("KerberosOrLocalPasswd", Global, field!(kerberos_or_local_passwd: word()), NO_GSSAPI, &["yes", "no"]),
@@ -95,8 +94,8 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("ModuliFile", Global, field!(moduli_file: paths::FILE)),
     refused("PAMServiceName", Global, field!(pam_service_name: paths::SERVICE),
         "another PAM service would decide; set PAMName= in sshd-privsep-session-.service.d", &[]),
-    not_yet("PasswordAuthentication", Match, field!(password_authentication: word()), NO_PASSWORD, &["no"]),
-    not_yet("PermitEmptyPasswords", Match, field!(permit_empty_passwords: word()), NO_PASSWORD, &["no"]),
+    active("PasswordAuthentication", Match, field!(password_authentication: word())),
+    active("PermitEmptyPasswords", Match, field!(permit_empty_passwords: word())),
     not_yet("PermitListen", Match, field!(permit_listen: network::PERMIT_LISTEN), NO_FORWARDING, &["any", "none"]),
     not_yet("PermitOpen", Match, field!(permit_open: network::PERMIT_OPEN), NO_FORWARDING, &["any", "none"]),
     active("PermitRootLogin", Match, field!(permit_root_login: word())),
@@ -238,6 +237,5 @@ const SOCKET_UNIT: State =
     State::ActiveThrough("sshd-privsep-generator tells sshd-privsep.socket where to listen");
 const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
-const NO_PASSWORD: &str = "only public keys are accepted";
 const NO_FORWARDING: &str = "no forwarding is offered";
 const PAM_ALWAYS: &str = "sessions are always opened through PAM; \"no\" only has locked accounts refused by their password field";

@@ -396,7 +396,7 @@ fn values_that_ask_for_what_happens_anyway_get_no_remark() {
 #[test]
 fn what_has_no_effect_is_remarked() {
     let got = warnings(
-        "Port 2222\nSshdAuthPath /x\nUsePrivilegeSeparation sandbox\nPasswordAuthentication yes\nUsePAM no",
+        "Port 2222\nSshdAuthPath /x\nUsePrivilegeSeparation sandbox\nKerberosAuthentication yes\nUsePAM no",
     );
     assert_eq!(
         got[0],
@@ -404,7 +404,7 @@ fn what_has_no_effect_is_remarked() {
     );
     assert!(got[1].ends_with("UsePrivilegeSeparation is deprecated and has no effect"));
     assert!(got[2].ends_with(
-        "PasswordAuthentication has no effect in this version: only public keys are accepted"
+        "KerberosAuthentication has no effect in this version: GSSAPI and Kerberos are not offered"
     ));
     assert_eq!(got.len(), 4);
 }
