@@ -80,6 +80,7 @@ fn installed_files_have_their_owners_and_modes() -> Result<()> {
         "/usr/lib/systemd/system/sshd-privsep.socket",
         "/usr/lib/systemd/system/sshd-privsep-session-.service.d/10-vendor.conf",
         "/usr/lib/systemd/system/sshd-privsep-pam-.service.d/10-vendor.conf",
+        "/usr/lib/systemd/system/sshd-privsep-command-.service.d/10-vendor.conf",
         "/usr/lib/systemd/catalog/sshd-privsep.catalog",
         "/etc/pam.d/sshd-privsep",
         "/etc/ssh/sshd_config",

@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "iproute2",
     "less",
     "libnss-myhostname",
+    "libnss-systemd",
     "libpam-systemd",
     "libssh-4",
     "login",
@@ -41,6 +42,7 @@ const PACKAGES: &[&str] = &[
     "sudo",
     "systemd",
     "systemd-sysv",
+    "systemd-userdbd",
     "util-linux",
     "xz-utils",
 ];

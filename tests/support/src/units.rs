@@ -29,7 +29,11 @@ const EXPOSURE_LIMITS: &[(&str, u32)] = &[
 ];
 
 /// Units that have no file are given one for the judgement; all that matters of them is in drop-ins.
-const TRANSIENT: &[&str] = &[PAM, "sshd-privsep-session-0.service"];
+const TRANSIENT: &[&str] = &[
+    PAM,
+    "sshd-privsep-session-0.service",
+    "sshd-privsep-command-0-0.service",
+];
 const PAM: &str = "sshd-privsep-pam-0-0.service";
 
 impl Machine {
