@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "less",
     "libnss-myhostname",
     "libnss-systemd",
+    "libpam-oath",
     "libpam-systemd",
     "libssh-4",
     "login",
