@@ -13,32 +13,38 @@
 //! become data of the transaction, `systemd.memory_max` and so on, from which pam_systemd(8) makes properties of the
 //! session's scope. The variables end here: the user's processes do not inherit them.
 //!
+//! * `SSHD_PRIVSEP_ACCOUNT=` who judges whether the account may be used: a PAM service, or `-` for nobody (UsePAM no).
+//!   The module asks that service in a transaction of its own ([`account`]).
+//!
 //! In `/etc/pam.d/sshd-privsep` it stands first in the `account` and `session` stacks (pam.d(5)):
 //!
 //! ```text
-//! account  required  pam_sshd_privsep.so
-//! session  required  pam_sshd_privsep.so
+//! account  [success=done ignore=ignore default=die]  pam_sshd_privsep.so
+//! session  required                                  pam_sshd_privsep.so
 //! ```
 //!
 //! A variable with an unexpected form fails the session: a wrong origin in the records, or a limit that pam_systemd would
-//! skip, is worse than no login.
+//! skip, is worse than no login. So does a session whose account nobody has judged, because the first line is missing.
 //!
 //! This crate is the one island of unsafe code: module `transaction` holds all of it but the entry points' signatures.
 
+mod account;
 mod origin;
 mod transaction;
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 
+use account::{Judgement, judge, was_forgotten};
 use origin::{Found, adopt};
 use transaction::Transaction;
 
 pub use transaction::RawTransaction;
 
-/// `account`: sets items and data for the modules below; has no opinion on the account.
+/// `account`: sets items and data for the modules below, and asks the service that judges. Where none is named, it has
+/// no opinion. The argument `confdir=` is the directory of services, for tests.
 ///
 /// # Safety
-/// `pamh` is the transaction that libpam passes to its modules, or null.
+/// `pamh` is the transaction that libpam passes to its modules, or null; `argv` are its `argc` arguments.
 #[unsafe(no_mangle)]
 #[expect(
     unsafe_code,
@@ -47,17 +53,36 @@ pub use transaction::RawTransaction;
 pub unsafe extern "C" fn pam_sm_acct_mgmt(
     pamh: *mut RawTransaction,
     _flags: c_int,
-    _argc: c_int,
-    _argv: *const *const c_char,
+    argc: c_int,
+    argv: *const *const c_char,
 ) -> c_int {
     // JUSTIFICATION: libpam is a C library and hands over a raw pointer.
     // SAFETY: the caller promises it is libpam's transaction, which outlives this call, and no other thread has it.
     let transaction = unsafe { Transaction::new(pamh) };
-    match transaction.map(adopt) {
-        // Success would count as "this account is fine" in a stack where nobody else speaks.
-        Some(Ok(Found::Something | Found::Nothing)) => PAM_IGNORE,
-        Some(Err(_)) | None => PAM_SYSTEM_ERR,
+    // SAFETY: the caller promises that these are the arguments, which outlive this call.
+    let arguments = unsafe { transaction::arguments(argc, argv) };
+    let Some(mut transaction) = transaction else {
+        return PAM_SYSTEM_ERR;
+    };
+    if adopt(&mut transaction).is_err() {
+        return PAM_SYSTEM_ERR;
     }
+    match judge(&mut transaction, directory(&arguments)) {
+        // Success would count as "this account is fine" in a stack where nobody else speaks.
+        Ok(Judgement::NotAsked) => PAM_IGNORE,
+        Ok(Judgement::Permitted) => PAM_SUCCESS,
+        Err(account::Refusal::Pam(error)) => error.0,
+        Err(account::Refusal::Form) => PAM_SYSTEM_ERR,
+    }
+}
+
+fn directory<'a>(arguments: &[&'a CStr]) -> Option<&'a CStr> {
+    const NAME: &[u8] = b"confdir=";
+    let mut arguments = arguments.iter();
+    arguments.find_map(|argument| {
+        let directory = argument.to_bytes_with_nul().strip_prefix(NAME)?;
+        CStr::from_bytes_with_nul(directory).ok()
+    })
 }
 
 /// `session`, on opening: sets items and data for the modules below.
@@ -78,9 +103,13 @@ pub unsafe extern "C" fn pam_sm_open_session(
     // JUSTIFICATION: libpam is a C library and hands over a raw pointer.
     // SAFETY: the caller promises it is libpam's transaction, which outlives this call, and no other thread has it.
     let transaction = unsafe { Transaction::new(pamh) };
-    match transaction.map(adopt) {
-        Some(Ok(Found::Something | Found::Nothing)) => PAM_SUCCESS,
-        Some(Err(_)) | None => PAM_SESSION_ERR,
+    match transaction {
+        Some(transaction) if was_forgotten(&transaction) => PAM_SESSION_ERR,
+        Some(mut transaction) => match adopt(&mut transaction) {
+            Ok(Found::Something | Found::Nothing) => PAM_SUCCESS,
+            Err(_) => PAM_SESSION_ERR,
+        },
+        None => PAM_SESSION_ERR,
     }
 }
 

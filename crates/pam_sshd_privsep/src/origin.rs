@@ -23,7 +23,7 @@ pub(crate) enum Refusal {
 }
 
 /// Makes items and data of the variables, and removes the variables.
-pub(crate) fn adopt(mut transaction: Transaction<'_>) -> Result<Found, Refusal> {
+pub(crate) fn adopt(transaction: &mut Transaction<'_>) -> Result<Found, Refusal> {
     let mut found = Found::Nothing;
     for variable in VARIABLES {
         let Some(value) = transaction.variable(variable.name) else {

@@ -1,4 +1,4 @@
-//! libpam's transaction as a safe type: four functions of its C interface, and nothing else of it.
+//! libpam's transactions as safe types: the one that a module is called in, and one of its own.
 #![expect(
     unsafe_code,
     reason = "libpam is a C library; this module is the border to it"
@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null, null_mut};
 
 /// `pam_handle_t`: only libpam knows what is in it.
 #[repr(C)]
@@ -21,9 +21,20 @@ pub struct RawTransaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PamError(pub(crate) c_int);
 
+impl PamError {
+    /// `PAM_SYSTEM_ERR`
+    pub(crate) const SYSTEM: Self = Self(4);
+    /// `PAM_USER_UNKNOWN`
+    pub(crate) const USER_UNKNOWN: Self = Self(10);
+    /// `PAM_NEW_AUTHTOK_REQD`
+    pub(crate) const PASSWORD_EXPIRED: Self = Self(12);
+}
+
 /// An item of the transaction, by its number in `security/_pam_types.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
+    /// `PAM_USER`
+    User = 2,
     /// `PAM_TTY`
     Terminal = 3,
     /// `PAM_RHOST`
@@ -68,13 +79,23 @@ impl Transaction<'_> {
         check(unsafe { pam_putenv(self.handle.as_ptr(), name.as_ptr()) })
     }
 
+    /// Puts a `NAME=value` into the PAM environment.
+    pub(crate) fn set_variable(&mut self, variable: &CStr) -> Result<(), PamError> {
+        // JUSTIFICATION: pam_putenv(3) is the only way to set a variable.
+        // SAFETY: the handle is valid by the contract of `new`; libpam copies the text.
+        check(unsafe { pam_putenv(self.handle.as_ptr(), variable.as_ptr()) })
+    }
+
+    /// A copy of an item.
+    pub(crate) fn item(&self, item: Item) -> Option<CString> {
+        // SAFETY: the handle is valid by the contract of `new`, and borrowed.
+        unsafe { get_item(self.handle, item) }
+    }
+
     /// Sets an item to a copy of `value`.
     pub(crate) fn set_item(&mut self, item: Item, value: &CStr) -> Result<(), PamError> {
-        let value = value.as_ptr().cast::<c_void>();
-        // JUSTIFICATION: pam_set_item(3) is the only way to set an item.
-        // SAFETY: the handle is valid by the contract of `new`; both items of `Item` are C strings, and libpam copies
-        // strings (pam_set_item(3)), so the value need not outlive the call.
-        check(unsafe { pam_set_item(self.handle.as_ptr(), item as c_int, value) })
+        // SAFETY: the handle is valid by the contract of `new`, and borrowed.
+        unsafe { set_item(self.handle, item, value) }
     }
 
     /// Leaves a text for other modules of the transaction, under this name. libpam frees it when it is replaced or the
@@ -101,6 +122,113 @@ impl Transaction<'_> {
     }
 }
 
+/// A transaction of this module's own, which asks another service.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    handle: NonNull<RawTransaction>,
+    /// The last result, which `pam_end` tells the modules.
+    status: c_int,
+}
+
+impl Nested {
+    /// Begins one. Its modules are answered nothing: nobody is there.
+    pub(crate) fn start(
+        service: &CStr,
+        user: &CStr,
+        directory: Option<&CStr>,
+    ) -> Result<Self, PamError> {
+        const NOBODY: Conversation = Conversation {
+            _conv: not_answered,
+            _data: null_mut(),
+        };
+        let mut handle = null_mut();
+        let (service, user) = (service.as_ptr(), user.as_ptr());
+        let directory = directory.map_or(null(), CStr::as_ptr);
+        // JUSTIFICATION: pam_start_confdir(3) is the only way to a transaction with a directory; without one (null) it
+        // is pam_start(3).
+        // SAFETY: the strings outlive the call and are copied, as is the conversation; the handle is written once.
+        check(unsafe { pam_start_confdir(service, user, &NOBODY, directory, &mut handle) })?;
+        Ok(Self {
+            handle: NonNull::new(handle).ok_or(PamError::SYSTEM)?,
+            status: 0,
+        })
+    }
+
+    /// A copy of an item.
+    pub(crate) fn item(&self, item: Item) -> Option<CString> {
+        // SAFETY: the handle is live until drop, and borrowed.
+        unsafe { get_item(self.handle, item) }
+    }
+
+    /// Sets an item to a copy of `value`.
+    pub(crate) fn set_item(&mut self, item: Item, value: &CStr) -> Result<(), PamError> {
+        // SAFETY: the handle is live until drop, and borrowed.
+        unsafe { set_item(self.handle, item, value) }
+    }
+
+    /// The account phase.
+    pub(crate) fn account(&mut self) -> Result<(), PamError> {
+        // JUSTIFICATION: the phase of this name is a function of libpam's.
+        // SAFETY: the handle is live until drop, and nobody else has it.
+        self.status = unsafe { pam_acct_mgmt(self.handle.as_ptr(), 0) };
+        check(self.status)
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        // JUSTIFICATION: modules free what they have with the transaction.
+        // SAFETY: the handle came from pam_start_confdir and is ended once. A failure leaves nothing to be done.
+        unsafe { pam_end(self.handle.as_ptr(), self.status) };
+    }
+}
+
+/// `struct pam_conv`.
+#[repr(C)]
+struct Conversation {
+    _conv: extern "C" fn(c_int, *const c_void, *mut c_void, *mut c_void) -> c_int,
+    _data: *mut c_void,
+}
+
+/// The conversation of a [`Nested`] transaction. systemd's says the same.
+extern "C" fn not_answered(
+    _count: c_int,
+    _messages: *const c_void,
+    _responses: *mut c_void,
+    _data: *mut c_void,
+) -> c_int {
+    PAM_CONV_ERR
+}
+
+const PAM_CONV_ERR: c_int = 19;
+
+/// # Safety
+/// The handle is live, and used by nobody else.
+unsafe fn get_item(handle: NonNull<RawTransaction>, item: Item) -> Option<CString> {
+    let mut value = null();
+    // JUSTIFICATION: pam_get_item(3) is the only way to an item.
+    // SAFETY: the handle is live by the caller's promise; libpam writes the pointer or leaves it.
+    check(unsafe { pam_get_item(handle.as_ptr(), item as c_int, &mut value) }).ok()?;
+    let value = NonNull::new(value.cast_mut())?.cast::<c_char>();
+    // JUSTIFICATION: the answer is a C string.
+    // SAFETY: all items of `Item` are strings of the transaction, which nobody changes before the copy is made.
+    Some(unsafe { CStr::from_ptr(value.as_ptr()) }.to_owned())
+}
+
+/// # Safety
+/// The handle is live, and used by nobody else.
+unsafe fn set_item(
+    handle: NonNull<RawTransaction>,
+    item: Item,
+    value: &CStr,
+) -> Result<(), PamError> {
+    let value = value.as_ptr().cast::<c_void>();
+    // JUSTIFICATION: pam_set_item(3) is the only way to set an item.
+    // SAFETY: the handle is live by the caller's promise; all items of `Item` are C strings, and libpam copies strings
+    // (pam_set_item(3)), so the value need not outlive the call.
+    check(unsafe { pam_set_item(handle.as_ptr(), item as c_int, value) })
+}
+
 /// Frees what [`Transaction::set_data`] left with libpam.
 ///
 /// # Safety
@@ -119,10 +247,44 @@ fn check(code: c_int) -> Result<(), PamError> {
     }
 }
 
-// security/_pam_types.h; the interface has been the same since Linux-PAM 1.0.
+/// The words after a module's name in its line of pam.d(5).
+///
+/// # Safety
+/// `words` points to `count` C strings that outlive `'call`, as libpam passes them to modules.
+pub(crate) unsafe fn arguments<'call>(
+    count: c_int,
+    words: *const *const c_char,
+) -> Vec<&'call CStr> {
+    let count = usize::try_from(count).unwrap_or(0);
+    if words.is_null() {
+        return Vec::new();
+    }
+    // JUSTIFICATION: libpam is a C library and hands over raw pointers.
+    // SAFETY: by the contract above.
+    let words = unsafe { std::slice::from_raw_parts(words, count) };
+    let words = words.iter().filter(|word| !word.is_null());
+    // SAFETY: the same.
+    words.map(|word| unsafe { CStr::from_ptr(*word) }).collect()
+}
+
+// security/_pam_types.h; the interface has been the same since Linux-PAM 1.0, pam_start_confdir is there since 1.4.
 unsafe extern "C" {
     fn pam_getenv(pamh: *mut RawTransaction, name: *const c_char) -> *const c_char;
     fn pam_putenv(pamh: *mut RawTransaction, name_value: *const c_char) -> c_int;
+    fn pam_get_item(
+        pamh: *const RawTransaction,
+        item_type: c_int,
+        item: *mut *const c_void,
+    ) -> c_int;
+    fn pam_start_confdir(
+        service: *const c_char,
+        user: *const c_char,
+        conversation: *const Conversation,
+        directory: *const c_char,
+        pamh: *mut *mut RawTransaction,
+    ) -> c_int;
+    fn pam_end(pamh: *mut RawTransaction, status: c_int) -> c_int;
+    fn pam_acct_mgmt(pamh: *mut RawTransaction, flags: c_int) -> c_int;
     fn pam_set_item(pamh: *mut RawTransaction, item_type: c_int, item: *const c_void) -> c_int;
     fn pam_set_data(
         pamh: *mut RawTransaction,

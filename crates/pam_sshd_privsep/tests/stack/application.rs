@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 
 pub(crate) const PAM_SUCCESS: c_int = 0;
+pub(crate) const PAM_SYSTEM_ERR: c_int = 4;
+pub(crate) const PAM_ACCT_EXPIRED: c_int = 13;
 pub(crate) const PAM_SESSION_ERR: c_int = 14;
 pub(crate) const PAM_TTY: c_int = 3;
 pub(crate) const PAM_RHOST: c_int = 4;
@@ -28,6 +30,20 @@ struct Listener {
     handle: Cell<*mut c_void>,
     data: RefCell<BTreeMap<&'static str, String>>,
 }
+
+/// Services that judge.
+const SERVICES: [(&str, &str); 4] = [
+    ("permits", "required pam_permit.so"),
+    ("refuses", "required pam_debug.so acct=acct_expired"),
+    (
+        "wants-a-new-password",
+        "required pam_debug.so acct=new_authtok_reqd",
+    ),
+    (
+        "knows-whence",
+        "required pam_succeed_if.so quiet rhost = 203.0.113.9 tty = ssh user = nobody",
+    ),
+];
 
 const DATA: [(&CStr, &str); 5] = [
     (c"systemd.memory_max", "memory_max"),
@@ -69,10 +85,15 @@ impl Application {
         fs::create_dir_all(&configuration).unwrap();
         let module = module.display();
         let stack = format!(
-            "account required {module}\naccount required pam_permit.so\nsession required {module}\n\
-             session required pam_permit.so\nsession optional pam_echo.so now\n"
+            "account [success=done ignore=ignore default=die] {module} confdir={}\n\
+             account required pam_permit.so\nsession required {module}\n\
+             session required pam_permit.so\nsession optional pam_echo.so now\n",
+            configuration.display()
         );
         fs::write(configuration.join("stack"), stack).unwrap();
+        for (service, account) in SERVICES {
+            fs::write(configuration.join(service), format!("account {account}\n")).unwrap();
+        }
 
         let directory = CString::new(configuration.to_str().unwrap()).unwrap();
         let listener = Box::<Listener>::default();

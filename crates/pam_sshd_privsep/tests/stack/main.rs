@@ -3,7 +3,9 @@
 #[cfg(test)]
 mod application;
 
-use application::{Application, PAM_RHOST, PAM_SESSION_ERR, PAM_SUCCESS, PAM_TTY};
+use application::{
+    Application, PAM_ACCT_EXPIRED, PAM_RHOST, PAM_SESSION_ERR, PAM_SUCCESS, PAM_SYSTEM_ERR, PAM_TTY,
+};
 
 #[test]
 fn variables_become_items_and_disappear() {
@@ -84,4 +86,54 @@ fn a_limit_that_pam_systemd_would_skip_fails_the_session() {
     pam.put(c"SSHD_PRIVSEP_RUNTIME_MAX_SEC=soon");
     assert_eq!(pam.open(), PAM_SESSION_ERR);
     assert_eq!(pam.variable(c"SSHD_PRIVSEP_RUNTIME_MAX_SEC"), None);
+}
+
+#[test]
+fn the_service_that_judges_is_asked_and_its_answer_is_the_stacks() {
+    for (service, answer) in [
+        (c"SSHD_PRIVSEP_ACCOUNT=permits", PAM_SUCCESS),
+        (c"SSHD_PRIVSEP_ACCOUNT=refuses", PAM_ACCT_EXPIRED),
+        // The very stack that asks: without the variable, the modules below ours judge.
+        (c"SSHD_PRIVSEP_ACCOUNT=stack", PAM_SUCCESS),
+        (c"SSHD_PRIVSEP_ACCOUNT=-", PAM_SUCCESS),
+        (c"SSHD_PRIVSEP_ACCOUNT=../permits", PAM_SYSTEM_ERR),
+    ] {
+        let pam = Application::start("judges");
+        pam.put(service);
+        assert_eq!(pam.account(), answer, "{service:?}");
+        assert_eq!(pam.variable(c"SSHD_PRIVSEP_ACCOUNT"), None);
+        assert_eq!(pam.variable(c"SSHD_PRIVSEP_PASSWORD"), None);
+    }
+}
+
+#[test]
+fn the_service_that_judges_knows_who_comes_from_where() {
+    for (host, permitted) in [
+        (c"SSHD_PRIVSEP_RHOST=203.0.113.9", true),
+        (c"SSHD_PRIVSEP_RHOST=203.0.113.8", false),
+    ] {
+        let pam = Application::start("whence");
+        pam.put(host);
+        pam.put(c"SSHD_PRIVSEP_TTY=ssh");
+        pam.put(c"SSHD_PRIVSEP_ACCOUNT=knows-whence");
+        assert_eq!(pam.account() == PAM_SUCCESS, permitted);
+    }
+}
+
+#[test]
+fn an_expired_password_is_for_the_session_to_change() {
+    let pam = Application::start("expired");
+    pam.put(c"SSHD_PRIVSEP_ACCOUNT=wants-a-new-password");
+    assert_eq!(pam.account(), PAM_SUCCESS);
+    assert_eq!(
+        pam.variable(c"SSHD_PRIVSEP_PASSWORD").as_deref(),
+        Some("expired")
+    );
+}
+
+#[test]
+fn a_session_whose_account_nobody_judged_fails() {
+    let pam = Application::start("forgotten");
+    pam.put(c"SSHD_PRIVSEP_ACCOUNT=permits");
+    assert_eq!(pam.open(), PAM_SESSION_ERR);
 }
