@@ -71,7 +71,7 @@ pub fn run(
     output: &mut dyn Write,
     remarks: &mut dyn Write,
 ) -> Result<Verdict, CheckError> {
-    let offers = Offers::ours();
+    let offers = Offers::on_this_machine();
     let configuration = line.read(&offers.offered())?;
     let verdict = match line.task {
         Task::Check | Task::CheckAndShow => judge(line, &configuration, privilege, remarks)?,

@@ -193,7 +193,7 @@ impl CommandLine {
     /// # Errors
     /// As [`Self::read`].
     pub fn server_config(&self) -> Result<SshdConfig, Errors> {
-        let offers = Offers::ours();
+        let offers = Offers::on_this_machine();
         let mut config = self.read(&offers.offered())?.global().config;
         self.put_ports(&mut config);
         Ok(config)

@@ -35,7 +35,7 @@ pub use configuration::{Configuration, Effective};
 pub use include::{FileSystem, IncludedFile, Includes, NoFiles};
 pub use keywords::{KeywordSupport, OWN_KEYWORDS, OwnKeyword, Support, support};
 pub use matching::{Account, COMPATIBLE_RELEASE, Criteria, CriteriaError, MatchError};
-pub use offers::Offers;
+pub use offers::{Offers, PamService};
 pub use parser::{DEFAULT_FILE, OWN_FILE, load, read, read_text};
 pub use print::Explained;
 pub use report::{Error, ErrorKind, Errors, Location, Warning, WarningKind};

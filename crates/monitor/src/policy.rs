@@ -60,7 +60,7 @@ impl Policy {
     /// # Errors
     /// See [`PolicyError`]; the caller keeps the policy that it has.
     pub fn load(source: &Source) -> Result<Loaded, PolicyError> {
-        let offers = Offers::ours();
+        let offers = Offers::on_this_machine();
         let lines: Vec<&str> = source.lines.iter().map(String::as_str).collect();
         let configuration = sshd::load(&source.file, &lines, &offers.offered())?;
         let config = configuration.global().config;

@@ -35,7 +35,7 @@ pub fn explain(question: Question) -> Result<Said, ExplainError> {
         mut connection,
     } = question;
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let offers = Offers::ours();
+    let offers = Offers::on_this_machine();
     let configuration = sshd::read(&file, &options, &offers.offered())?;
 
     let mut said = Said::default();

@@ -1,6 +1,7 @@
 //! Lists of algorithms: what OpenSSH knows, what this server offers, and the edits `+`, `-` and `^` of sshd_config(5).
 
 use super::lexer::Malformed;
+use super::offers::PamService;
 use super::report::{ErrorKind, WarningKind, closest};
 use super::setting::{Arguments, Kind};
 use crate::pattern::Pattern;
@@ -20,6 +21,8 @@ pub struct Offered<'a> {
     pub pubkey: Range<'a>,
     /// Signature algorithms accepted from certificate authorities.
     pub authority: Range<'a>,
+    /// The default of PAMServiceName.
+    pub pam_service: PamService,
 }
 
 /// What there is to choose from for one keyword.

@@ -165,7 +165,7 @@ pub struct SshdConfig {
     pub max_startups: MaxStartups,
     /// ModuliFile.
     pub moduli_file: Option<PathBuf>,
-    /// PAMServiceName.
+    /// PAMServiceName: a plain file name.
     pub pam_service_name: String,
     /// PasswordAuthentication.
     pub password_authentication: YesNo,
@@ -370,7 +370,7 @@ impl SshdConfig {
                 full: 100,
             },
             moduli_file: Some("/etc/ssh/moduli".into()),
-            pam_service_name: "sshd".to_owned(),
+            pam_service_name: offered.pam_service.name().to_owned(),
             password_authentication: YesNo::Yes,
             permit_empty_passwords: YesNo::No,
             permit_listen: PermitForward::Any,

@@ -1,5 +1,7 @@
-//! The algorithms of this server, as every reader of its configuration needs them: the monitor, which obeys it, and the
+//! The algorithms of this server and what the machine has for it, as every reader of its configuration needs them: the monitor, which obeys it, and the
 //! command line, which shows it.
+
+use std::path::Path;
 
 use wire::names::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
 
@@ -14,6 +16,36 @@ pub struct Offers {
     signatures: Names,
     host_keys: Names,
     authorities: Names,
+    pam_service: PamService,
+}
+
+/// The PAM service that judges where PAMServiceName does not say which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PamService {
+    /// OpenSSH's. What an administrator has in its file, a second factor say, holds here too.
+    Sshd,
+    /// The one of this server's package, on a machine where OpenSSH's server never was.
+    Own,
+}
+
+impl PamService {
+    /// The one of a machine with these directories of services.
+    fn of(directories: &[&Path]) -> Self {
+        let is_there = |directory: &&Path| directory.join(Self::Sshd.name()).exists();
+        match directories.iter().any(is_there) {
+            true => Self::Sshd,
+            false => Self::Own,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sshd => "sshd",
+            Self::Own => "sshd-privsep",
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +84,18 @@ impl Names {
 }
 
 impl Offers {
-    /// What crate `wire` has names for.
+    /// What crate `wire` has names for, on a machine that has the PAM services of this one.
+    #[must_use]
+    pub fn on_this_machine() -> Self {
+        // pam.d(5)
+        let directories = ["/etc/pam.d", "/usr/lib/pam.d"].map(Path::new);
+        Self {
+            pam_service: PamService::of(&directories),
+            ..Self::ours()
+        }
+    }
+
+    /// What crate `wire` has names for, on a machine that has all files.
     pub fn ours() -> Self {
         let ciphers = CipherAlgorithm::ALL;
         Self {
@@ -62,6 +105,7 @@ impl Offers {
             signatures: Names::signatures(|_| true),
             host_keys: Names::signatures(SignatureAlgorithm::is_of_hosts),
             authorities: Names::signatures(|algorithm| !algorithm.is_certificate()),
+            pam_service: PamService::Sshd,
         }
     }
 
@@ -74,6 +118,23 @@ impl Offers {
             host_key: self.host_keys.range(),
             pubkey: self.signatures.range(),
             authority: self.authorities.range(),
+            pam_service: self.pam_service,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sshds_service_judges_where_there_is_one() {
+        let directory = std::env::temp_dir().join(format!("config-pam-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let of_both = || PamService::of(&[Path::new("/nonexistent"), &directory]);
+        assert_eq!(of_both().name(), "sshd-privsep");
+        std::fs::write(directory.join("sshd"), "").unwrap();
+        assert_eq!(of_both().name(), "sshd");
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Debian's sshd, out of its package.
 
 use crate::corpus::Case;
-use config::sshd::{Offered, Range};
+use config::sshd::{Offered, PamService, Range};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -205,6 +205,7 @@ impl Algorithms {
             host_key: range(&self.host_key),
             pubkey: range(&self.pubkey),
             authority: range(&self.authority),
+            pam_service: PamService::Sshd,
         }
     }
 }

@@ -15,6 +15,7 @@ const OFFERED: Offered<'static> = Offered {
     host_key: NAMES,
     pubkey: NAMES,
     authority: NAMES,
+    pam_service: PamService::Sshd,
 };
 
 fn read(text: &str) -> Configuration {

@@ -92,8 +92,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("MaxSessions", Match, field!(max_sessions: numbers::INTEGER)),
     active("MaxStartups", Global, field!(max_startups: limits::MAX_STARTUPS)),
     active("ModuliFile", Global, field!(moduli_file: paths::FILE)),
-    refused("PAMServiceName", Global, field!(pam_service_name: paths::SERVICE),
-        "another PAM service would decide; set PAMName= in sshd-privsep-session-.service.d", &[]),
+    active("PAMServiceName", Global, field!(pam_service_name: paths::SERVICE)),
     active("PasswordAuthentication", Match, field!(password_authentication: word())),
     active("PermitEmptyPasswords", Match, field!(permit_empty_passwords: word())),
     not_yet("PermitListen", Match, field!(permit_listen: network::PERMIT_LISTEN), NO_FORWARDING, &["any", "none"]),
@@ -238,4 +237,4 @@ const SOCKET_UNIT: State =
 const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
 const NO_FORWARDING: &str = "no forwarding is offered";
-const PAM_ALWAYS: &str = "sessions are always opened through PAM; \"no\" only has locked accounts refused by their password field";
+const PAM_ALWAYS: &str = "PAM is not asked who may log in, and opens sessions all the same";

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sshd::PamService;
 use crate::sshd::{
     Compression, FileSystem, HostKeys, LogLevel, MaxStartups, NoFiles, OWN_KEYWORDS,
     PermitRootLogin, Range, RekeyLimit, YesNo,
@@ -26,6 +27,7 @@ const OFFERED: Offered<'static> = Offered {
     host_key: all(&["ssh-ed25519", "rsa-sha2-512"]),
     pubkey: all(&["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"]),
     authority: all(&["ssh-ed25519", "rsa-sha2-512"]),
+    pam_service: PamService::Sshd,
 };
 
 /// What Debian 12 installs, with its comments left out.
@@ -333,6 +335,14 @@ fn all_errors_are_reported_in_one_run_and_in_order() {
 }
 
 #[test]
+fn a_pam_service_is_a_file_name() {
+    assert_eq!(errors("PAMServiceName my-ssh_2.strict"), [""; 0]);
+    for name in ["../login", "/etc/pam.d/login", ".", "\"a b\""] {
+        assert_eq!(errors(&format!("PAMServiceName {name}")).len(), 1, "{name}");
+    }
+}
+
+#[test]
 fn what_forbids_something_is_never_ignored() {
     for line in [
         "ForceCommand internal-sftp -R",
@@ -340,7 +350,6 @@ fn what_forbids_something_is_never_ignored() {
         "Match User alice\n ChrootDirectory /srv",
         "ChannelTimeout session=1h",
         "UnusedConnectionTimeout 5m",
-        "PAMServiceName strict",
         "RDomain x",
     ] {
         let got = errors(line);

@@ -83,11 +83,23 @@ pub(crate) const NAME: Kind<Option<String>> = Kind::new(
     |name| or_none(name.as_deref().map(lexer::quoted)),
 );
 
-/// The name of a service, which there always is.
+/// The name of a service, which there always is: a file of `/etc/pam.d`, never a path.
 pub(crate) const SERVICE: Kind<String> = Kind::new(
-    |arguments| Ok(arguments.word("the name of a PAM service")?.text.clone()),
+    |arguments| {
+        const EXPECTED: &str = "the name of a PAM service";
+        let word = arguments.word(EXPECTED)?;
+        match is_service(&word.text) {
+            true => Ok(word.text.clone()),
+            false => Err(arguments.bad(word, EXPECTED)),
+        }
+    },
     |name| vec![lexer::quoted(name)],
 );
+
+fn is_service(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
+}
 
 /// A routing domain; left out if there is none, as OpenSSH does on Linux.
 pub(crate) const ROUTING_DOMAIN: Kind<Option<String>> = Kind {
