@@ -400,11 +400,16 @@ impl Subject<'_> {
 
 /// A login. The line is about the method that completed it.
 pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
-    let subject = Subject {
-        user: user.user(),
-        validity: Validity::Valid,
-        endpoints,
-    };
+    completed(user, endpoints, Word::Accepted);
+}
+
+/// The methods are complete, and PAM's account phase refuses the user.
+pub fn account_denied(user: &AuthenticatedUser, endpoints: Endpoints) {
+    completed(user, endpoints, Word::Failed);
+    subject_of(user, endpoints).account_refused();
+}
+
+fn completed(user: &AuthenticatedUser, endpoints: Endpoints, word: Word) {
     if let Some(proof) = user.methods().last() {
         let tried = Tried {
             method: proof.method(),
@@ -412,7 +417,15 @@ pub fn accepted(user: &AuthenticatedUser, endpoints: Endpoints) {
             key: proof.key(),
             detail: proof.detail(),
         };
-        subject.tried(Word::Accepted, tried, Weight::Heavy);
+        subject_of(user, endpoints).tried(word, tried, Weight::Light);
+    }
+}
+
+fn subject_of(user: &AuthenticatedUser, endpoints: Endpoints) -> Subject<'_> {
+    Subject {
+        user: user.user(),
+        validity: Validity::Valid,
+        endpoints,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The key of a publickey request: plain, or in a certificate.
 
+use base64ct::{Base64, Encoding as _};
 use thiserror::Error;
+use wire::codec::Reader;
 use wire::names::{KeyType, SignatureAlgorithm};
 
 use crate::certificate::{CertificateError, Certified, Requirements};
@@ -73,6 +75,15 @@ impl ClientKey {
         self.key_type().log_name()
     }
 
+    /// The key or certificate as a line of authorized_keys has it: type and Base64.
+    pub fn text(&self) -> String {
+        let blob = self.blob();
+        // It begins with the name of its type (RFC 4253 section 6.6).
+        let name = Reader::new(blob).string(64).unwrap_or_default();
+        let name = String::from_utf8_lossy(name);
+        format!("{name} {}", Base64::encode_string(blob))
+    }
+
     /// The fingerprint for the journal: of a certificate, that of its key (as in OpenSSH).
     pub fn fingerprint(&self) -> Fingerprint {
         self.public_key().fingerprint()
@@ -109,7 +120,7 @@ impl ClientKey {
 
 #[cfg(test)]
 mod tests {
-    use wire::codec::{Reader, Write};
+    use wire::codec::Write;
 
     use super::*;
     use crate::hostkeys::HostKey;

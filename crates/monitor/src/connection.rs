@@ -233,6 +233,7 @@ fn offence<M: ServiceManager>(end: &End, conversation: &Conversation<M>) -> Opti
             Phase::AwaitingExchange
             | Phase::Authenticating(_)
             | Phase::Exhausted(_)
+            | Phase::Denied(_)
             | Phase::Open(_) => Some(Offence::Crash),
         },
         End::Broken(Broken::NoneLeft(_)) => Some(conversation.conduct().offence()),

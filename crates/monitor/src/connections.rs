@@ -158,6 +158,7 @@ impl Seen {
             Phase::AwaitingExchange => admin::Phase::KeyExchange,
             Phase::Authenticating(_) => admin::Phase::Authenticating,
             Phase::Exhausted(_) => admin::Phase::Exhausted,
+            Phase::Denied(_) => admin::Phase::Over,
             Phase::Open(open) => {
                 self.session_unit = Some(open.session.unit.clone());
                 admin::Phase::Open

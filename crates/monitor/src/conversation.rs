@@ -25,13 +25,18 @@ use crate::banner;
 use crate::conduct::Conduct;
 use crate::connections::Entry;
 use crate::delay::FailureDelay;
+use crate::denial::{self, Reason};
 use crate::exchange::{self, ExchangeError};
 use crate::groups::GroupExchange;
 use crate::hostkeys::SignError;
 use crate::open_session::{OpenError, Origin, open_session};
-use crate::phase::{Authenticating, EarlyRekeys, Exchange, Open, Phase, ProofBudget, Running};
+use crate::phase::{
+    Authenticating, Denied, EarlyRekeys, Exchange, Open, Phase, ProofBudget, Running,
+};
 use crate::policy::Policy;
 use crate::progress::NoneLeft;
+use crate::proof::AuthenticatedUser;
+use crate::rules::Rules;
 use crate::systemd::ServiceManager;
 
 /// Questions that may wait while one is answered. An honest worker asks one at a time.
@@ -265,7 +270,10 @@ impl<M: ServiceManager> Conversation<M> {
                 self.phase = Phase::Exhausted(named);
                 return Ok((said, AuthOutcome::TooManyFailures));
             }
-            Decision::Accepted(login) => return Ok((said, self.log_in(*login).await?)),
+            Decision::Accepted(login) => {
+                let (denial, outcome) = self.log_in(*login).await?;
+                return Ok((denial.or(said), outcome));
+            }
         };
         self.phase = Phase::Authenticating(Authenticating {
             authentication,
@@ -284,18 +292,40 @@ impl<M: ServiceManager> Conversation<M> {
         }
     }
 
-    async fn log_in(&mut self, login: Login) -> Result<AuthOutcome, Broken> {
+    /// Opens the session; and what the user is to see before the outcome.
+    async fn log_in(&mut self, login: Login) -> Result<(Option<Vec<u8>>, AuthOutcome), Broken> {
         let Login { user, rules, first } = login;
         let opened = open_session(&*self.services, &self.worker, &rules, self.origin, &user).await;
-        let session = opened.map_err(|error| Broken::Open {
-            user: user.account().name.clone(),
-            error,
-        })?;
+        let session = match opened {
+            Ok(session) => session,
+            Err(error @ OpenError::NeverUp { .. }) => {
+                return self.not_up(&user, &rules, error).await;
+            }
+            Err(error) => return Err(without_session(&user, error)),
+        };
         audit::accepted(&user, self.origin.endpoints);
         audit::session_started(&session.user, &session.unit);
         drop(self.login.set(()));
         self.phase = Phase::Open(Open::new(session, first, Instant::now()));
-        Ok(AuthOutcome::Accepted)
+        Ok((None, AuthOutcome::Accepted))
+    }
+
+    /// The session of a user did not come up. If PAM is why, the user is told.
+    async fn not_up(
+        &mut self,
+        user: &AuthenticatedUser,
+        rules: &Rules,
+        error: OpenError,
+    ) -> Result<(Option<Vec<u8>>, AuthOutcome), Broken> {
+        match denial::inquire(&self.services, rules, self.origin, user).await {
+            Reason::Account { said } => {
+                audit::account_denied(user, self.origin.endpoints);
+                self.phase = Phase::Denied(Denied(user.user().clone()));
+                let said = Some(said).filter(|said| !said.is_empty());
+                Ok((said, AuthOutcome::Denied))
+            }
+            Reason::Other => Err(without_session(user, error)),
+        }
     }
 
     /// `ProveHostKeys` of `preauth.proto`.
@@ -342,6 +372,13 @@ impl<M: ServiceManager> Conversation<M> {
 /// When dialogs end without LoginGraceTime. Whoever holds one has a limit of their own.
 fn far() -> Instant {
     Instant::now() + Duration::from_secs(24 * 60 * 60)
+}
+
+fn without_session(user: &AuthenticatedUser, error: OpenError) -> Broken {
+    Broken::Open {
+        user: user.account().name.clone(),
+        error,
+    }
 }
 
 /// What a worker asked, and where the answer goes.

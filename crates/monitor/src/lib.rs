@@ -57,6 +57,7 @@ pub mod connection;
 pub mod connections;
 pub mod conversation;
 pub mod delay;
+pub mod denial;
 pub mod exchange;
 pub mod groups;
 pub mod host_name;

@@ -119,6 +119,8 @@ impl Starting {
             id: origin.id,
             user: user.account().name.clone(),
             remote_host: origin.endpoints.peer().address(),
+            authority: rules.authority(),
+            auth_info: user.auth_info(),
             properties: rules.config.session_properties.clone(),
             stdio,
         };

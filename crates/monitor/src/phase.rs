@@ -5,6 +5,7 @@
 //! | awaiting exchange | the first: its hash becomes the session identifier | once for each of these | violation | violation | violation | last |
 //! | authenticating | rekey, 3 times at most | once for each of these | decided | decided, if a question is open | violation | last |
 //! | exhausted | violation | violation | violation | violation | violation | last |
+//! | denied | violation | violation | violation | violation | violation | last |
 //! | open | rekey, at a bounded pace | once for each of these | violation | violation | signed, 4 times at most | last |
 //! | over | violation | violation | violation | violation | violation | violation |
 //!
@@ -16,8 +17,9 @@ use std::time::Duration;
 
 use rpc::{Endpoints, Violation};
 use tokio::time::Instant;
+use wire::userauth::UserName;
 
-use crate::audit::Stage;
+use crate::audit::{Stage, Subject, Validity};
 use crate::authenticate::dialog::Asked;
 use crate::authenticate::{Authentication, Named};
 use crate::exchange::FirstExchange;
@@ -45,6 +47,8 @@ pub enum Phase {
     Authenticating(Authenticating),
     /// MaxAuthTries is used up.
     Exhausted(Named),
+    /// The account may not be used; its user.
+    Denied(Denied),
     /// A user is logged in.
     Open(Open),
     /// It ends. Nothing may be asked any more.
@@ -59,6 +63,10 @@ pub struct Authenticating {
     /// Key exchanges that are left to it.
     pub rekeys: EarlyRekeys,
 }
+
+/// State after a login that PAM's account phase did not permit.
+#[derive(Debug)]
+pub struct Denied(pub UserName);
 
 /// How many key exchanges are left before login.
 #[derive(Debug)]
@@ -126,6 +134,7 @@ impl Phase {
                 Ok(Exchange::Late(state, pause))
             }
             Self::Exhausted(_) => Err(Violation::new("SignExchange after too many failures")),
+            Self::Denied(_) => Err(Violation::new("SignExchange after a denial")),
             Self::Over => Err(Violation::new("SignExchange after the end")),
         }
     }
@@ -143,6 +152,7 @@ impl Phase {
             }) => Err(Violation::new("too many key exchanges before login")),
             Self::AwaitingExchange | Self::Authenticating(_) | Self::Open(_) => Ok(self),
             Self::Exhausted(_) => Err(Violation::new("ChooseGroup after too many failures")),
+            Self::Denied(_) => Err(Violation::new("ChooseGroup after a denial")),
             Self::Over => Err(Violation::new("ChooseGroup after the end")),
         }
     }
@@ -156,6 +166,7 @@ impl Phase {
             Self::AwaitingExchange => Err(Violation::new("Authenticate before a key exchange")),
             Self::Authenticating(state) => Ok(state),
             Self::Exhausted(_) => Err(Violation::new("Authenticate after too many failures")),
+            Self::Denied(_) => Err(Violation::new("Authenticate after a denial")),
             Self::Open(_) => Err(Violation::new("Authenticate after login")),
             Self::Over => Err(Violation::new("Authenticate after the end")),
         }
@@ -171,9 +182,10 @@ impl Phase {
                 authentication: Authentication::Asked(asked),
                 rekeys,
             }) => Ok((*asked, rekeys)),
-            Self::AwaitingExchange | Self::Authenticating(_) | Self::Exhausted(_) => {
-                Err(Violation::new("Answer without a question"))
-            }
+            Self::AwaitingExchange
+            | Self::Authenticating(_)
+            | Self::Exhausted(_)
+            | Self::Denied(_) => Err(Violation::new("Answer without a question")),
             Self::Open(_) => Err(Violation::new("Answer after login")),
             Self::Over => Err(Violation::new("Answer after the end")),
         }
@@ -193,9 +205,10 @@ impl Phase {
                 state.proofs = state.proofs.saturating_sub(1);
                 Ok((state, budget))
             }
-            Self::AwaitingExchange | Self::Authenticating(_) | Self::Exhausted(_) => {
-                Err(Violation::new("ProveHostKeys before login"))
-            }
+            Self::AwaitingExchange
+            | Self::Authenticating(_)
+            | Self::Exhausted(_)
+            | Self::Denied(_) => Err(Violation::new("ProveHostKeys before login")),
             Self::Over => Err(Violation::new("ProveHostKeys after the end")),
         }
     }
@@ -211,6 +224,11 @@ impl Phase {
                 Ok(Stage::Before(authentication.subject(endpoints)))
             }
             Self::Exhausted(named) => Ok(Stage::Before(Some(named.subject(endpoints)))),
+            Self::Denied(Denied(user)) => Ok(Stage::Before(Some(Subject {
+                user,
+                validity: Validity::Valid,
+                endpoints,
+            }))),
             Self::Open(open) => Ok(Stage::LoggedIn(&open.session.user)),
             Self::Over => Err(Violation::new("Report after the end")),
         }
@@ -221,6 +239,7 @@ impl Phase {
         match self {
             Self::Authenticating(state) => Some(state.authentication.user()?.as_str()),
             Self::Exhausted(named) => Some(named.user().as_str()),
+            Self::Denied(Denied(user)) => Some(user.as_str()),
             Self::Open(open) => Some(&open.session.user),
             Self::AwaitingExchange | Self::Over => None,
         }
@@ -232,6 +251,7 @@ impl Phase {
             Self::AwaitingExchange => "awaiting exchange",
             Self::Authenticating(_) => "authenticating",
             Self::Exhausted(_) => "exhausted",
+            Self::Denied(_) => "denied",
             Self::Open(_) => "open",
             Self::Over => "over",
         }
@@ -249,6 +269,7 @@ impl Phase {
             | Self::AwaitingExchange
             | Self::Authenticating(_)
             | Self::Exhausted(_)
+            | Self::Denied(_)
             | Self::Over => std::future::pending().await,
         }
     }

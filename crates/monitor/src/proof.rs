@@ -130,6 +130,21 @@ impl MethodProof {
         }
     }
 
+    /// Its line for ExposeAuthInfo: `METHOD[/SUBMETHOD] [KEY] [DETAIL]`.
+    fn auth_info(&self) -> String {
+        let mut line = self.method().name().to_owned();
+        if let Some(submethod) = self.submethod() {
+            line = format!("{line}/{submethod}");
+        }
+        if let Some(key) = self.key() {
+            line = format!("{line} {}", key.text());
+        }
+        if let Some(detail) = self.detail() {
+            line = format!("{line} {detail}");
+        }
+        line + "\n"
+    }
+
     /// Whether it permits one command only.
     pub fn forced_command(&self) -> ForcedCommand {
         let constraints = self.constraints();
@@ -203,5 +218,11 @@ impl AuthenticatedUser {
     /// What was proved, in the order of it.
     pub fn methods(&self) -> &[MethodProof] {
         self.methods.proofs()
+    }
+
+    /// How the user was authenticated, as ExposeAuthInfo and PAM modules are told: a line for each
+    /// method, in sshd's form.
+    pub fn auth_info(&self) -> String {
+        self.methods().iter().map(MethodProof::auth_info).collect()
     }
 }

@@ -4,7 +4,8 @@
 use config::authorized_keys::{SessionConstraints, Tunnel};
 use config::pattern::{PatternList, Verdict};
 use config::sshd::{ForwardPort, PermitUserEnvironment, SshdConfig, YesNo};
-use rpc::lane::{self, Permission, Permissions, SessionStart};
+use rpc::lane::{self, LoginDetails, NoLogin, Permission, Permissions, SessionStart};
+use rpc::pam::Authority;
 
 use crate::open_session::Origin;
 use crate::proof::AuthenticatedUser;
@@ -36,6 +37,23 @@ pub fn session_start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) ->
             PermitUserEnvironment::Only(list) => Some(list.clone()),
         },
         permissions: permissions(constraints),
+        login: login_details(rules, user),
+    }
+}
+
+/// How the user was authenticated, as far as the session has a part in it.
+fn login_details(rules: &Rules, user: &AuthenticatedUser) -> LoginDetails {
+    let exposed = match rules.config.expose_auth_info {
+        YesNo::Yes => Some(user.auth_info()),
+        YesNo::No => None,
+    };
+    LoginDetails {
+        exposed,
+        environment: user.pam_environment().cloned().collect(),
+        no_login: match rules.authority() {
+            Authority::Pam(_) => NoLogin::Judged,
+            Authority::Shadow => NoLogin::Obeyed,
+        },
     }
 }
 

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use config::sshd::SessionProperty;
+use rpc::pam::Authority;
 use rpc::{Address, ConnectionId};
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -85,6 +86,10 @@ pub struct SessionUnit {
     pub user: String,
     /// Address of the client, for PAM_RHOST.
     pub remote_host: Address,
+    /// Who judges whether the account may be used: pam_sshd_privsep(8) asks.
+    pub authority: Authority,
+    /// How the user was authenticated, for PAM modules: `SSH_AUTH_INFO_0`, as sshd has it.
+    pub auth_info: String,
     /// What it may use of the machine. It has no limits of its own without them.
     pub properties: Vec<SessionProperty>,
     /// Standard input and output: the session's end of its lane.
@@ -287,6 +292,8 @@ impl ServiceManager for Systemd {
         let mut environment = vec![
             format!("SSHD_PRIVSEP_RHOST={}", unit.remote_host),
             "SSHD_PRIVSEP_TTY=ssh".to_owned(),
+            format!("SSHD_PRIVSEP_ACCOUNT={}", judge(&unit.authority)),
+            format!("SSH_AUTH_INFO_0={}", unit.auth_info),
         ];
         environment.extend(unit.properties.iter().map(variable));
         let properties = vec![
@@ -327,6 +334,15 @@ impl ServiceManager for Systemd {
 
     async fn stop_pam(&self, unit: &str) -> Result<(), StartError> {
         self.stop(unit).await
+    }
+}
+
+/// Who judges, as pam_sshd_privsep(8) reads it. A drop-in with another `PAMName=` has the last word, as far as that has
+/// the module in it.
+fn judge(authority: &Authority) -> &str {
+    match authority {
+        Authority::Pam(service) => service.as_str(),
+        Authority::Shadow => "-",
     }
 }
 

@@ -18,6 +18,9 @@ const NOBODY: &[u8] = b"-";
 /// change it. systemd would fail the unit instead.
 const EXPIRED: &CStr = c"SSHD_PRIVSEP_PASSWORD=expired";
 
+/// How the user was authenticated, as sshd tells PAM modules.
+const AUTH_INFO: &CStr = c"SSH_AUTH_INFO_0";
+
 /// The longest name of a service, as the monitor knows them.
 const SERVICE_LIMIT: usize = 64;
 
@@ -82,6 +85,9 @@ fn ask(
         if let Some(value) = transaction.item(item) {
             nested.set_item(item, &value)?;
         }
+    }
+    if let Some(value) = transaction.variable(AUTH_INFO) {
+        nested.set_variable(AUTH_INFO, &value)?;
     }
     nested.account()?;
     // What the service says is about the user that it was asked about.

@@ -166,6 +166,15 @@ impl Nested {
         unsafe { set_item(self.handle, item, value) }
     }
 
+    /// Puts a variable into its environment.
+    pub(crate) fn set_variable(&mut self, name: &CStr, value: &CStr) -> Result<(), PamError> {
+        let variable = [name.to_bytes(), b"=", value.to_bytes_with_nul()].concat();
+        let variable = CString::from_vec_with_nul(variable).map_err(|_| PamError::SYSTEM)?;
+        // JUSTIFICATION: pam_putenv(3) is the only way to set a variable.
+        // SAFETY: the handle is live until drop, and borrowed; libpam copies the text.
+        check(unsafe { pam_putenv(self.handle.as_ptr(), variable.as_ptr()) })
+    }
+
     /// The account phase.
     pub(crate) fn account(&mut self) -> Result<(), PamError> {
         // JUSTIFICATION: the phase of this name is a function of libpam's.

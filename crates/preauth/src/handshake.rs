@@ -68,6 +68,9 @@ pub enum HandshakeEnd {
     /// Too many failed attempts.
     #[error("too many authentication failures")]
     TooManyFailures,
+    /// The account may not be used.
+    #[error("account is denied")]
+    Denied,
 }
 
 /// Runs the connection up to its login.
@@ -226,6 +229,8 @@ impl Handshake<'_> {
                 self.transport.handle_auth_outcome(outcome)?;
                 Err(HandshakeEnd::TooManyFailures)
             }
+            // What there is to say to the user was in the banners.
+            AuthOutcome::Denied => Err(HandshakeEnd::Denied),
             AuthOutcome::KeyAcceptable
             | AuthOutcome::InfoRequest(_)
             | AuthOutcome::PasswordChange { .. }

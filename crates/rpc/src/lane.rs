@@ -24,6 +24,7 @@ use tokio::io::unix::AsyncFd;
 use tracing::level_filters::LevelFilter;
 
 use crate::identity::{ConnectionId, Endpoints};
+use crate::pam::Variable;
 use crate::reactor::watch;
 use crate::session::Channel;
 
@@ -152,6 +153,8 @@ pub struct SessionStart {
     pub user_environment: Option<String>,
     /// What the key or certificate of the login permits.
     pub permissions: Permissions,
+    /// How the user was authenticated.
+    pub login: LoginDetails,
 }
 
 /// Whether something may be done.
@@ -213,6 +216,35 @@ pub enum Tunnel {
     Device(u32),
     /// None.
     Refused,
+}
+
+/// How a user was authenticated, as far as the session has a part in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginDetails {
+    /// ExposeAuthInfo: a line for each method that was completed. `None`: the session is not told.
+    pub exposed: Option<String>,
+    /// The environment of the PAM transaction that authenticated the user.
+    pub environment: Vec<Variable>,
+    /// Who obeys `/etc/nologin`.
+    pub no_login: NoLogin,
+}
+
+impl LoginDetails {
+    /// Those of which the session learns nothing.
+    pub const UNTOLD: Self = Self {
+        exposed: None,
+        environment: Vec::new(),
+        no_login: NoLogin::Judged,
+    };
+}
+
+/// Who obeys `/etc/nologin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoLogin {
+    /// PAM did (pam_nologin(8)), or was not configured to.
+    Judged,
+    /// The session is to, for each program (UsePAM no).
+    Obeyed,
 }
 
 /// What the monitor sends to a worker.

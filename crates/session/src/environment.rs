@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
+use rpc::pam::Variable;
 use rpc::{Endpoint, Endpoints};
 
 use crate::glob;
@@ -133,10 +135,53 @@ impl ClientEnvironment {
 #[derive(Debug, Clone, Default)]
 pub struct UnitEnvironment(BTreeMap<OsString, OsString>);
 
+/// What pam_sshd_privsep(8) says of the user's password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Password {
+    /// Nothing.
+    Untold,
+    /// It has expired: the user may change it, and do nothing else.
+    Expired,
+}
+
+impl Password {
+    /// What the environment of this process says.
+    pub fn of_this_process() -> Self {
+        match std::env::var_os("SSHD_PRIVSEP_PASSWORD") {
+            Some(_) => Self::Expired,
+            None => Self::Untold,
+        }
+    }
+}
+
 impl UnitEnvironment {
     /// Reads the environment of this process.
     pub fn of_this_process() -> Self {
         std::env::vars_os().collect()
+    }
+
+    /// Puts the environment of the transaction that authenticated the user below this one: what the session's own said
+    /// later counts, but for a PATH that is systemd's.
+    pub fn after(mut self, authentication: Vec<Variable>) -> Self {
+        let variables = authentication
+            .into_iter()
+            .map(|Variable { name, value }| (OsString::from_vec(name), OsString::from_vec(value)));
+        for (name, value) in variables.collect::<Self>().0 {
+            let open = match self.0.get(&name) {
+                Some(own) => name == "PATH" && is_systemds(own),
+                None => true,
+            };
+            if open {
+                self.0.insert(name, value);
+            }
+        }
+        self
+    }
+
+    /// Says where the file is that tells how the user was authenticated.
+    pub fn exposing(mut self, file: &Path) -> Self {
+        self.0.insert("SSH_USER_AUTH".into(), file.into());
+        self
     }
 }
 
@@ -378,6 +423,31 @@ mod tests {
         for path in SYSTEMD_PATHS {
             assert_eq!(built(&[], &[("PATH", path)], None)["PATH"], USER_PATH);
         }
+    }
+
+    #[test]
+    fn what_pam_said_at_the_login_is_below_what_it_said_for_the_session() {
+        let said = |name: &str, value: &str| Variable {
+            name: name.into(),
+            value: value.into(),
+        };
+        let unit = unit(&[("PATH", SYSTEMD_PATHS[0]), ("KRB5CCNAME", "session")]).after(vec![
+            said("PATH", "/opt/bin"),
+            said("KRB5CCNAME", "login"),
+            said("TOKEN", "7"),
+            said("SSH_AUTH_INFO_0", "password"),
+            said("SSH_CONNECTION", "forged"),
+            said("LISTEN_FDS", "3"),
+        ]);
+        let expected = UnitEnvironment::from_iter(
+            [
+                ("KRB5CCNAME", "session"),
+                ("PATH", "/opt/bin"),
+                ("TOKEN", "7"),
+            ]
+            .map(|(name, value)| (name.into(), value.into())),
+        );
+        assert_eq!(unit.0, expected.0);
     }
 
     #[test]

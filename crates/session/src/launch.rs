@@ -16,7 +16,7 @@ use rustix::pipe::PipeFlags;
 use crate::environment::Account;
 use crate::policy::ShellInput;
 use crate::process::Process;
-use crate::second_stage;
+use crate::second_stage::{self, Instead};
 use crate::terminal::Pty;
 
 /// This very program, also after an upgrade replaced or removed its file: a running session and its second stage are
@@ -26,14 +26,24 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The shell of an account that has none (passwd(5)).
 const DEFAULT_SHELL: &str = "/bin/sh";
 
-/// Starts the account's shell with `input`, on the terminal if there is one. The descriptors are for the worker.
+/// What is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum What<'a> {
+    /// The account's shell.
+    Shell(&'a ShellInput),
+    /// Something in its place.
+    Instead(Instead),
+}
+
+/// Starts the account's shell, or what is in its place, on the terminal if there is one. The descriptors are for the
+/// worker.
 pub(crate) fn start(
     account: &Account,
-    input: &ShellInput,
+    what: What<'_>,
     environment: &BTreeMap<OsString, OsString>,
     pty: Option<&Pty>,
 ) -> io::Result<(Arc<Process>, ProgramDescriptors)> {
-    let mut command = second_stage(account, input, pty);
+    let mut command = second_stage(account, what, pty);
     command.env_clear().envs(environment);
     let descriptors = match pty {
         Some(pty) => {
@@ -76,7 +86,7 @@ pub(crate) fn start(
     }
 }
 
-fn second_stage(account: &Account, input: &ShellInput, pty: Option<&Pty>) -> Command {
+fn second_stage(account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command {
     let shell = if account.shell.is_empty() {
         DEFAULT_SHELL
     } else {
@@ -92,8 +102,15 @@ fn second_stage(account: &Account, input: &ShellInput, pty: Option<&Pty>) -> Com
         .arg(match pty {
             Some(_) => second_stage::TERMINAL,
             None => second_stage::PIPES,
-        })
-        .arg(&account.home);
+        });
+    let input = match what {
+        What::Shell(input) => input,
+        What::Instead(instead) => {
+            command.arg(instead.argument());
+            return command;
+        }
+    };
+    command.arg(second_stage::SHELL).arg(&account.home);
     match input {
         ShellInput::Login => {
             // The dash makes it a login shell.

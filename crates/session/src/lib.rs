@@ -23,6 +23,7 @@
 //! monitor, which may restart at any time.
 #![forbid(unsafe_code)]
 
+mod auth_info;
 mod environment;
 mod glob;
 pub mod lane;
@@ -35,6 +36,7 @@ mod service;
 mod terminal;
 mod user_environment;
 
-pub use environment::UnitEnvironment;
+pub use auth_info::AuthInfo;
+pub use environment::{Password, UnitEnvironment};
 pub use policy::Policy;
 pub use service::Session;

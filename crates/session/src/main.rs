@@ -12,7 +12,7 @@ use journal::{Destination, Identity, LevelFilter, Role};
 use rpc::ServeEnd;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
-use session::{Session, UnitEnvironment, lane, second_stage};
+use session::{AuthInfo, Password, Session, UnitEnvironment, lane, second_stage};
 use tokio::runtime::Runtime;
 
 /// How long the monitor may take for its one message; it has it ready before the unit is started.
@@ -89,7 +89,8 @@ fn serve(told: Told) -> anyhow::Result<()> {
         monitor,
         start: ToSession::Start { start, rpc, lane },
     } = told;
-    let unit = UnitEnvironment::of_this_process();
+    let login = start.login.clone();
+    let unit = UnitEnvironment::of_this_process().after(login.environment);
 
     // Entered outside of the runtime: all its tasks run on this thread and so inside of the span.
     let peer = start.endpoints.peer();
@@ -101,10 +102,25 @@ fn serve(told: Told) -> anyhow::Result<()> {
         peer_port = peer.port(),
     );
     let _entered = span.entered();
+
+    let exposed = login.exposed.map(|text| AuthInfo::create(start.id, &text));
+    // Lives as long as the session.
+    let (_file, unit) = match exposed {
+        Some(Ok(file)) => {
+            let unit = unit.exposing(file.path());
+            (Some(file), unit)
+        }
+        // As sshd: the login goes on without.
+        Some(Err(error)) => {
+            tracing::error!("file for SSH_USER_AUTH: {error}");
+            (None, unit)
+        }
+        None => (None, unit),
+    };
     runtime.block_on(async {
         let stream = rpc::grpc::stream(rpc).context("stream of the worker")?;
         let lane = Lane::new(lane).context("lane of the worker")?;
-        let session = Session::new(start, unit, lane);
+        let session = Session::new(start, unit, Password::of_this_process(), lane);
         // The client hears of its login now. There is nothing more to say to the monitor.
         monitor.send_ready().await.context("telling the monitor")?;
         drop(monitor);

@@ -1,6 +1,6 @@
 //! What this account may do in this session. Every restriction is decided here.
 
-use rpc::lane::{Permission, Permissions, SessionStart};
+use rpc::lane::{NoLogin, Permission, Permissions, SessionStart};
 use rpc::session::Program;
 
 use crate::environment;
@@ -17,6 +17,7 @@ pub struct Policy {
     environment: Vec<(String, String)>,
     user_environment: Option<String>,
     permissions: Permissions,
+    no_login: NoLogin,
 }
 
 /// What the user's shell is given to run.
@@ -53,7 +54,13 @@ impl Policy {
             environment: start.environment.clone(),
             user_environment: start.user_environment.clone(),
             permissions: start.permissions.clone(),
+            no_login: start.login.no_login,
         }
+    }
+
+    /// Whether nobody but root may run anything while `/etc/nologin` exists.
+    pub(crate) fn obeys_no_login(&self) -> bool {
+        self.no_login == NoLogin::Obeyed
     }
 
     /// MaxSessions: how many channels may be open at once.
@@ -132,6 +139,7 @@ impl Policy {
 pub(crate) mod tests {
     use super::*;
     use journal::LevelFilter;
+    use rpc::lane::LoginDetails;
     use rpc::{ConnectionId, Endpoints};
 
     pub(crate) fn start() -> SessionStart {
@@ -153,6 +161,7 @@ pub(crate) mod tests {
             environment: Vec::new(),
             user_environment: None,
             permissions: Permissions::ALL,
+            login: LoginDetails::UNTOLD,
         }
     }
 

@@ -1,14 +1,15 @@
 //! Between fork and exec: what a new process does to itself before it becomes the user's program.
 //!
 //! std runs code there only from unsafe closures, so the session's binary is started again with
-//! `--program terminal|pipes HOME ARGV0 SHELL ARGUMENTS…`, in the environment, and with the standard descriptors, of the
+//! `--program terminal|pipes shell HOME ARGV0 SHELL ARGUMENTS…`, in the environment, and with the standard descriptors, of the
 //! program to come. It does what has to be done by the process itself, and calls execve(2): no runtime, no journal, no
 //! memory of the session. That costs a second execve(2): 1.2 ms of CPU in a release build, of which a program made for
 //! nothing else would save half; but this one is always there and of the right version, whatever an upgrade does to the
 //! files. It runs as the user with the user's rights, so its arguments need no protection from the user.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
@@ -22,32 +23,101 @@ pub(crate) const TERMINAL: &str = "terminal";
 /// The second argument if they are not.
 pub(crate) const PIPES: &str = "pipes";
 
+/// The third argument if the account's shell is to run.
+pub(crate) const SHELL: &str = "shell";
+
+/// What runs in place of the account's shell, as with sshd: it says why, and does little else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// The user's password has expired: passwd(1), which needs a terminal.
+    PasswordChange,
+    /// `/etc/nologin` exists: what is in it.
+    NoLogin,
+}
+
+impl Instead {
+    /// The third argument.
+    pub(crate) fn argument(self) -> &'static str {
+        match self {
+            Self::PasswordChange => "password-change",
+            Self::NoLogin => "no-login",
+        }
+    }
+
+    fn of(argument: &OsStr) -> Option<Self> {
+        let mut all = [Self::PasswordChange, Self::NoLogin].into_iter();
+        all.find(|instead| instead.argument() == argument)
+    }
+
+    /// Does it. Returns only what the process is to end with.
+    fn run(self, descriptors: &OsStr) -> ExitCode {
+        match self {
+            Self::PasswordChange => {
+                complain("WARNING: Your password has expired.");
+                if descriptors == TERMINAL {
+                    complain("You must change your password now and login again!");
+                    let error = Command::new(PASSWD).arg0("passwd").exec();
+                    complain(format_args!("passwd: {}", reason(&error)));
+                } else {
+                    complain("Password change required but no TTY available.");
+                }
+                ExitCode::FAILURE
+            }
+            Self::NoLogin => {
+                if let Ok(mut text) = File::open(NO_LOGIN) {
+                    // Whoever hung up does not care.
+                    drop(io::copy(&mut text, &mut io::stderr()));
+                }
+                ExitCode::from(NO_LOGIN_STATUS)
+            }
+        }
+    }
+}
+
+/// While it exists, nobody but root logs in (nologin(5)).
+pub(crate) const NO_LOGIN: &str = "/etc/nologin";
+
+/// sshd's exit status for it.
+const NO_LOGIN_STATUS: u8 = 254;
+
+/// passwd(1)
+const PASSWD: &str = "/usr/bin/passwd";
+
 /// Becomes the program that `arguments` (those after [`ARGUMENT`]) describe. Returns only if that fails; the user has
 /// the reason on stderr then.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    complain(become_program(arguments));
-    ExitCode::FAILURE
+    match become_program(arguments) {
+        Ok(status) => status,
+        Err(message) => {
+            complain(message);
+            ExitCode::FAILURE
+        }
+    }
 }
 
-fn become_program(mut arguments: impl Iterator<Item = OsString>) -> String {
-    let (Some(descriptors), Some(home), Some(argv0), Some(shell)) = (
-        arguments.next(),
-        arguments.next(),
-        arguments.next(),
-        arguments.next(),
-    ) else {
-        return "session: internal arguments are missing".to_owned();
+fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String> {
+    const MISSING: &str = "session: internal arguments are missing";
+    let (Some(descriptors), Some(what)) = (arguments.next(), arguments.next()) else {
+        return Err(MISSING.to_owned());
     };
 
     // A session of its own, with the terminal as controlling terminal: job control, SIGHUP at its end, Ctrl-C.
     if let Err(error) = rustix::process::setsid() {
-        return format!("setsid: {}", reason(&error.into()));
+        return Err(format!("setsid: {}", reason(&error.into())));
     }
     if descriptors == TERMINAL
         && let Err(error) = rustix::process::ioctl_tiocsctty(io::stdin())
     {
-        return format!("controlling terminal: {}", reason(&error.into()));
+        return Err(format!("controlling terminal: {}", reason(&error.into())));
     }
+    if let Some(instead) = Instead::of(&what) {
+        return Ok(instead.run(&descriptors));
+    }
+    let (Some(home), Some(argv0), Some(shell)) =
+        (arguments.next(), arguments.next(), arguments.next())
+    else {
+        return Err(MISSING.to_owned());
+    };
 
     // A login without a home is allowed, in "/", as with sshd.
     if let Err(error) = std::env::set_current_dir(&home) {
@@ -61,7 +131,7 @@ fn become_program(mut arguments: impl Iterator<Item = OsString>) -> String {
 
     // exec() also gives SIGPIPE its default action, which std's start-up took, and empties the signal mask.
     let error = Command::new(&shell).arg0(argv0).args(arguments).exec();
-    format!("{}: {}", shell.display(), reason(&error))
+    Err(format!("{}: {}", shell.display(), reason(&error)))
 }
 
 /// strerror(3), without the number that std adds.

@@ -13,12 +13,15 @@ use rpc::session::{
     Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
 };
 use rpc::{Endpoints, Violation};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
-use crate::launch;
+use crate::environment::{
+    self, Account, ClientEnvironment, Password, Rank, Sources, UnitEnvironment,
+};
+use crate::launch::{self, What};
 use crate::policy::Policy;
 use crate::process::Process;
+use crate::second_stage::{self, Instead};
 use crate::terminal::{Pty, Terminal};
 use crate::user_environment;
 
@@ -36,6 +39,7 @@ struct Inner {
     account: Account,
     endpoints: Endpoints,
     unit: UnitEnvironment,
+    password: Password,
     lane: Lane,
     /// At most MaxSessions of them. Never locked across an await.
     channels: Mutex<BTreeMap<Channel, State>>,
@@ -94,7 +98,7 @@ impl Started {
 
 impl Session {
     /// A session as the monitor wants it, in this unit's environment, with a lane to its worker.
-    pub fn new(start: SessionStart, unit: UnitEnvironment, lane: Lane) -> Self {
+    pub fn new(start: SessionStart, unit: UnitEnvironment, password: Password, lane: Lane) -> Self {
         let rank = if rustix::process::getuid().is_root() {
             Rank::Superuser
         } else {
@@ -110,6 +114,7 @@ impl Session {
             },
             endpoints: start.endpoints,
             unit,
+            password,
             lane,
             channels: Mutex::new(BTreeMap::new()),
         }))
@@ -192,8 +197,11 @@ impl Session {
             let name = environment::ORIGINAL_COMMAND.into();
             environment.insert(name, OsString::from_vec(command));
         }
-        let input = &launch.input;
-        let started = launch::start(&self.0.account, input, &environment, pty.as_ref());
+        let what = match self.instead() {
+            Some(instead) => What::Instead(instead),
+            None => What::Shell(&launch.input),
+        };
+        let started = launch::start(&self.0.account, what, &environment, pty.as_ref());
         let (process, descriptors) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -210,6 +218,24 @@ impl Session {
         self.report_start(&started);
         *state = State::Started(started);
         Some(descriptors)
+    }
+
+    /// What runs in place of whatever the client asks for. Asked for each program, as by sshd.
+    fn instead(&self) -> Option<Instead> {
+        let account = &self.0.account;
+        if self.0.password == Password::Expired {
+            return Some(Instead::PasswordChange);
+        }
+        let obeyed = self.0.policy.obeys_no_login() && account.rank == Rank::User;
+        if obeyed && Path::new(second_stage::NO_LOGIN).exists() {
+            info!(
+                "User {} not allowed because {} exists",
+                account.user,
+                second_stage::NO_LOGIN
+            );
+            return Some(Instead::NoLogin);
+        }
+        None
     }
 
     fn end(&self, state: State) {

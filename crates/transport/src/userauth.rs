@@ -119,6 +119,8 @@ impl Pending {
     pub(crate) fn permits(&self, outcome: &AuthOutcome) -> bool {
         match outcome {
             AuthOutcome::Refused { .. } | AuthOutcome::TooManyFailures => true,
+            // There is no answer: whoever asked ends the connection.
+            AuthOutcome::Denied => false,
             AuthOutcome::Accepted => match &self.matter {
                 Matter::None
                 | Matter::SignedKey
@@ -152,7 +154,9 @@ impl Pending {
                 }
                 .encode(&mut out);
             }
-            (AuthOutcome::KeyAcceptable, _) => return Err(Failure::UnfitAnswer.into()),
+            (AuthOutcome::KeyAcceptable | AuthOutcome::Denied, _) => {
+                return Err(Failure::UnfitAnswer.into());
+            }
             (AuthOutcome::InfoRequest(question), _) => {
                 question.encode(&mut out);
                 next = Authentication::Asked;

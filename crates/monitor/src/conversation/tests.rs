@@ -4,7 +4,10 @@ mod blocks;
 mod dialogs;
 mod lists;
 
+use std::time::Duration;
+
 use rpc::lane::{self, ToSession, ToWorker};
+use rpc::pam::{Channel, End, Message, PasswordState, Refusal, Style, Task, Verdict};
 use wire::codec::Write;
 use wire::groups::ChosenGroup;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
@@ -127,28 +130,64 @@ async fn a_key_of_the_user_logs_in_and_its_session_starts() {
     assert_eq!(start.subsystems, [("sftp".to_owned(), "/x".to_owned())]);
 }
 
-#[tokio::test]
-async fn a_session_that_does_not_come_up_is_no_login() {
+/// What comes of a right signature if the session does not come up and PAM, asked why, says this.
+async fn without_a_session(verdict: Verdict) -> (Bench, Result<AuthReply, Broken>) {
     let client = Client::new();
     let machine = Machine::new(&[&client], "");
-    let mut bench = Bench::with(
-        &machine,
-        Services {
-            fails_sessions: true,
-            ..Services::default()
-        },
-    );
+    let services = Services {
+        fails_sessions: true,
+        ..Services::default()
+    };
+    let script = Box::new(move |channel: Channel| {
+        assert_eq!(channel.start().unwrap().task, Task::Account);
+        let end = End {
+            verdict,
+            messages: vec![Message {
+                style: Style::Error,
+                text: "going down".to_owned(),
+            }],
+            delay: Duration::ZERO,
+        };
+        channel.end(&end).unwrap();
+    });
+    services.pam_scripts.lock().unwrap().push_back(script);
+    let mut bench = Bench::with(&machine, services);
     let values = machine.exchange(1);
     let session = machine.hash(&values);
     bench.conversation.sign_exchange(values).await.unwrap();
     let user = machine.user.as_str();
     let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
-    let broken = bench.ask(signs).await.unwrap_err();
+    let reply = bench.conversation.authenticate(signs).await;
+    assert!(!bench.login.initialized());
+    (bench, reply)
+}
+
+#[tokio::test]
+async fn whom_pam_refuses_is_told_why_and_is_not_logged_in() {
+    let (mut bench, reply) = without_a_session(Verdict::Refused {
+        refusal: Refusal::Account,
+        reason: "no".to_owned(),
+    })
+    .await;
+    let reply = reply.unwrap();
+    assert_eq!(reply.outcome, AuthOutcome::Denied);
+    assert_eq!(reply.banners, [b"going down\n"]);
+    assert_eq!(bench.conversation.phase.name(), "denied");
+    bench.conversation.report(&ConnectionEnd::Denied).unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_come_up_is_no_login() {
+    let (bench, reply) = without_a_session(Verdict::Accepted {
+        password: PasswordState::Kept,
+        environment: Vec::new(),
+    })
+    .await;
+    let broken = reply.unwrap_err();
     let Broken::Open { error, .. } = broken else {
         panic!("{broken}");
     };
     assert!(matches!(error, OpenError::NeverUp { .. }), "{error}");
-    assert!(!bench.login.initialized());
     // The worker has nothing of the session that was not.
     drop(bench.conversation);
     let heard = bench.worker.receive_to_worker().await;

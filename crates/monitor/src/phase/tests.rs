@@ -9,6 +9,7 @@ const ALL: &[&str] = &[
     "awaiting exchange",
     "authenticating",
     "exhausted",
+    "denied",
     "open",
     "over",
 ];
@@ -19,6 +20,7 @@ fn phase(name: &str) -> Phase {
         "awaiting exchange" => Phase::AwaitingExchange,
         "authenticating" => Phase::Authenticating(Authenticating::new(first())),
         "exhausted" => Phase::Exhausted(Named::for_test(first())),
+        "denied" => Phase::Denied(Denied(UserName::new("alice").unwrap())),
         "open" => Phase::Open(Open::new(
             Session::for_test("alice", lane::pair().unwrap().0),
             first(),
@@ -54,7 +56,7 @@ async fn each_cell_of_the_table_is_as_documented() {
         match (*name, phase.report(origin().endpoints)) {
             ("open", Ok(Stage::LoggedIn(user))) => assert_eq!(user, "alice"),
             ("over", reported) => assert!(reported.is_err()),
-            ("exhausted", Ok(Stage::Before(Some(subject)))) => {
+            ("exhausted" | "denied", Ok(Stage::Before(Some(subject)))) => {
                 assert_eq!(subject.user.as_str(), "alice");
             }
             (_, reported) => assert!(matches!(reported, Ok(Stage::Before(None))), "{name}"),

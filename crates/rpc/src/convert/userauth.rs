@@ -187,6 +187,7 @@ pub(crate) fn auth_reply_to_proto(reply: AuthReply) -> pre::AuthenticateReply {
             partial_success,
         }),
         AuthOutcome::TooManyFailures => Outcome::TooManyFailures(pre::TooManyFailures {}),
+        AuthOutcome::Denied => Outcome::Denied(pre::Denied {}),
     };
     let mut left = BANNERS_LIMIT;
     let fit = |text: &Vec<u8>| {
@@ -220,6 +221,7 @@ pub(crate) fn auth_reply_from_proto(message: pre::AuthenticateReply) -> Option<A
             partial_success,
         },
         Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
+        Outcome::Denied(pre::Denied {}) => AuthOutcome::Denied,
     };
     let banners = message.banners;
     let fit = banners.iter().all(|text| text.len() <= BANNER_LIMIT);
@@ -289,6 +291,7 @@ mod tests {
             Just(AuthOutcome::Accepted),
             Just(AuthOutcome::KeyAcceptable),
             Just(AuthOutcome::TooManyFailures),
+            Just(AuthOutcome::Denied),
             ("[a-z]{0,9}", ".{0,40}", prompts).prop_map(|(name, instruction, prompts)| {
                 AuthOutcome::InfoRequest(InfoRequest::new(name, instruction, prompts).unwrap())
             }),

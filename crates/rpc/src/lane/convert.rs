@@ -12,10 +12,11 @@ use super::descriptor::{
     expect_client, expect_lane, expect_program_stream, expect_stream, expect_terminal,
 };
 use super::{
-    Connection, FromSession, HostKey, LaneError, ProgramDescriptors, SessionGrant, SessionStart,
-    ToSession, ToWorker, Welcome,
+    Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, ProgramDescriptors,
+    SessionGrant, SessionStart, ToSession, ToWorker, Welcome,
 };
 use crate::identity::{ConnectionId, Endpoint, Endpoints};
+use crate::pam::Variable;
 use crate::proto::lane::v1 as pb;
 use crate::proto::types::v1 as types;
 use crate::session::Channel;
@@ -74,6 +75,7 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         environment: start.environment.iter().map(variable).collect(),
         user_environment: start.user_environment.clone(),
         permissions: Some(permissions::to_proto(&start.permissions)),
+        login: Some(login_to_proto(&start.login)),
     };
     encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
 }
@@ -181,6 +183,7 @@ pub(super) fn read_to_session(
             .collect(),
         user_environment: body.user_environment,
         permissions: permissions::from_proto(body.permissions)?,
+        login: login_from_proto(body.login)?,
     };
     Ok(ToSession::Start { start, rpc, lane })
 }
@@ -282,6 +285,46 @@ fn address_from_proto(address: Option<types::SocketAddress>) -> Option<SocketAdd
     let address = address?;
     let ip: IpAddr = address.ip.parse().ok()?;
     Some(SocketAddr::new(ip, u16::try_from(address.port).ok()?))
+}
+
+fn login_to_proto(login: &LoginDetails) -> pb::LoginDetails {
+    let variable = |variable: &Variable| pb::PamVariable {
+        name: variable.name.clone(),
+        value: variable.value.clone(),
+    };
+    let no_login = match login.no_login {
+        NoLogin::Judged => pb::NoLogin::Judged,
+        NoLogin::Obeyed => pb::NoLogin::Obeyed,
+    };
+    pb::LoginDetails {
+        exposed: login.exposed.clone(),
+        environment: login.environment.iter().map(variable).collect(),
+        no_login: no_login.into(),
+    }
+}
+
+fn login_from_proto(login: Option<pb::LoginDetails>) -> Result<LoginDetails, LaneError> {
+    let login = login.ok_or(LaneError::Malformed("no login details"))?;
+    let no_login = match login.no_login() {
+        pb::NoLogin::Unspecified => return Err(LaneError::Malformed("nologin")),
+        pb::NoLogin::Judged => NoLogin::Judged,
+        pb::NoLogin::Obeyed => NoLogin::Obeyed,
+    };
+    let variables = login
+        .environment
+        .into_iter()
+        .map(|pb::PamVariable { name, value }| {
+            let whole = !name.is_empty() && !name.contains(&b'=');
+            match whole && !name.contains(&0) && !value.contains(&0) {
+                true => Ok(Variable { name, value }),
+                false => Err(LaneError::Malformed("variable")),
+            }
+        });
+    Ok(LoginDetails {
+        exposed: login.exposed,
+        environment: variables.collect::<Result<_, _>>()?,
+        no_login,
+    })
 }
 
 fn log_level_to_proto(level: LevelFilter) -> pb::LogLevel {

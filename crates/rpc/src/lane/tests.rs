@@ -120,6 +120,17 @@ fn a_session_hears_what_the_monitor_said() {
                 environment: vec![("EDITOR".to_owned(), "ed".to_owned())],
                 user_environment: (log_level == LevelFilter::OFF).then(|| "LC_*".to_owned()),
                 permissions: permissions.clone(),
+                login: match log_level {
+                    LevelFilter::OFF => LoginDetails::UNTOLD,
+                    _ => LoginDetails {
+                        exposed: Some("password\n".to_owned()),
+                        environment: vec![Variable {
+                            name: b"KRB5CCNAME".to_vec(),
+                            value: vec![0xff, b'='],
+                        }],
+                        no_login: NoLogin::Obeyed,
+                    },
+                },
             };
             let ((rpc, _rpc), (lane, _lane)) = (stream_pair().unwrap(), pair().unwrap());
             let message = ToSession::Start { start, rpc, lane };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use journal::LevelFilter;
 use rpc::lane::{
-    self, FromSession, Lane, Permissions, ProgramDescriptors, SessionStart, ToSession,
+    self, FromSession, Lane, LoginDetails, Permissions, ProgramDescriptors, SessionStart, ToSession,
 };
 use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
 use rpc::{ConnectionId, Endpoints};
@@ -68,6 +68,7 @@ pub(crate) fn start() -> SessionStart {
         environment: Vec::new(),
         user_environment: None,
         permissions: Permissions::ALL,
+        login: LoginDetails::UNTOLD,
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("DenyGroups", Match, field!(deny_groups: access::GROUPS)),
     active("DenyUsers", Match, field!(deny_users: access::USERS)),
     not_yet("DisableForwarding", Match, field!(disable_forwarding: word()), NO_FORWARDING, &["yes"]),
-    not_yet("ExposeAuthInfo", Match, field!(expose_auth_info: word()), "SSH_USER_AUTH is not set", &["no"]),
+    active("ExposeAuthInfo", Match, field!(expose_auth_info: word())),
     Keyword::new("FingerprintHash", Global, field!(fingerprint_hash: word().last()),
         State::ActiveExcept(&[
             ("md5", ONE_FINGERPRINT), ("sha1", ONE_FINGERPRINT), ("sha384", ONE_FINGERPRINT), ("sha512", ONE_FINGERPRINT),
