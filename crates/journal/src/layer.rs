@@ -1,6 +1,7 @@
 //! From `tracing` to entries: which events pass, and which fields they carry.
 
 use crate::datagram::{Datagram, VALUE_LIMIT, truncate};
+use crate::facility::Facility;
 use crate::fields::journal_name;
 use crate::message_id;
 use crate::priority::Priority;
@@ -21,9 +22,6 @@ pub use tracing::level_filters::LevelFilter;
 
 /// `SYSLOG_IDENTIFIER=`: what fail2ban, logwatch and people's fingers look for.
 const SYSLOG_IDENTIFIER: &str = "sshd";
-
-/// `SYSLOG_FACILITY=`: auth, sshd's default since ever.
-const SYSLOG_FACILITY: &str = "4";
 
 /// How many fields one span or event may have; more are not kept.
 const FIELDS_LIMIT: usize = 32;
@@ -77,13 +75,22 @@ impl Role {
 pub struct Identity {
     /// The process's part in the server.
     pub role: Role,
+    /// SyslogFacility.
+    pub facility: Facility,
 }
 
 impl Identity {
     /// The identity of a process of the server.
     #[must_use]
     pub fn of(role: Role) -> Self {
-        Self { role }
+        let facility = Facility::default();
+        Self { role, facility }
+    }
+
+    /// The same with another facility.
+    #[must_use]
+    pub fn facility(self, facility: Facility) -> Self {
+        Self { facility, ..self }
     }
 }
 
@@ -125,7 +132,7 @@ pub fn init(
     Ok(Threshold(handle))
 }
 
-/// The lowest level that this process writes, which a reload of the configuration may change.
+/// The lowest level that this process writes, and its facility, which a reload of the configuration may change.
 #[derive(Debug, Clone)]
 pub struct Threshold(reload::Handle<Layer, Registry>);
 
@@ -134,6 +141,11 @@ impl Threshold {
     pub fn set(&self, level: LevelFilter) {
         // Fails only where there is no subscriber any more.
         drop(self.0.modify(|layer| layer.level = level));
+    }
+
+    /// Sets the facility of all entries from now on.
+    pub fn set_facility(&self, facility: Facility) {
+        drop(self.0.modify(|layer| layer.identity.facility = facility));
     }
 }
 
@@ -324,7 +336,8 @@ impl Entry {
         datagram.field("MESSAGE", &self.message);
         datagram.field("PRIORITY", self.priority.digit().encode_utf8(&mut [0; 4]));
         datagram.field("SYSLOG_IDENTIFIER", SYSLOG_IDENTIFIER);
-        datagram.field("SYSLOG_FACILITY", SYSLOG_FACILITY);
+        let facility = identity.facility.code().to_string();
+        datagram.field("SYSLOG_FACILITY", &facility);
         datagram.field("SSHD_ROLE", identity.role.name());
         if let Some(id) = &self.message_id {
             datagram.field("MESSAGE_ID", id);

@@ -25,6 +25,7 @@
 
 mod datagram;
 mod escaped;
+mod facility;
 pub mod fields;
 mod layer;
 pub mod message_id;
@@ -33,6 +34,7 @@ mod rate_limit;
 mod socket;
 
 pub use escaped::Escaped;
+pub use facility::Facility;
 pub use layer::{Destination, Identity, Layer, LevelFilter, Role, Threshold, init, set_level};
 pub use priority::Priority;
 pub use rate_limit::{RateLimit, Verdict};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use journal::message_id::CONFIGURATION_ERROR;
-use journal::{Destination, Identity, LevelFilter};
+use journal::{Destination, Facility, Identity, LevelFilter};
 use monitor::connection::Outcome;
 use monitor::options::{Log, Mode, Options};
 use monitor::policy::{Loaded, Policy, PolicyError};
@@ -62,15 +62,19 @@ fn serve(options: Options) -> anyhow::Result<ExitCode> {
     let signals = signals::Blocked::new();
     let loaded = Policy::load(&options.source);
 
-    let level = match &loaded {
-        Ok(loaded) => rules::log_level(&loaded.policy.config),
-        Err(_) => LevelFilter::INFO,
+    let (level, facility) = match &loaded {
+        Ok(Loaded { policy, .. }) => {
+            let config = &policy.config;
+            (rules::log_level(config), rules::facility(config))
+        }
+        Err(_) => (LevelFilter::INFO, Facility::default()),
     };
     let destination = match options.log {
         Log::Journal => Destination::journal(),
         Log::StandardError => Destination::Terminal,
     };
-    let threshold = journal::init(destination, Identity::of(journal::Role::Monitor), level)?;
+    let identity = Identity::of(journal::Role::Monitor).facility(facility);
+    let threshold = journal::init(destination, identity, level)?;
     let Loaded { policy, remarks } =
         loaded.inspect_err(|error| error!(message_id = CONFIGURATION_ERROR, "{error}"))?;
     remarks.iter().for_each(|remark| warn!("{remark}"));

@@ -5,8 +5,8 @@
 //! is decided by what stands outside of the blocks, and sshd_config(5) permits it there only.
 
 use accounts::{Account, Method, Source};
-use config::sshd::{self, AlgorithmList, Criteria, LogLevel, SshdConfig, YesNo};
-use journal::LevelFilter;
+use config::sshd::{self, AlgorithmList, Criteria, LogLevel, SshdConfig, SyslogFacility, YesNo};
+use journal::{Facility, LevelFilter};
 use rpc::Endpoints;
 use rpc::pam::{Authority, Service};
 use wire::names::SignatureAlgorithm;
@@ -77,6 +77,24 @@ pub fn log_level(config: &SshdConfig) -> LevelFilter {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Verbose => LevelFilter::DEBUG,
         LogLevel::Debug1 | LogLevel::Debug2 | LogLevel::Debug3 => LevelFilter::TRACE,
+    }
+}
+
+/// SyslogFacility in the terms of the journal.
+pub fn facility(config: &SshdConfig) -> Facility {
+    match config.syslog_facility {
+        SyslogFacility::Daemon => Facility::Daemon,
+        SyslogFacility::User => Facility::User,
+        SyslogFacility::Auth => Facility::Auth,
+        SyslogFacility::AuthPriv => Facility::AuthPriv,
+        SyslogFacility::Local0 => Facility::Local0,
+        SyslogFacility::Local1 => Facility::Local1,
+        SyslogFacility::Local2 => Facility::Local2,
+        SyslogFacility::Local3 => Facility::Local3,
+        SyslogFacility::Local4 => Facility::Local4,
+        SyslogFacility::Local5 => Facility::Local5,
+        SyslogFacility::Local6 => Facility::Local6,
+        SyslogFacility::Local7 => Facility::Local7,
     }
 }
 

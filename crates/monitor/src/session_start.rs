@@ -20,6 +20,7 @@ pub fn session_start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) ->
         id: origin.id,
         endpoints: origin.endpoints,
         log_level: rules::log_level(config),
+        facility: rules::facility(config).code(),
         user: account.name.clone(),
         home: account.home.display().to_string(),
         shell: account.shell.display().to_string(),

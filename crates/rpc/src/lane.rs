@@ -130,6 +130,8 @@ pub struct SessionStart {
     pub endpoints: Endpoints,
     /// LogLevel
     pub log_level: LevelFilter,
+    /// SyslogFacility: its number, at most 23.
+    pub facility: u8,
     /// Login name.
     pub user: String,
     /// Home directory.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use journal::{Destination, Identity, LevelFilter, Role};
+use journal::{Destination, Facility, Identity, LevelFilter, Role};
 use rpc::ServeEnd;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
@@ -28,13 +28,13 @@ fn main() -> ExitCode {
     }
     let told = hear();
     // LogLevel is in what the monitor said; what kept it from being heard is an error at any level.
-    log_from(match &told {
+    match &told {
         Ok(Told {
             start: ToSession::Start { start, .. },
             ..
-        }) => start.log_level,
-        Err(_) => LevelFilter::ERROR,
-    });
+        }) => log_from(start.log_level, Facility::from_code(start.facility.into())),
+        Err(_) => log_from(LevelFilter::ERROR, None),
+    }
     match told.and_then(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -44,13 +44,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn log_from(level: LevelFilter) {
+fn log_from(level: LevelFilter, facility: Option<Facility>) {
+    let identity = Identity::of(Role::Session).facility(facility.unwrap_or_default());
     // If that fails there is nobody to tell.
-    drop(journal::init(
-        Destination::journal(),
-        Identity::of(Role::Session),
-        level,
-    ));
+    drop(journal::init(Destination::journal(), identity, level));
 }
 
 /// What the monitor had to say, and what there is to go on with.

@@ -150,6 +150,7 @@ pub(crate) mod tests {
                 ([192, 0, 2, 2], 22).into(),
             ),
             log_level: LevelFilter::INFO,
+            facility: 4,
             user: "alice".into(),
             home: "/home/alice".into(),
             shell: "/bin/bash".into(),

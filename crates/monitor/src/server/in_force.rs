@@ -14,7 +14,7 @@ use crate::connections::Administrator;
 use crate::listening::Watch;
 use crate::options::Source;
 use crate::policy::{Loaded, Policy};
-use crate::rules::log_level;
+use crate::rules::{facility, log_level};
 
 /// What everybody goes by.
 pub(super) struct InForce {
@@ -67,6 +67,7 @@ impl InForce {
                 }
                 remarks.iter().for_each(|remark| warn!("{remark}"));
                 self.threshold.set(log_level(&policy.config));
+                self.threshold.set_facility(facility(&policy.config));
                 self.policies.send_replace(policy);
                 self.since = Instant::now();
                 self.refused = None;

@@ -64,6 +64,7 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         id: Some(id_to_proto(start.id)),
         endpoints: Some(endpoints_to_proto(start.endpoints)),
         log_level: log_level_to_proto(start.log_level).into(),
+        facility: start.facility.into(),
         user: start.user.clone(),
         home: start.home.clone(),
         shell: start.shell.clone(),
@@ -164,6 +165,10 @@ pub(super) fn read_to_session(
         id: id_from_proto(body.id)?,
         endpoints: endpoints_from_proto(body.endpoints)?,
         log_level: log_level_from_proto(log_level)?,
+        facility: u8::try_from(body.facility)
+            .ok()
+            .filter(|facility| *facility <= FACILITY_LIMIT)
+            .ok_or(LaneError::Malformed("facility"))?,
         user: body.user,
         home: body.home,
         shell: body.shell,
@@ -326,6 +331,9 @@ fn login_from_proto(login: Option<pb::LoginDetails>) -> Result<LoginDetails, Lan
         no_login,
     })
 }
+
+/// LOCAL7
+const FACILITY_LIMIT: u8 = 23;
 
 fn log_level_to_proto(level: LevelFilter) -> pb::LogLevel {
     match level {

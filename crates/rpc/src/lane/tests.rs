@@ -109,6 +109,7 @@ fn a_session_hears_what_the_monitor_said() {
                 id: connection().id,
                 endpoints,
                 log_level,
+                facility: 23,
                 user: "alice".to_owned(),
                 home: "/home/alice".to_owned(),
                 shell: "/bin/sh".to_owned(),

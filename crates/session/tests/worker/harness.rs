@@ -57,6 +57,7 @@ pub(crate) fn start() -> SessionStart {
         id: ConnectionId::from_bytes([9; 8]),
         endpoints: Endpoints::inet(([192, 0, 2, 1], 40_000).into(), ([192, 0, 2, 2], 22).into()),
         log_level: LevelFilter::INFO,
+        facility: 4,
         user: "tester".into(),
         home: "/tmp".into(),
         shell: "/bin/sh".into(),

@@ -132,7 +132,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("StrictModes", Global, field!(strict_modes: word())),
     Keyword::new("Subsystem", Match, field!(subsystems: environment::SUBSYSTEMS),
         State::ActiveWithout("internal-sftp", "this version has no sftp server in itself; name a program")),
-    not_yet("SyslogFacility", Global, field!(syslog_facility: word()), "entries have the facility AUTH", &["auth"]),
+    active("SyslogFacility", Global, field!(syslog_facility: word())),
     active("TCPKeepAlive", Global, field!(tcp_keep_alive: word())),
     active("TrustedUserCAKeys", Match, field!(trusted_user_ca_keys: paths::FILE)),
     refused("UnusedConnectionTimeout", Match, field!(unused_connection_timeout: numbers::TIME_OR_NONE),
