@@ -493,7 +493,10 @@ impl Named {
             (_, Some((PamRefusal::Account, _))) => subject.account_refused(),
             (_, Some(_) | None) => {}
         }
-        self.log(Word::Failed, failed.tried(), endpoints);
+        // A key that is not listed is no failure in sshd's log (tried: 9.2p1); fail2ban would count it.
+        if failed.verdict == Verdict::Judged {
+            self.log(Word::Failed, failed.tried(), endpoints);
+        }
     }
 
     /// A dialog was given up by the client. sshd's monitor counts it as well.

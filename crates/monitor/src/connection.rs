@@ -74,6 +74,8 @@ impl Client {
             peer_port = peer.port(),
             local = %local.address(),
             local_port = local.port(),
+            // Until there is a worker, none.
+            worker_pid = Empty,
             // Until the user is named, that of the process.
             log_level = Empty,
         )
@@ -162,6 +164,7 @@ async fn attend<M: ServiceManager>(
     };
 
     entry.assigned(&worker.unit);
+    Span::current().record("worker_pid", worker.pid);
     let lane = Arc::new(worker.lane);
     let (face, mut questions) = face();
     let mut conversation = Conversation::new(Setting {

@@ -244,6 +244,7 @@ impl<M: ServiceManager> Conversation<M> {
     /// `Answer` of `preauth.proto`.
     async fn answer_question(&mut self, responses: Responses) -> Result<AuthReply, Broken> {
         let (asked, rekeys) = self.take_phase().answer()?;
+        self.conduct.answered();
         let decided = asked.answer(responses, self.terms()).await?;
         let (said, outcome) = self.proceed(decided, rekeys).await?;
         Ok(AuthReply {

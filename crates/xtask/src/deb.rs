@@ -168,6 +168,10 @@ fn pack(profile: Profile) -> Result<PathBuf> {
         &packaging.join("deb/copyright"),
         &format!("{doc}/copyright"),
     )?;
+    stage.copy(
+        &packaging.join("fail2ban.conf"),
+        &format!("{doc}/examples/fail2ban.conf"),
+    )?;
     stage.compressed(&packaging.join("changelog"), &format!("{doc}/changelog.gz"))?;
 
     let architecture = dpkg_architecture("DEB_HOST_ARCH")?;
