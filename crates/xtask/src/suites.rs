@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use support::host;
-use support::product::DEB_VARIABLE;
+use support::product::{DEB_VARIABLE, deb_under_test};
 use support::progress::Step;
 
 use crate::deb::{self, Profile};
@@ -92,6 +92,24 @@ fn on_machine(suite: &str, deb: &Path, probe: Option<&Path>, filter: &[&str]) ->
     if let Some(probe) = probe {
         command.env(PROBE_VARIABLE, probe);
     }
+    run_command(&mut command)?;
+    step.done();
+    Ok(())
+}
+
+/// `cargo xtask timing`: what the times of refusals tell, with as many attempts as it takes to see little. The variable
+/// for a ready package counts.
+pub(crate) fn timing() -> Result<()> {
+    let deb = match std::env::var_os(DEB_VARIABLE) {
+        Some(_) => deb_under_test()?,
+        None => deb::build(Profile::Release)?,
+    };
+    let step = Step::begin("times of refusals");
+    let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", "timing"])?;
+    command.args(["--", "--nocapture"]);
+    command
+        .env(DEB_VARIABLE, deb)
+        .env("SSHD_PRIVSEP_TIMING_ATTEMPTS", "500");
     run_command(&mut command)?;
     step.done();
     Ok(())

@@ -11,6 +11,7 @@
 //! - [`journal`]: the entries of one connection
 //! - [`script`]: Python programs inside the machine: raw packets, terminals
 //! - [`clients`]: how each stock client is called
+//! - [`statistics`]: whether two samples differ
 //! - [`process`]: what `/proc` and systemd say about the server's processes
 
 #![forbid(unsafe_code)]
@@ -21,5 +22,6 @@ pub mod keys;
 pub mod process;
 pub mod script;
 pub mod server;
+pub mod statistics;
 
 pub use server::{Peer, Server, Shared};
