@@ -24,7 +24,7 @@ pub enum FileError {
 }
 
 /// An error of the system as strerror(3) has it, without the number that Rust adds.
-struct Words<'a>(&'a io::Error);
+pub(crate) struct Words<'a>(pub(crate) &'a io::Error);
 
 impl std::fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

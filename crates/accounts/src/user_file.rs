@@ -2,6 +2,7 @@
 
 use crate::account::Account;
 use crate::printable::Printable;
+use crate::server_file::Words;
 use crate::strict_modes::{self, Kind, Untrusted};
 use config::authorized_keys::FILE_LIMIT;
 use config::sshd::YesNo;
@@ -50,7 +51,7 @@ pub enum FileRefusal {
         path: PathBuf,
     },
     /// Not a file: a directory, a FIFO, a device.
-    #[error("User {user} {purpose} {} is not a regular file", Printable(path))]
+    #[error("User '{user}' {purpose} '{}' is not a regular file", Printable(path))]
     NotRegular {
         /// The account's name.
         user: String,
@@ -61,7 +62,7 @@ pub enum FileRefusal {
     },
     /// Longer than [`FILE_LIMIT`].
     #[error(
-        "User {user} {purpose} {} is longer than {FILE_LIMIT} bytes",
+        "User '{user}' {purpose} '{}' is longer than {FILE_LIMIT} bytes",
         Printable(path)
     )]
     TooLong {
@@ -73,7 +74,11 @@ pub enum FileRefusal {
         path: PathBuf,
     },
     /// It is there and cannot be read, as this user.
-    #[error("Could not open user {user} {purpose} {}: {error}", Printable(path))]
+    #[error(
+        "Could not open user '{user}' {purpose} '{}': {}",
+        Printable(path),
+        Words(error)
+    )]
     Unreadable {
         /// The account's name.
         user: String,

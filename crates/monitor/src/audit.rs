@@ -281,6 +281,15 @@ impl Subject<'_> {
         info!(user = %name, reason = %reason, "userauth_pubkey: {reason}");
     }
 
+    /// The algorithm of the client's signature is not among PubkeyAcceptedAlgorithms.
+    pub fn algorithm_refused(&self, algorithm: &str) {
+        let (name, algorithm) = (self.name(), Escaped::word(algorithm));
+        info!(
+            user = %name,
+            "userauth_pubkey: signature algorithm {algorithm} not in PubkeyAcceptedAlgorithms [preauth]"
+        );
+    }
+
     /// A key that completed a method of this connection already (AuthenticationMethods).
     pub fn key_used(&self, key: &ClientKey) {
         let (name, key_type) = (self.name(), key.log_name());
@@ -366,6 +375,9 @@ impl Subject<'_> {
             };
         }
         match (word, self.validity, tried.method, weight) {
+            // Nobody looks for the keys of nobody: sshd says one line of them, at the end, and who counts such lines
+            // would count a stranger twice.
+            (Word::Failed, Validity::Invalid, Method::PublicKey, _) => {}
             (Word::Accepted, ..)
             | (_, Validity::Invalid, ..)
             | (_, _, Method::Password, _)

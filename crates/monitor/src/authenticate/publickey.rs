@@ -77,7 +77,7 @@ impl Named {
         let algorithm = SignatureAlgorithm::from_name(&request.algorithm)
             .filter(|algorithm| self.rules.pubkey_algorithms.contains(algorithm));
         let Some(algorithm) = algorithm else {
-            subject.key_unusable(&"signature algorithm not in PubkeyAcceptedAlgorithms");
+            subject.algorithm_refused(&request.algorithm);
             return None;
         };
         let requirements = self.rules.key_requirements();
