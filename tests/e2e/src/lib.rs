@@ -12,10 +12,12 @@
 //! - [`script`]: Python programs inside the machine: raw packets, terminals
 //! - [`clients`]: how each stock client is called
 //! - [`statistics`]: whether two samples differ
+//! - [`beside`]: Debian's sshd beside ours
 //! - [`process`]: what `/proc` and systemd say about the server's processes
 
 #![forbid(unsafe_code)]
 
+pub mod beside;
 pub mod clients;
 pub mod journal;
 pub mod keys;

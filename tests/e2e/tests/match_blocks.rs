@@ -4,18 +4,19 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use e2e::server::{CONFIGURATION, eventually};
+use anyhow::{Result, ensure};
+use e2e::beside::{Ended, PORTS};
+use e2e::server::eventually;
 use e2e::{Server, Shared};
 use support::UserKey;
 use support::users::client_options;
 
 static SERVER: Shared = Shared::new("match", "");
 
-/// Where Debian's sshd listens.
-const THEIR_PORT: u16 = 2222;
+/// How many clients are at work at the same time.
+const AT_ONCE: usize = 8;
 
-/// Where it logs.
+/// Where Debian's sshd logs.
 const THEIR_LOG: &str = "/root/theirs.log";
 
 /// What stands before each situation's lines.
@@ -358,7 +359,7 @@ fn every_situation_ends_as_with_openssh_and_is_told_in_its_words() -> Result<()>
             writeln!(failures, "{}{error:#}\n", situation.lines)?;
         }
     }
-    stop_theirs(server)?;
+    server.stop_theirs()?;
     assert!(failures.is_empty(), "{failures}");
     Ok(())
 }
@@ -434,25 +435,24 @@ fn prepare(server: &Server) -> Result<UserKey> {
     server.write_file("/root/everybody", b"to everybody\n", 0o644)?;
     server.write_file("/root/somebody", b"to somebody\n", 0o644)?;
     server.write_file("/root/included", b"ForceCommand echo included\n", 0o644)?;
-    server.shell("mkdir -p /run/sshd /root/tries")?;
     Ok(key)
 }
 
 fn try_out(server: &Server, key: &UserKey, situation: &Situation) -> Result<()> {
     let since = server.now()?;
-    start_theirs(server, situation)?;
-    let ours = file_for(22, situation);
-    server.write_file(CONFIGURATION, ours.as_bytes(), 0o644)?;
-    server.reload()?;
-    let results = run_all(server, key, situation.tries)?;
+    server.shell(&format!("rm -f {THEIR_LOG}"))?;
+    let [ours, theirs] = PORTS.map(|port| file_for(port, situation));
+    server.configure_beside([&ours, &theirs], &format!("-E {THEIR_LOG}"))?;
+    let calls: Vec<_> = situation.tries.iter().map(|it| calls(key, it)).collect();
+    let results = server.call_beside(&calls, AT_ONCE)?;
     for (attempt, [ours, theirs]) in situation.tries.iter().zip(results) {
         let who = format!("{} from {} to {}", attempt.user, attempt.from, attempt.to);
         ensure!(
-            ours.same_as(&theirs),
+            same(&ours, &theirs),
             "{who}: ours {ours:?}\ntheirs {theirs:?}"
         );
         ensure!(
-            ours.is(&attempt.outcome),
+            attempt.outcome.is_of(&ours),
             "{who}: {ours:?} is no {:?}",
             attempt.outcome
         );
@@ -473,83 +473,34 @@ fn file_for(port: u16, situation: &Situation) -> String {
     format!("{COMMON}{lines}")
 }
 
-/// Debian's sshd with the situation's file.
-fn start_theirs(server: &Server, situation: &Situation) -> Result<()> {
-    stop_theirs(server)?;
-    let file = file_for(THEIR_PORT, situation);
-    server.write_file("/root/theirs.conf", file.as_bytes(), 0o644)?;
-    server.shell(&format!(
-        "rm -f {THEIR_LOG}; /usr/sbin/sshd -f /root/theirs.conf -p {THEIR_PORT} -o PidFile=/run/theirs.pid -E {THEIR_LOG}"
-    ))?;
-    Ok(())
-}
-
-fn stop_theirs(server: &Server) -> Result<()> {
-    server.shell(
-        "test ! -e /run/theirs.pid || kill $(cat /run/theirs.pid); while test -e /run/theirs.pid; do sleep 0.02; done",
-    )?;
-    Ok(())
-}
-
-/// What came of one call.
-#[derive(Debug)]
-struct Ended {
-    code: String,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    fn same_as(&self, other: &Self) -> bool {
-        // Their reason for a disconnection is always "protocol error" (RFC 4253 section 11.1).
-        let unported = |text: &str| {
-            text.replace(&format!("port {THEIR_PORT}"), "port 22")
-                .replace(":2: Too many", ":14: Too many")
-        };
-        (&self.code, &self.out) == (&other.code, &other.out)
-            && unported(&self.err) == unported(&other.err)
-    }
-
-    fn is(&self, outcome: &Outcome) -> bool {
-        match outcome {
-            In(text) => self.code == "0" && self.out.trim() == *text,
-            Out(text) => self.code == "255" && self.out.is_empty() && self.err.contains(text),
-        }
-    }
-}
-
-/// All tries at once, with both servers: ours first.
-fn run_all(server: &Server, key: &UserKey, tries: &[Try]) -> Result<Vec<[Ended; 2]>> {
+/// The call for ours and the one for theirs.
+fn calls(key: &UserKey, attempt: &Try) -> [String; 2] {
     // One name for the host keys, whatever the port.
     let options = client_options(key).join(" ");
-    let mut script = String::from("set +e; cd /root/tries; rm -f *\n");
-    for (number, attempt) in tries.iter().enumerate() {
-        for port in [22, THEIR_PORT] {
-            writeln!(
-                script,
-                "(ssh {} {options} -o HostKeyAlias=localhost -p {port} -b {} {}@{} 'echo $(id -un) $GREETING' \
-                 </dev/null >{number}.{port}.out 2>{number}.{port}.err; echo -n $? >{number}.{port}.code) &",
-                attempt.options, attempt.from, attempt.user, attempt.to
-            )?;
-        }
-    }
-    script.push_str("wait\n");
-    for number in 0..tries.len() {
-        for port in [22, THEIR_PORT] {
-            for what in ["code", "out", "err"] {
-                writeln!(script, "cat {number}.{port}.{what}; printf '\\036'")?;
-            }
-        }
-    }
-    let output = server.shell(&script)?;
-    let mut parts = output.split('\u{1e}').map(str::to_owned);
-    let mut next = || parts.next().context("output of a call is missing");
-    let mut ended = || {
-        anyhow::Ok(Ended {
-            code: next()?,
-            out: next()?,
-            err: next()?,
-        })
+    PORTS.map(|port| {
+        format!(
+            "exec ssh {} {options} -o HostKeyAlias=localhost -p {port} -b {} {}@{} 'echo $(id -un) $GREETING'",
+            attempt.options, attempt.from, attempt.user, attempt.to
+        )
+    })
+}
+
+fn same(ours: &Ended, theirs: &Ended) -> bool {
+    let [port, their_port] = PORTS.map(|port| format!("port {port}"));
+    // Their reason for a disconnection is always "protocol error" (RFC 4253 section 11.1).
+    let unported = |text: &str| {
+        text.replace(&their_port, &port)
+            .replace(":2: Too many", ":14: Too many")
     };
-    tries.iter().map(|_| Ok([ended()?, ended()?])).collect()
+    (&ours.code, &ours.out) == (&theirs.code, &theirs.out)
+        && unported(&ours.err) == unported(&theirs.err)
+}
+
+impl Outcome {
+    fn is_of(&self, ended: &Ended) -> bool {
+        match self {
+            In(text) => ended.code == "0" && ended.out.trim() == *text,
+            Out(text) => ended.code == "255" && ended.out.is_empty() && ended.err.contains(text),
+        }
+    }
 }
