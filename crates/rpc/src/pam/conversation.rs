@@ -56,6 +56,10 @@ impl Conversation {
 
     async fn say(self, bytes: &[u8]) -> Result<Turn, PamError> {
         let deadline = self.deadline;
+        // A timeout looks at its future first: a process that is quick enough would be heard after the deadline.
+        if Instant::now() >= deadline {
+            return Err(PamError::Deadline);
+        }
         timeout_at(deadline, self.exchange(bytes))
             .await
             .unwrap_or(Err(PamError::Deadline))
