@@ -32,6 +32,11 @@ const ACCOUNTS: &[(&str, &str)] = &[
         "pnone",
         "TrustedUserCAKeys /srv/c/ca.pub\n AuthorizedPrincipalsFile /srv/c/principals/%u",
     ),
+    (
+        "pcommand",
+        "TrustedUserCAKeys /srv/c/ca.pub\n AuthorizedPrincipalsCommand /usr/bin/printf staff\n \
+         AuthorizedPrincipalsCommandUser nobody",
+    ),
     ("line", ""),
     ("named", ""),
     ("plain", ""),
@@ -145,13 +150,15 @@ enum Outcome {
     In,
     /// It printed this.
     Printed(&'static str),
+    /// It was refused, and `ssh` said this.
+    Said(&'static str),
     /// Nothing ran. Both servers say this; nothing in particular if it is empty.
     Out(&'static str),
     /// As [`Out`](Self::Out), where Debian's version lets in: what our server says.
     OutOfOurs(&'static str),
 }
 
-use Outcome::{In, Out, OutOfOurs, Printed};
+use Outcome::{In, Out, OutOfOurs, Printed, Said};
 
 const fn login(user: &'static str, key: &'static str, outcome: Outcome) -> Try {
     Try {
@@ -190,11 +197,17 @@ const TRIES: &[Try] = &[
             "Authentication tried for ca with valid certificate but not from a permitted source address (127.0.0.1).",
         ),
     ),
+    login("ca", "forced", Printed("forced")),
+    login("ca", "bare", Said("PTY allocation request failed")).with("-tt"),
     login("ca", "good", Printed("in")).with("-tt"),
     login("ca", "foreign", Out("")),
     // Other principals than the user's name.
+    login("pfile", "staff", In),
+    login("pfile", "staff", Said("PTY allocation request failed")).with("-tt"),
     login("pfile", "good", NO_PRINCIPAL),
     login("pnone", "good", NO_PRINCIPAL),
+    login("pcommand", "staff", In),
+    login("pcommand", "good", NO_PRINCIPAL),
     // Authorities of one account.
     login("line", "good", In),
     login("line", "wrong", NOT_LISTED),
@@ -328,7 +341,7 @@ impl Try {
     /// What a log must say.
     fn sentence(&self) -> Option<&'static str> {
         match self.outcome {
-            In | Printed(_) | Out("") => None,
+            In | Printed(_) | Said(_) | Out("") => None,
             Out(sentence) | OutOfOurs(sentence) => Some(sentence),
         }
     }
@@ -381,6 +394,7 @@ impl Ended {
         match outcome {
             In => self.code == "0" && out == "in",
             Printed(text) => self.code == "0" && out == *text,
+            Said(text) => self.err.contains(text),
             Out(_) | OutOfOurs(_) => {
                 self.code == "255"
                     && out.is_empty()

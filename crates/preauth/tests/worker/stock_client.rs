@@ -24,7 +24,10 @@ use wire::names::{
     CipherAlgorithm, CompressionAlgorithm, HashAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
 };
-use wire::userauth::{AuthMethod, AuthOutcome, AuthRequest, Responses};
+use wire::secret::Secret;
+use wire::userauth::{
+    AuthMethod, AuthOutcome, AuthRequest, Echo, InfoRequest, PasswordRequest, Prompt, Responses,
+};
 
 use crate::session;
 
@@ -62,6 +65,48 @@ fn signature(key: &Ed25519KeyPair, data: &[u8]) -> Vec<u8> {
     blob
 }
 
+/// What `ssh` is told by its SSH_ASKPASS.
+const OLD: &str = "correct horse";
+const NEW: &str = "battery staple";
+const CODE: &str = "123456";
+
+fn secret(text: &str) -> Secret {
+    Secret::copy(text.as_bytes()).unwrap()
+}
+
+fn question() -> InfoRequest {
+    let prompt = |text: &str, echo| Prompt {
+        text: text.to_owned(),
+        echo,
+    };
+    let prompts = vec![prompt("Code: ", Echo::On), prompt("PIN: ", Echo::Off)];
+    InfoRequest::new("Title".to_owned(), "Look it up.".to_owned(), prompts).unwrap()
+}
+
+impl TestMonitor {
+    /// A login of alice.
+    async fn accept(&self) -> Result<AuthReply, Violation> {
+        let (worker_stream, session_stream) = rpc::lane::stream_pair().unwrap();
+        let (worker_lane, session_lane) = rpc::lane::pair().unwrap();
+        tokio::spawn(session::serve(session_stream, session_lane));
+        let grant = SessionGrant {
+            user: "alice".to_owned(),
+            max_sessions: 10,
+            client_alive_interval: 0,
+            client_alive_count_max: 3,
+            rekey_bytes: self.rekey_bytes.unwrap_or(0),
+            rekey_seconds: 0,
+        };
+        let message = ToWorker::Session {
+            grant,
+            rpc: worker_stream,
+            lane: worker_lane,
+        };
+        self.lane.send_to_worker(&message).await.unwrap();
+        Ok(AuthOutcome::Accepted.into())
+    }
+}
+
 impl MonitorFace for TestMonitor {
     async fn choose_group(&self, request: GroupRequest) -> Result<Option<DhGroup>, Violation> {
         let fits = |fixed: &FixedGroup| request.permitted().contains(&fixed.bits());
@@ -93,41 +138,39 @@ impl MonitorFace for TestMonitor {
     }
 
     async fn authenticate(&self, request: AuthRequest) -> Result<AuthReply, Violation> {
-        let AuthMethod::PublicKey(key) = request.method else {
-            return Ok(AuthReply {
+        match request.method {
+            AuthMethod::PublicKey(key) if key.signature.is_none() => {
+                Ok(AuthOutcome::KeyAcceptable.into())
+            }
+            AuthMethod::PublicKey(_) => self.accept().await,
+            AuthMethod::Password(PasswordRequest::Login(password)) if password == secret(OLD) => {
+                let prompt = "Your password has expired.".to_owned();
+                Ok(AuthOutcome::PasswordChange { prompt }.into())
+            }
+            AuthMethod::Password(PasswordRequest::Change { old, new })
+                if [&old, &new] == [&secret(OLD), &secret(NEW)] =>
+            {
+                self.accept().await
+            }
+            AuthMethod::KeyboardInteractive(_) => Ok(AuthOutcome::InfoRequest(question()).into()),
+            _ => Ok(AuthReply {
                 banners: vec![BANNER.as_bytes().to_vec()],
-                pubkey_algorithms: Vec::new(),
-                outcome: AuthOutcome::Refused {
-                    methods: vec!["publickey".to_owned()],
+                ..AuthOutcome::Refused {
+                    methods: ["publickey", "password", "keyboard-interactive"]
+                        .map(str::to_owned)
+                        .to_vec(),
                     partial_success: false,
-                },
-            });
-        };
-        if key.signature.is_none() {
-            return Ok(AuthOutcome::KeyAcceptable.into());
+                }
+                .into()
+            }),
         }
-        let (worker_stream, session_stream) = rpc::lane::stream_pair().unwrap();
-        let (worker_lane, session_lane) = rpc::lane::pair().unwrap();
-        tokio::spawn(session::serve(session_stream, session_lane));
-        let grant = SessionGrant {
-            user: request.user.to_string(),
-            max_sessions: 10,
-            client_alive_interval: 0,
-            client_alive_count_max: 3,
-            rekey_bytes: self.rekey_bytes.unwrap_or(0),
-            rekey_seconds: 0,
-        };
-        let message = ToWorker::Session {
-            grant,
-            rpc: worker_stream,
-            lane: worker_lane,
-        };
-        self.lane.send_to_worker(&message).await.unwrap();
-        Ok(AuthOutcome::Accepted.into())
     }
 
-    async fn answer(&self, _: Responses) -> Result<AuthReply, Violation> {
-        Err(Violation::new("no question"))
+    async fn answer(&self, responses: Responses) -> Result<AuthReply, Violation> {
+        match responses {
+            Responses::Given(given) if given == [secret(CODE), secret(OLD)] => self.accept().await,
+            Responses::Given(_) | Responses::Impossible => Err(Violation::new("wrong answer")),
+        }
     }
 
     async fn prove_host_keys(&self, host_keys: Vec<Vec<u8>>) -> Result<KeyProofs, Violation> {
@@ -310,6 +353,43 @@ fn a_command_runs_and_its_status_and_streams_come_back() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "out\n");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "err\n");
     assert_eq!(output.status.code(), Some(42));
+}
+
+/// Answers what `ssh` asks, whatever asks for it.
+const ASKPASS: &str = "#!/bin/sh
+case $1 in
+*Code*) echo 123456 ;;
+*new*) echo 'battery staple' ;;
+*) echo 'correct horse' ;;
+esac
+";
+
+#[test]
+fn what_the_user_types_reaches_the_monitor() {
+    for method in ["password", "keyboard-interactive"] {
+        let preferred = format!("PreferredAuthentications={method}");
+        let ssh = Ssh::new(method, &["BatchMode=no", &preferred, "LogLevel=INFO"]);
+        let askpass = ssh.directory.join("askpass");
+        std::fs::write(&askpass, ASKPASS).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&askpass, executable).unwrap();
+        let (port, server) = serve_one(None);
+        let output = ssh
+            .command(port, "echo in")
+            .env("SSH_ASKPASS", &askpass)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"in\n", "{method}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let expected = match method {
+            "password" => "Your password has expired.",
+            _ => "Look it up.",
+        };
+        assert!(said.contains(expected), "{method}: {said}");
+        server.join().unwrap();
+    }
 }
 
 #[test]
