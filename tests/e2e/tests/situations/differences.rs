@@ -19,6 +19,11 @@ pub(crate) enum Only {
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         place: "",
+        line: Only::Theirs("Postponed keyboard-interactive/pam for * [preauth]"),
+        reason: "their PAM has one more round, without a question, before it is done",
+    },
+    Difference {
+        place: "",
         line: Only::Theirs("Remote: *"),
         reason: "what line of what file let a user in is for the administrator: it is in our journal",
     },

@@ -40,6 +40,7 @@ const AFTERWARDS: &[&str] = &[
     "Connection closed by 127.",
     "Connection closed by user ",
     "Disconnected from user ",
+    "Read error from remote host ",
     "Received disconnect from ",
     "Session of user ",
     "Starting session: ",
