@@ -219,6 +219,18 @@ impl Authentication {
         }
     }
 
+    /// What later calls depend on, for tests.
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> String {
+        let (word, named) = match self {
+            Self::Unnamed(_) => return "unnamed".to_owned(),
+            Self::Named(named) => ("named", &**named),
+            Self::Asked(asked) => ("asked", asked.named()),
+        };
+        let (progress, tries) = (named.progress.summary(), named.tries.summary());
+        format!("{word} {} {progress} {tries}", named.user)
+    }
+
     /// The name that binds the connection.
     pub fn user(&self) -> Option<&UserName> {
         match self {

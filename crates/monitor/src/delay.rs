@@ -42,6 +42,15 @@ pub struct FailureDelay {
     secret: hmac::Key,
     /// How long wrong passwords take, in milliseconds.
     dialogs: AtomicU64,
+    waits: Waits,
+}
+
+/// Whether refusals wait. Tests that walk through many of them do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Always,
+    #[cfg(test)]
+    Never,
 }
 
 impl FailureDelay {
@@ -54,25 +63,44 @@ impl FailureDelay {
         Ok(Self {
             secret: secret.map_err(|_| NoRandomness)?,
             dialogs: AtomicU64::new(0),
+            waits: Waits::Always,
         })
+    }
+
+    /// Makes nobody wait.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            waits: Waits::Never,
+            ..Self::new().unwrap()
+        }
     }
 
     /// Waits until it is time to answer a request of `user` that came at `asked`.
     pub async fn settle(&self, user: &UserName, asked: Instant) {
         let delay = self.of_user(user);
-        sleep_until(asked + after(delay, asked.elapsed())).await;
+        self.wait_until(asked + after(delay, asked.elapsed())).await;
     }
 
     /// Waits until it is time to go on after `user`, who was named at `asked`, was looked up.
     pub async fn settle_lookup(&self, user: &UserName, asked: Instant) {
         let delay = self.of_user(user) / 4;
-        sleep_until(asked + after(delay, asked.elapsed())).await;
+        self.wait_until(asked + after(delay, asked.elapsed())).await;
     }
 
     /// Waits until it is time to answer that a password, which came at `asked`, was wrong. PAM wants
     /// the user to wait for `wanted`.
     pub async fn settle_dialog(&self, asked: Instant, wanted: Duration) {
-        sleep_until(asked + self.of_dialog(asked.elapsed()).max(wanted)).await;
+        let time = self.of_dialog(asked.elapsed()).max(wanted);
+        self.wait_until(asked + time).await;
+    }
+
+    async fn wait_until(&self, time: Instant) {
+        match self.waits {
+            Waits::Always => sleep_until(time).await,
+            #[cfg(test)]
+            Waits::Never => {}
+        }
     }
 
     fn of_dialog(&self, elapsed: Duration) -> Duration {

@@ -257,6 +257,20 @@ impl Phase {
         }
     }
 
+    /// What later calls depend on, for tests.
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> String {
+        match self {
+            Self::Authenticating(state) => {
+                format!("{:?} {}", state.rekeys, state.authentication.summary())
+            }
+            Self::Open(open) => format!("open {}", open.proofs),
+            Self::AwaitingExchange | Self::Exhausted(_) | Self::Denied(_) | Self::Over => {
+                self.name().to_owned()
+            }
+        }
+    }
+
     /// Waits until the session of an open connection ends; for ever in other phases.
     pub async fn session_ended(&self) {
         match self {

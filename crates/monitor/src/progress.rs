@@ -146,6 +146,16 @@ impl Progress {
         })
     }
 
+    /// What later proofs depend on, for tests.
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> String {
+        let proofs = self
+            .proofs
+            .iter()
+            .map(|proof| (proof.method(), proof.key()));
+        format!("{:?} {:?}", self.wanted, proofs.collect::<Vec<_>>())
+    }
+
     /// Whether a method can be tried now, as far as its name tells.
     pub fn wants(&self, method: Method) -> bool {
         self.wanted.begins_with(|item| item.method == method)

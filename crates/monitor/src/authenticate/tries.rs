@@ -67,6 +67,17 @@ pub(super) enum Budget {
 }
 
 impl Tries {
+    /// What later requests depend on, as far as tests go.
+    #[cfg(test)]
+    pub(super) fn summary(&self) -> String {
+        let (none, passwords) = (&self.none, &self.passwords);
+        format!(
+            "{} {} {none:?} {passwords:?}",
+            self.is_fresh(),
+            self.failures
+        )
+    }
+
     /// Whether nothing was asked yet.
     pub(super) fn is_fresh(&self) -> bool {
         self.requests == 0

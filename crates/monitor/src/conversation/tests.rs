@@ -3,6 +3,7 @@
 mod blocks;
 mod dialogs;
 mod lists;
+mod model;
 
 use std::time::Duration;
 
