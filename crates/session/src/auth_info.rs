@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rpc::ConnectionId;
+use rustix::rand::GetRandomFlags;
 
 /// The directory.
 const DIRECTORY: &str = "/tmp";
@@ -18,13 +19,20 @@ const DIRECTORY: &str = "/tmp";
 pub struct AuthInfo(PathBuf);
 
 impl AuthInfo {
-    /// Writes it. Its name is the connection's, which is random (64 bits): nobody else knows it before the file is there,
-    /// and a file that is there already is not touched.
+    /// Writes it. Its name ends in 64 random bits: that of the connection can be read in the names of units before the
+    /// file is there. A file that is there already is not touched.
     ///
     /// # Errors
     /// There is no such file then.
     pub fn create(connection: ConnectionId, text: &str) -> io::Result<Self> {
-        let path = Path::new(DIRECTORY).join(format!("sshauth.{connection}"));
+        let mut random = [0; 8];
+        rustix::rand::getrandom(&mut random, GetRandomFlags::empty())?;
+        let random = u64::from_ne_bytes(random);
+        let name = format!("sshauth.{connection}.{random:016x}");
+        Self::write(Path::new(DIRECTORY).join(name), text)
+    }
+
+    fn write(path: PathBuf, text: &str) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         // O_EXCL: no link is followed.
         let mut file = options
@@ -71,7 +79,8 @@ mod tests {
         drop(info);
         assert!(!path.exists());
         symlink("/dev/null", &path).unwrap();
-        AuthInfo::create(id, "password\n").unwrap_err();
+        AuthInfo::write(path.clone(), "password\n").unwrap_err();
+        assert!(AuthInfo::create(id, "password\n").unwrap().path() != path);
         remove_file(path).unwrap();
     }
 }

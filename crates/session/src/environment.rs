@@ -11,6 +11,7 @@ use std::path::Path;
 
 use rpc::pam::Variable;
 use rpc::{Endpoint, Endpoints};
+use thiserror::Error;
 
 use crate::glob;
 
@@ -154,7 +155,28 @@ impl Password {
     }
 }
 
+/// The unit's `PAMName=` names a stack without pam_sshd_privsep(8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("PAM did not take {0}: the stack of the unit's PAMName= has no pam_sshd_privsep.so")]
+pub struct NotTaken(&'static str);
+
 impl UnitEnvironment {
+    /// Whether PAM took what the monitor says to it: who judges the account, and where the client is. What a stack has
+    /// judged without that may be the account of somebody who sits at the machine.
+    ///
+    /// # Errors
+    /// A variable is still there. The user cannot have set it: nothing of theirs has run yet.
+    pub fn taken_by_pam() -> Result<(), NotTaken> {
+        let left = |name: &&str| std::env::var_os(name).is_some();
+        match ["SSHD_PRIVSEP_ACCOUNT", "SSHD_PRIVSEP_RHOST"]
+            .into_iter()
+            .find(left)
+        {
+            Some(name) => Err(NotTaken(name)),
+            None => Ok(()),
+        }
+    }
+
     /// Reads the environment of this process.
     pub fn of_this_process() -> Self {
         std::env::vars_os().collect()

@@ -86,6 +86,7 @@ fn serve(told: Told) -> anyhow::Result<()> {
         monitor,
         start: ToSession::Start { start, rpc, lane },
     } = told;
+    UnitEnvironment::taken_by_pam()?;
     let login = start.login.clone();
     let unit = UnitEnvironment::of_this_process().after(login.environment);
 
