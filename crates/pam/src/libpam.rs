@@ -49,7 +49,6 @@ impl Code {
     pub(crate) const BUF_ERR: Self = Self(5);
     pub(crate) const MAXTRIES: Self = Self(11);
     pub(crate) const NEW_AUTHTOK_REQD: Self = Self(12);
-    pub(crate) const ACCT_EXPIRED: Self = Self(13);
     pub(crate) const ABORT: Self = Self(26);
     pub(crate) const MODULE_UNKNOWN: Self = Self(28);
 }

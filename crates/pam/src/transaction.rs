@@ -77,6 +77,13 @@ fn judge(
     same_user(&pam, user)?;
     let mut password = PasswordState::Kept;
     match outcome {
+        // To say yes would have the user believe in the new password.
+        Ok(()) if matches!(start.task, Task::PasswordChange { .. }) => {
+            return Err(Refused {
+                refusal: Refusal::PasswordChange,
+                reason: "a password that has not expired is not changed".to_owned(),
+            });
+        }
         Ok(()) => {}
         Err(Code::NEW_AUTHTOK_REQD) => match start.task {
             Task::KeyboardInteractive | Task::PasswordChange { .. } => {
@@ -122,10 +129,11 @@ fn environment(pam: &Transaction<'_, Conversation<'_>>) -> Result<Vec<Variable>,
     Ok(environment)
 }
 
+/// PAM_ACCT_EXPIRED is no word about the account here: a module may say it before it has looked at the password, and what
+/// is said of accounts is shown.
 fn of_authentication(code: Code) -> Refusal {
     match code {
         Code::MAXTRIES => Refusal::NoMoreTries,
-        Code::ACCT_EXPIRED => Refusal::Account,
         Code::OPEN_ERR
         | Code::SYMBOL_ERR
         | Code::SERVICE_ERR

@@ -71,7 +71,9 @@ impl Named {
             PasswordRequest::Login(password) if self.may_be_tried(&password) => {
                 Credentials::Password(password)
             }
-            PasswordRequest::Change { old, new } if self.rules.authority() != Authority::Shadow => {
+            PasswordRequest::Change { old, new }
+                if self.rules.authority() != Authority::Shadow && self.may_be_tried(&old) =>
+            {
                 Credentials::PasswordChange { old, new }
             }
             // As in sshd: not worth a process, whoever it is.

@@ -175,6 +175,9 @@ fn an_expired_password_is_reported() {
 fn a_failed_change_refuses() {
     let end = login(EXPIRED, change("hunter2", "too simple"));
     assert_eq!(refusal(end), Refusal::PasswordChange);
+    // Nor is one changed that need not be.
+    let end = login(HONEST, change("hunter2", "hunter3"));
+    assert_eq!(refusal(end), Refusal::PasswordChange);
     // The wrong old password does not get that far.
     let end = login(EXPIRED, change("wrong", "hunter3"));
     assert_eq!(refusal(end), Refusal::Credentials);
@@ -281,7 +284,7 @@ fn what_codes_mean() {
         (9, Refusal::Credentials),
         (10, Refusal::Credentials),
         (11, Refusal::NoMoreTries),
-        (13, Refusal::Account),
+        (13, Refusal::Credentials),
         (26, Refusal::System),
     ] {
         let stack = format!("auth required STUNTS return={code}");
@@ -393,6 +396,8 @@ fn a_monitor_that_goes() {
     // It ran to its end, found nobody to tell, and said so.
     assert_eq!(status.code(), Some(1), "{status}");
 }
+
+const HONEST: &str = "auth required STUNTS password\naccount required pam_permit.so";
 
 const EXPIRED: &str = "auth required STUNTS password\naccount required STUNTS return=12\n\
                        password required STUNTS";
