@@ -5,7 +5,7 @@
 //!   (binds the user)                    (publickey, …)       (Tries, Progress, the journal)
 //! ```
 //!
-//! Each method is a file of its own and a function of [`Named`] that yields an [`Attempt`]: what it
+//! Each method is a file of its own and a function of [`Named`] that yields an `Attempt`: what it
 //! found, and nothing of what that means. What it means is decided in one place for all of them:
 //! whether root may log in by it, what AuthenticationMethods still wants, how often a client may
 //! fail, what is logged, and how long a refusal takes.

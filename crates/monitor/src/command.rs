@@ -61,8 +61,10 @@ const USE_DNS: &str = "UseDNS";
 /// Status of getent(1) for what is not there.
 const NOT_FOUND: i32 = 2;
 
-/// How many run at the same time. Others wait, within their own deadline.
+/// How many run at the same time. Others wait, within their own deadline. Strangers choose which name servers are asked,
+/// and how slowly these answer: that must not keep anybody's keys from being found.
 static ROOM: Semaphore = Semaphore::const_new(32);
+static NAMES_ROOM: Semaphore = Semaphore::const_new(16);
 
 /// Which command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,6 +245,13 @@ impl Invocation {
         asked.await.ok().flatten()
     }
 
+    fn room(&self) -> &'static Semaphore {
+        match self.keyword {
+            USE_DNS => &NAMES_ROOM,
+            _ => &ROOM,
+        }
+    }
+
     async fn run<M: ServiceManager>(
         &self,
         services: &M,
@@ -256,7 +265,7 @@ impl Invocation {
         if self.words.iter().any(|word| word.contains('\0')) {
             return Err(Silent::Nul);
         }
-        let room = timeout_at(deadline, ROOM.acquire()).await;
+        let room = timeout_at(deadline, self.room().acquire()).await;
         let _room = room.map_err(|_elapsed| Silent::Deadline)?;
         let Prepared { user, ours, theirs } = self.prepare(program).await?;
         let pipe = Receiver::from_owned_fd(ours)?;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! PAM's account phase is a part of the unit's start, so a client hears of its login only when the session says that
-//! it is up ([`Starting`] becomes [`Session`]). No copy of what belongs to others stays here: an end that stays open
+//! it is up (`Starting` becomes [`Session`]). No copy of what belongs to others stays here: an end that stays open
 //! would hide the death of the other.
 
 use std::io;

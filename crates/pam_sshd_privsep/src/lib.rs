@@ -14,7 +14,7 @@
 //! session's scope. The variables end here: the user's processes do not inherit them.
 //!
 //! * `SSHD_PRIVSEP_ACCOUNT=` who judges whether the account may be used: a PAM service, or `-` for nobody (UsePAM no).
-//!   The module asks that service in a transaction of its own ([`account`]).
+//!   The module asks that service in a transaction of its own (`account`).
 //!
 //! In `/etc/pam.d/sshd-privsep` it stands first in the `account` and `session` stacks (pam.d(5)):
 //!
