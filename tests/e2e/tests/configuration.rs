@@ -79,7 +79,7 @@ fn errors_are_shown_with_file_line_column_and_suggestion() -> Result<()> {
         ("Banner \"unfinished\n", &[":1:8: "]),
         // What would permit more than its words say is not ignored.
         (
-            "\nRevokedKeys /etc/ssh/revoked\n",
+            "\nChrootDirectory /srv/jail\n",
             &[":2:1: ", "cannot be ignored"],
         ),
         (
