@@ -18,7 +18,8 @@
 use accounts::{Account, ForcedCommand, Method};
 use config::authorized_keys::Constraints;
 use config::sshd::PubkeyAuthOptions;
-use rpc::pam::Variable;
+use rpc::lane::Password;
+use rpc::pam::{PasswordState, Variable};
 use thiserror::Error;
 use wire::userauth::UserName;
 
@@ -213,6 +214,19 @@ impl AuthenticatedUser {
             MethodProof::PublicKey(_) | MethodProof::Hostbased(_) => None,
         });
         transactions.flatten()
+    }
+
+    /// Whether the session is for a change of the password only: shadow(5) says so (UsePAM no), whatever other method was
+    /// completed besides. PAM has had it changed, or says so to the session itself.
+    pub fn password(&self) -> Password {
+        let expired = |proof: &MethodProof| match proof {
+            MethodProof::Dialog(proof) => proof.accepted().password() == PasswordState::MustChange,
+            MethodProof::PublicKey(_) | MethodProof::Hostbased(_) => false,
+        };
+        match self.methods().iter().any(expired) {
+            true => Password::Expired,
+            false => Password::Good,
+        }
     }
 
     /// What was proved, in the order of it.

@@ -55,6 +55,7 @@ fn login_details(rules: &Rules, user: &AuthenticatedUser) -> LoginDetails {
             Authority::Pam(_) => NoLogin::Judged,
             Authority::Shadow => NoLogin::Obeyed,
         },
+        password: user.password(),
     }
 }
 

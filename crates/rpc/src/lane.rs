@@ -198,6 +198,17 @@ impl Permissions {
         permit_listen: Vec::new(),
         tunnel: Tunnel::Any,
     };
+
+    /// Those of a login that has to change its password first.
+    pub const NONE: Self = Self {
+        agent_forwarding: Permission::Denied,
+        port_forwarding: Permission::Denied,
+        x11_forwarding: Permission::Denied,
+        user_rc: Permission::Denied,
+        permit_open: Vec::new(),
+        permit_listen: Vec::new(),
+        tunnel: Tunnel::Refused,
+    };
 }
 
 /// A place to forward from or to.
@@ -229,6 +240,8 @@ pub struct LoginDetails {
     pub environment: Vec<Variable>,
     /// Who obeys `/etc/nologin`.
     pub no_login: NoLogin,
+    /// What the session may be used for.
+    pub password: Password,
 }
 
 impl LoginDetails {
@@ -237,7 +250,17 @@ impl LoginDetails {
         exposed: None,
         environment: Vec::new(),
         no_login: NoLogin::Judged,
+        password: Password::Good,
     };
+}
+
+/// Whether the user has a password to change first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Password {
+    /// Not that anybody knows.
+    Good,
+    /// It has expired: the user may change it, and do nothing else.
+    Expired,
 }
 
 /// Who obeys `/etc/nologin`.

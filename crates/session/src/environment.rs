@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
+use rpc::lane::{LoginDetails, Password};
 use rpc::pam::Variable;
 use rpc::{Endpoint, Endpoints};
 use thiserror::Error;
@@ -136,22 +137,12 @@ impl ClientEnvironment {
 #[derive(Debug, Clone, Default)]
 pub struct UnitEnvironment(BTreeMap<OsString, OsString>);
 
-/// What pam_sshd_privsep(8) says of the user's password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Password {
-    /// Nothing.
-    Untold,
-    /// It has expired: the user may change it, and do nothing else.
-    Expired,
-}
-
-impl Password {
-    /// What the environment of this process says.
-    pub fn of_this_process() -> Self {
-        match std::env::var_os("SSHD_PRIVSEP_PASSWORD") {
-            Some(_) => Self::Expired,
-            None => Self::Untold,
-        }
+/// What is known of the user's password: what the monitor says, and what pam_sshd_privsep(8) has put into the environment
+/// of this process. Whoever says that it has expired is right.
+pub fn password(login: &LoginDetails) -> Password {
+    match std::env::var_os("SSHD_PRIVSEP_PASSWORD") {
+        Some(_) => Password::Expired,
+        None => login.password,
     }
 }
 

@@ -37,6 +37,6 @@ mod terminal;
 mod user_environment;
 
 pub use auth_info::AuthInfo;
-pub use environment::{NotTaken, Password, UnitEnvironment};
+pub use environment::{NotTaken, UnitEnvironment, password};
 pub use policy::Policy;
 pub use service::Session;

@@ -12,7 +12,7 @@ use journal::{Destination, Facility, Identity, LevelFilter, Role};
 use rpc::ServeEnd;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
-use session::{AuthInfo, Password, Session, UnitEnvironment, lane, second_stage};
+use session::{AuthInfo, Session, UnitEnvironment, lane, password, second_stage};
 use tokio::runtime::Runtime;
 
 /// How long the monitor may take for its one message; it has it ready before the unit is started.
@@ -88,6 +88,7 @@ fn serve(told: Told) -> anyhow::Result<()> {
     } = told;
     UnitEnvironment::taken_by_pam()?;
     let login = start.login.clone();
+    let password = password(&login);
     let unit = UnitEnvironment::of_this_process().after(login.environment);
 
     // Entered outside of the runtime: all its tasks run on this thread and so inside of the span.
@@ -118,7 +119,7 @@ fn serve(told: Told) -> anyhow::Result<()> {
     runtime.block_on(async {
         let stream = rpc::grpc::stream(rpc).context("stream of the worker")?;
         let lane = Lane::new(lane).context("lane of the worker")?;
-        let session = Session::new(start, unit, Password::of_this_process(), lane);
+        let session = Session::new(start, unit, password, lane);
         // The client hears of its login now. There is nothing more to say to the monitor.
         monitor.send_ready().await.context("telling the monitor")?;
         drop(monitor);

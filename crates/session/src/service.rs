@@ -8,16 +8,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rpc::lane::{FromSession, Lane, ProgramDescriptors, SessionStart};
+use rpc::lane::{FromSession, Lane, Password, Permissions, ProgramDescriptors, SessionStart};
 use rpc::session::{
     Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
 };
 use rpc::{Endpoints, Violation};
 use tracing::{debug, info, warn};
 
-use crate::environment::{
-    self, Account, ClientEnvironment, Password, Rank, Sources, UnitEnvironment,
-};
+use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
 use crate::launch::{self, What};
 use crate::policy::Policy;
 use crate::process::Process;
@@ -98,7 +96,16 @@ impl Started {
 
 impl Session {
     /// A session as the monitor wants it, in this unit's environment, with a lane to its worker.
-    pub fn new(start: SessionStart, unit: UnitEnvironment, password: Password, lane: Lane) -> Self {
+    pub fn new(
+        mut start: SessionStart,
+        unit: UnitEnvironment,
+        password: Password,
+        lane: Lane,
+    ) -> Self {
+        if password == Password::Expired {
+            // As sshd: nothing is forwarded meanwhile.
+            start.permissions = Permissions::NONE;
+        }
         let rank = if rustix::process::getuid().is_root() {
             Rank::Superuser
         } else {

@@ -12,8 +12,8 @@ use super::descriptor::{
     expect_client, expect_lane, expect_program_stream, expect_stream, expect_terminal,
 };
 use super::{
-    Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, ProgramDescriptors,
-    SessionGrant, SessionStart, ToSession, ToWorker, Welcome,
+    Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, Password,
+    ProgramDescriptors, SessionGrant, SessionStart, ToSession, ToWorker, Welcome,
 };
 use crate::identity::{ConnectionId, Endpoint, Endpoints};
 use crate::pam::Variable;
@@ -301,10 +301,15 @@ fn login_to_proto(login: &LoginDetails) -> pb::LoginDetails {
         NoLogin::Judged => pb::NoLogin::Judged,
         NoLogin::Obeyed => pb::NoLogin::Obeyed,
     };
+    let password = match login.password {
+        Password::Good => pb::Password::Good,
+        Password::Expired => pb::Password::Expired,
+    };
     pb::LoginDetails {
         exposed: login.exposed.clone(),
         environment: login.environment.iter().map(variable).collect(),
         no_login: no_login.into(),
+        password: password.into(),
     }
 }
 
@@ -314,6 +319,11 @@ fn login_from_proto(login: Option<pb::LoginDetails>) -> Result<LoginDetails, Lan
         pb::NoLogin::Unspecified => return Err(LaneError::Malformed("nologin")),
         pb::NoLogin::Judged => NoLogin::Judged,
         pb::NoLogin::Obeyed => NoLogin::Obeyed,
+    };
+    let password = match login.password() {
+        pb::Password::Unspecified => return Err(LaneError::Malformed("password")),
+        pb::Password::Good => Password::Good,
+        pb::Password::Expired => Password::Expired,
     };
     let variables = login
         .environment
@@ -329,6 +339,7 @@ fn login_from_proto(login: Option<pb::LoginDetails>) -> Result<LoginDetails, Lan
         exposed: login.exposed,
         environment: variables.collect::<Result<_, _>>()?,
         no_login,
+        password,
     })
 }
 

@@ -130,6 +130,7 @@ fn a_session_hears_what_the_monitor_said() {
                             value: vec![0xff, b'='],
                         }],
                         no_login: NoLogin::Obeyed,
+                        password: Password::Expired,
                     },
                 },
             };

@@ -1,5 +1,6 @@
 //! Passwords and keyboard-interactive, with a thread for the process that holds the transaction.
 
+use rpc::lane::Password;
 use rpc::pam::{
     Channel, End, Message, PasswordState, Question as Asks, Refusal, Secret, Start, Style, Subject,
     Task, Verdict,
@@ -267,6 +268,29 @@ async fn an_expired_password_is_changed_during_the_login() {
     let change = AuthMethod::Password(PasswordRequest::Change { old, new });
     let outcome = bench.ask(request(&machine.user, change)).await.unwrap();
     assert_eq!(outcome, AuthOutcome::Accepted);
+}
+
+#[tokio::test]
+async fn a_session_learns_that_it_is_for_a_change_of_the_password() {
+    for (state, expected) in [
+        (PasswordState::Kept, Password::Good),
+        (PasswordState::Changed, Password::Good),
+        (PasswordState::MustChange, Password::Expired),
+    ] {
+        let machine = Machine::new(&[], PASSWORDS);
+        let (mut bench, _) = Bench::exchanged(&machine).await;
+        let verdict = Verdict::Accepted {
+            password: state,
+            environment: Vec::new(),
+        };
+        bench.services.script_pam(ends(verdict, |_| ()));
+        let outcome = bench.ask(password(&machine.user)).await.unwrap();
+        assert_eq!(outcome, AuthOutcome::Accepted);
+        let (_, stdio) = bench.services.sessions.lock().unwrap().remove(0);
+        let stdio = Lane::new(stdio).unwrap();
+        let ToSession::Start { start, .. } = stdio.receive_to_session().await.unwrap();
+        assert_eq!(start.login.password, expected, "{state:?}");
+    }
 }
 
 #[tokio::test]
