@@ -136,6 +136,8 @@ pub struct Login {
     pub user: AuthenticatedUser,
     /// What holds for the connection.
     pub rules: Arc<Rules>,
+    /// The client's host for PAM, as for dialogs with it: its name if UseDNS found one, else its address.
+    pub host: String,
     /// The first key exchange.
     pub first: FirstExchange,
 }
@@ -531,7 +533,14 @@ impl Named {
         }
         match self.progress.take(proof) {
             Advance::Complete(methods) => {
-                let login = Self::accept(self.standing, methods, self.rules, self.first)?;
+                let Self {
+                    standing,
+                    rules,
+                    source,
+                    first,
+                    ..
+                } = self;
+                let login = Self::accept(standing, methods, rules, source.host, first)?;
                 Ok(Advanced::Decided(Box::new(Decision::Accepted(Box::new(
                     login,
                 )))))
@@ -560,13 +569,19 @@ impl Named {
         standing: Standing,
         methods: CompletedMethods,
         rules: Arc<Rules>,
+        host: String,
         first: FirstExchange,
     ) -> Result<Login, Violation> {
         let Standing::Permitted(account) = standing else {
             return Err(internal(Mismatch));
         };
         let user = AuthenticatedUser::new(methods, account).map_err(internal)?;
-        Ok(Login { user, rules, first })
+        Ok(Login {
+            user,
+            rules,
+            host,
+            first,
+        })
     }
 
     /// SSH_MSG_USERAUTH_FAILURE with the methods that can continue.

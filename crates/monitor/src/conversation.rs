@@ -295,12 +295,18 @@ impl<M: ServiceManager> Conversation<M> {
 
     /// Opens the session; and what the user is to see before the outcome.
     async fn log_in(&mut self, login: Login) -> Result<(Option<Vec<u8>>, AuthOutcome), Broken> {
-        let Login { user, rules, first } = login;
-        let opened = open_session(&*self.services, &self.worker, &rules, self.origin, &user).await;
+        let Login {
+            user,
+            rules,
+            host,
+            first,
+        } = login;
+        let (services, origin) = (&*self.services, self.origin);
+        let opened = open_session(services, &self.worker, &rules, origin, &host, &user).await;
         let session = match opened {
             Ok(session) => session,
             Err(error @ OpenError::NeverUp { .. }) => {
-                return self.not_up(&user, &rules, error).await;
+                return self.not_up(&user, &rules, &host, error).await;
             }
             Err(error) => return Err(without_session(&user, error)),
         };
@@ -316,9 +322,10 @@ impl<M: ServiceManager> Conversation<M> {
         &mut self,
         user: &AuthenticatedUser,
         rules: &Rules,
+        host: &str,
         error: OpenError,
     ) -> Result<(Option<Vec<u8>>, AuthOutcome), Broken> {
-        match denial::inquire(&self.services, rules, self.origin, user).await {
+        match denial::inquire(&self.services, rules, self.origin, host, user).await {
             Reason::Account { said } => {
                 audit::account_denied(user, self.origin.endpoints);
                 self.phase = Phase::Denied(Denied(user.user().clone()));

@@ -37,6 +37,7 @@ pub async fn inquire<M: ServiceManager>(
     services: &Arc<M>,
     rules: &Rules,
     origin: Origin,
+    remote_host: &str,
     user: &AuthenticatedUser,
 ) -> Reason {
     let authority = rules.authority();
@@ -44,8 +45,7 @@ pub async fn inquire<M: ServiceManager>(
         // The monitor judged by itself, before anything was proved.
         return Reason::Other;
     }
-    let address = origin.endpoints.peer().address().to_string();
-    let Some(remote_host) = RemoteName::new(&address) else {
+    let Some(remote_host) = RemoteName::new(remote_host) else {
         return Reason::Other;
     };
     let applicant = Applicant {

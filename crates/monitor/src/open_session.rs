@@ -89,9 +89,10 @@ pub async fn open_session<M: ServiceManager>(
     worker: &Lane,
     rules: &Rules,
     origin: Origin,
+    remote_host: &str,
     user: &AuthenticatedUser,
 ) -> Result<Session, OpenError> {
-    let starting = Starting::begin(services, rules, origin, user).await?;
+    let starting = Starting::begin(services, rules, origin, remote_host, user).await?;
     starting.up(worker, rules, user).await
 }
 
@@ -100,6 +101,7 @@ impl Starting {
         services: &M,
         rules: &Rules,
         origin: Origin,
+        remote_host: &str,
         user: &AuthenticatedUser,
     ) -> Result<Self, OpenError> {
         let (worker_rpc, session_rpc) = lane::stream_pair()?;
@@ -118,7 +120,7 @@ impl Starting {
         let unit = SessionUnit {
             id: origin.id,
             user: user.account().name.clone(),
-            remote_host: origin.endpoints.peer().address(),
+            remote_host: remote_host.to_owned(),
             authority: rules.authority(),
             auth_info: user.auth_info(),
             properties: rules.config.session_properties.clone(),

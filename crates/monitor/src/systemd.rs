@@ -13,8 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use config::sshd::SessionProperty;
+use rpc::ConnectionId;
 use rpc::pam::Authority;
-use rpc::{Address, ConnectionId};
 use thiserror::Error;
 use tokio::sync::Mutex;
 use zbus::connection::Builder;
@@ -84,8 +84,8 @@ pub struct SessionUnit {
     pub id: ConnectionId,
     /// Login name, for `User=`.
     pub user: String,
-    /// Address of the client, for PAM_RHOST.
-    pub remote_host: Address,
+    /// The client's host, for PAM_RHOST: its name if UseDNS found one, else its address.
+    pub remote_host: String,
     /// Who judges whether the account may be used: pam_sshd_privsep(8) asks.
     pub authority: Authority,
     /// How the user was authenticated, for PAM modules: `SSH_AUTH_INFO_0`, as sshd has it.

@@ -87,9 +87,10 @@ const fn limit(name: &'static CStr, data: &'static CStr) -> Variable {
 }
 
 /// An address, an address with a zone, or a host name. The text ends up in utmp, audit records and log lines, so it is
-/// the alphabet that matters: nothing in it separates fields or moves a cursor.
+/// the alphabet that matters: nothing in it separates fields or moves a cursor. Names end at 253 bytes (RFC 1035 section
+/// 2.3.4).
 fn is_host(text: &[u8]) -> bool {
-    (1..=64).contains(&text.len())
+    (1..=253).contains(&text.len())
         && text
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b".:%-_".contains(byte))
@@ -145,8 +146,8 @@ mod tests {
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad:?}");
         }
-        assert!(is_host(&[b'a'; 64]));
-        assert!(!is_host(&[b'a'; 65]));
+        assert!(is_host(&[b'a'; 253]));
+        assert!(!is_host(&[b'a'; 254]));
     }
 
     #[test]
