@@ -117,6 +117,10 @@ pub(crate) fn spend_as_pam_unix(user: &str) {
 
 /// Computes a hash in the manner of the accounts here: as sshd, the first that has a password, mostly root.
 fn spend(password: &[u8]) {
+    // The control of the timing test: without this work it must see who exists.
+    if cfg!(feature = "without-dummy-work") {
+        return;
+    }
     let setting = File::open(FILE)
         .ok()
         .and_then(|file| first_hash(BufReader::new(file.take(FILE_LIMIT))));

@@ -92,28 +92,37 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
 /// Builds the worker that tries its own cage (feature `cage-probe`), and puts it where no package
 /// takes it from.
 pub(crate) fn build_probe() -> Result<PathBuf> {
-    let step = Step::begin("building preauth with its cage probe");
+    let directory = workspace::target_directory()?.join("cage-probe");
+    build_aside(Profile::Release, "preauth", "cage-probe", &directory)?;
+    Ok(directory.join("preauth"))
+}
+
+/// Builds the programs whose refusals take a time that tells who exists (features `without-delays`
+/// and `without-dummy-work`), and returns where they are: where no package takes them from.
+pub(crate) fn build_timing_control(profile: Profile) -> Result<PathBuf> {
+    let directory = workspace::target_directory()?.join("timing-control");
+    build_aside(profile, "monitor", "without-delays", &directory)?;
+    build_aside(profile, "pam", "without-dummy-work", &directory)?;
+    Ok(directory)
+}
+
+fn build_aside(profile: Profile, package: &str, feature: &str, directory: &Path) -> Result<()> {
+    let step = Step::begin(format!("building {package} {feature}"));
     run(&mut cargo(&[
         "build",
         "--quiet",
         "--locked",
-        Profile::Release.flag(),
+        profile.flag(),
         "-p",
-        "preauth",
+        package,
         "--features",
-        "cage-probe",
+        feature,
     ])?)?;
-    let target = workspace::target_directory()?;
-    let probe = target.join("cage-probe").join("preauth");
-    if let Some(directory) = probe.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    fs::copy(
-        target.join(Profile::Release.directory()).join("preauth"),
-        &probe,
-    )?;
+    fs::create_dir_all(directory)?;
+    let built = workspace::target_directory()?.join(profile.directory());
+    fs::copy(built.join(package), directory.join(package))?;
     step.done();
-    Ok(probe)
+    Ok(())
 }
 
 fn pack(profile: Profile) -> Result<PathBuf> {

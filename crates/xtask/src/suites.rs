@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test there is, in the order from quick to slow.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use support::host;
@@ -23,6 +23,9 @@ FILTER is passed to cargo test: only tests whose name contains it run.
 
 /// Names the worker that tries its own cage, for the security suite.
 const PROBE_VARIABLE: &str = "SSHD_PRIVSEP_CAGE_PROBE";
+
+/// Names the directory of the programs whose times tell who exists, for the e2e suite.
+const TIMING_CONTROL_VARIABLE: &str = "SSHD_PRIVSEP_TIMING_CONTROL";
 
 /// What unit tests need beyond cargo: what Debian's sshd is linked with, which is taken out of its package for the
 /// comparison of configurations and not installed; and who judges manual pages.
@@ -59,16 +62,20 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         unit(filter)?;
     }
     if !on_machines.is_empty() {
-        // First, for the package's build then puts the worker that ships in its place.
-        let probe = on_machines
-            .contains(&"security")
-            .then(deb::build_probe)
-            .transpose()?;
+        // First, for the package's build then puts the programs that ship in their places.
+        let mut built = Vec::new();
+        if on_machines.contains(&"security") {
+            built.push((PROBE_VARIABLE, deb::build_probe()?));
+        }
+        if on_machines.contains(&"e2e") {
+            let control = deb::build_timing_control(Profile::Release)?;
+            built.push((TIMING_CONTROL_VARIABLE, control));
+        }
         // The tests run what ships: optimised, stripped, installed by apt.
         let deb = deb::build(Profile::Release)?;
         support::base::ensure_tree()?;
         for suite in on_machines {
-            on_machine(suite, &deb, probe.as_deref(), filter)?;
+            on_machine(suite, &deb, &built, filter)?;
         }
     }
     Ok(())
@@ -85,13 +92,11 @@ fn unit(filter: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn on_machine(suite: &str, deb: &Path, probe: Option<&Path>, filter: &[&str]) -> Result<()> {
+fn on_machine(suite: &str, deb: &Path, built: &[(&str, PathBuf)], filter: &[&str]) -> Result<()> {
     let step = Step::begin(format!("{suite} tests"));
     let mut command = cargo(&["test", "--locked", "--no-fail-fast", "-p", suite])?;
     command.args(filter).env(DEB_VARIABLE, deb);
-    if let Some(probe) = probe {
-        command.env(PROBE_VARIABLE, probe);
-    }
+    command.envs(built.iter().map(|(variable, path)| (variable, path)));
     run_command(&mut command)?;
     step.done();
     Ok(())
@@ -100,15 +105,19 @@ fn on_machine(suite: &str, deb: &Path, probe: Option<&Path>, filter: &[&str]) ->
 /// `cargo xtask timing`: what the times of refusals tell, with as many attempts as it takes to see little. The variable
 /// for a ready package counts.
 pub(crate) fn timing() -> Result<()> {
-    let deb = match std::env::var_os(DEB_VARIABLE) {
-        Some(_) => deb_under_test()?,
-        None => deb::build(Profile::Release)?,
+    let (control, deb) = match std::env::var_os(DEB_VARIABLE) {
+        Some(_) => (deb::build_timing_control(Profile::Dev)?, deb_under_test()?),
+        None => (
+            deb::build_timing_control(Profile::Release)?,
+            deb::build(Profile::Release)?,
+        ),
     };
     let step = Step::begin("times of refusals");
     let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", "timing"])?;
     command.args(["--", "--nocapture"]);
     command
         .env(DEB_VARIABLE, deb)
+        .env(TIMING_CONTROL_VARIABLE, control)
         .env("SSHD_PRIVSEP_TIMING_ATTEMPTS", "500");
     run_command(&mut command)?;
     step.done();
