@@ -377,7 +377,7 @@ impl Subject<'_> {
         match (word, self.validity, tried.method, weight) {
             // Nobody looks for the keys of nobody: sshd says one line of them, at the end, and who counts such lines
             // would count a stranger twice.
-            (Word::Failed, Validity::Invalid, Method::PublicKey, _) => {}
+            (Word::Failed, Validity::Invalid, Method::PublicKey | Method::Hostbased, _) => {}
             (Word::Accepted, ..)
             | (_, Validity::Invalid, ..)
             | (_, _, Method::Password, _)

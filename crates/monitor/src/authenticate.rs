@@ -34,7 +34,7 @@ use wire::userauth::{AuthMethod, AuthOutcome, InfoRequest, UserName};
 use self::dialog::Asked;
 use self::tries::{Budget, Price, Tries, Verdict};
 use crate::account::{self, Refusal, Standing};
-use crate::audit::{Subject, Tried, Validity, Word};
+use crate::audit::{Subject, Tried, Validity, Weight, Word};
 use crate::client_key::ClientKey;
 use crate::delay::FailureDelay;
 use crate::exchange::FirstExchange;
@@ -127,6 +127,8 @@ pub enum Decision {
     Accepted(Box<Login>),
     /// MaxAuthTries failures; whose, for the journal.
     TooManyFailures(Named),
+    /// The password is right, and PAM's account phase refuses its user.
+    Denied(Named),
 }
 
 /// A login, and what is needed further on.
@@ -199,6 +201,13 @@ impl Failed {
             detail: proof.detail().map(str::to_owned),
             ..Self::new(proof.method(), Verdict::Judged)
         }
+    }
+
+    /// Whether there is nothing more to try: the password was right, and its user is locked out. sshd ends
+    /// the connection. A dialog just fails, for its user was told why in it.
+    fn denies_account(&self) -> bool {
+        matches!(self.pam, Some((PamRefusal::Account, _)))
+            && self.method != Method::KeyboardInteractive
     }
 
     fn tried(&self) -> Tried<'_> {
@@ -427,8 +436,7 @@ impl Named {
                 Advanced::Failed(named, failed) => (*named, Some(failed)),
             },
             Attempt::Question(open, request) => {
-                let tried = Tried::by(Method::KeyboardInteractive);
-                self.postponed(tried, endpoints);
+                self.postponed(open.tried(), endpoints);
                 // Less than for a refusal: every login by this method pays it.
                 terms.delay.settle_lookup(&self.user, asked).await;
                 return Ok(Decision::Ask(Asked::new(self, open), request).into());
@@ -481,7 +489,9 @@ impl Named {
             None if price == Price::Nothing => {}
             None => terms.delay.settle(&self.user, asked).await,
         }
+        let denied = failed.as_ref().is_some_and(Failed::denies_account);
         let decision = match self.left() {
+            _ if denied => Decision::Denied(self),
             Budget::Left => {
                 let outcome = self.refused(PartialSuccess::No);
                 Decision::Continue(self, outcome)
@@ -502,14 +512,20 @@ impl Named {
 
     fn journal_failure(&self, failed: &Failed, endpoints: Endpoints) {
         let subject = self.subject(endpoints);
-        match (failed.method, &failed.pam) {
-            (Method::KeyboardInteractive, Some((_, reason))) => subject.pam_refused(reason),
-            (_, Some((PamRefusal::Account, _))) => subject.account_refused(),
-            (_, Some(_) | None) => {}
+        match &failed.pam {
+            // As in sshd: not if the user was told something.
+            Some((_, reason)) if failed.method == Method::KeyboardInteractive => {
+                if failed.said.is_empty() {
+                    subject.pam_refused(reason);
+                }
+            }
+            Some((PamRefusal::Account, _)) => subject.account_refused(),
+            Some(_) | None => {}
         }
-        // A key that is not listed is no failure in sshd's log (tried: 9.2p1); fail2ban would count it.
-        if failed.verdict == Verdict::Judged {
-            self.log(Word::Failed, failed.tried(), endpoints);
+        match failed.verdict {
+            Verdict::Judged => self.log(Word::Failed, failed.tried(), endpoints),
+            // sshd (9.2p1) has a line for a key that is not listed at VERBOSE only, and so it is no failure to fail2ban.
+            Verdict::Unjudged => subject.tried(Word::Failed, failed.tried(), Weight::Light),
         }
     }
 

@@ -271,6 +271,10 @@ impl<M: ServiceManager> Conversation<M> {
                 self.phase = Phase::Exhausted(named);
                 return Ok((said, AuthOutcome::TooManyFailures));
             }
+            Decision::Denied(named) => {
+                self.phase = Phase::Denied(Denied(named.user().clone()));
+                return Ok((said, AuthOutcome::Denied));
+            }
             Decision::Accepted(login) => {
                 let (denial, outcome) = self.log_in(*login).await?;
                 return Ok((denial.or(said), outcome));

@@ -192,7 +192,9 @@ async fn search(
     let (host, address) = match by_packet {
         true => (claimed.to_owned(), claimed.to_owned()),
         false => {
-            if !source.host.eq_ignore_ascii_case(claimed) {
+            // As in sshd: the hosts of nobody are not worth a line.
+            let mismatch = !source.host.eq_ignore_ascii_case(claimed);
+            if mismatch && matches!(standing, Standing::Permitted(_)) {
                 info!(
                     "userauth_hostbased mismatch: client sends {}, but we resolve {address} to {}",
                     Escaped::word(claimed),

@@ -5,6 +5,8 @@
 //! same dialog with the same number of processes, about nobody ([`Subject::Nobody`]). One connection
 //! has one process at most: a question that is not answered ends its own with the next request.
 
+use std::mem;
+
 use accounts::{ForcedCommand, Method};
 use config::sshd::YesNo;
 use rpc::pam::{
@@ -16,9 +18,10 @@ use wire::userauth::{
     Echo, InfoRequest, KeyboardInteractiveRequest, PasswordRequest, Prompt, Responses, UserName,
 };
 
-use super::tries::{Price, Verdict};
+use super::tries::{Passwords, Price, Verdict};
 use super::{Attempt, Decided, Failed, Named, Terms};
 use crate::account::Standing;
+use crate::audit::Tried;
 use crate::pam_process::{self, Applicant, Credentials, Dialog, Outcome, PamProof, Waiting};
 use crate::proof::MethodProof;
 use crate::systemd::ServiceManager;
@@ -58,15 +61,39 @@ impl DialogProof {
 pub(super) struct Open {
     waiting: Waiting,
     prompts: usize,
+    /// What modules said after the last of the prompts.
+    said: Said,
+    round: Round,
+}
+
+/// Which question of a dialog it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    First,
+    Later,
+}
+
+impl Open {
+    /// What is tried. Which submethod it is, is known by the first answer, as in sshd.
+    pub(super) fn tried(&self) -> Tried<'static> {
+        Tried {
+            submethod: match self.round {
+                Round::First => None,
+                Round::Later => Some(PAM),
+            },
+            ..Tried::by(Method::KeyboardInteractive)
+        }
+    }
 }
 
 impl Named {
     /// The `password` method.
     pub(super) async fn password<M: ServiceManager>(
-        &self,
+        &mut self,
         request: PasswordRequest,
         terms: Terms<'_, M>,
     ) -> Attempt {
+        let earlier = self.tries.try_password();
         let credentials = match request {
             PasswordRequest::Login(password) if self.may_be_tried(&password) => {
                 Credentials::Password(password)
@@ -76,7 +103,10 @@ impl Named {
             {
                 Credentials::PasswordChange { old, new }
             }
-            // As in sshd: not worth a process, whoever it is.
+            // As in sshd: not worth a process, whoever it is, and called `none` if it is the first.
+            PasswordRequest::Login(_) if earlier == Passwords::Untried => {
+                return failed(Method::None);
+            }
             PasswordRequest::Login(_)
             | PasswordRequest::Change { .. }
             | PasswordRequest::Impossible => return failed(Method::Password),
@@ -96,6 +126,7 @@ impl Named {
         };
         match empty {
             Some(empty) => {
+                self.tries.try_password();
                 let credentials = Credentials::Password(empty);
                 self.transaction(Method::None, credentials, terms).await
             }
@@ -129,7 +160,13 @@ impl Named {
         match responses {
             Responses::Given(secrets) if secrets.len() == open.prompts => {
                 let dialog = open.waiting.answer(secrets).await;
-                self.hear(method, dialog).await
+                match self.hear(method, dialog, open.said).await {
+                    Attempt::Question(open, request) => {
+                        let round = Round::Later;
+                        Attempt::Question(Open { round, ..open }, request)
+                    }
+                    end => end,
+                }
             }
             // RFC 4256 section 3.4: a failure, and not an error of the protocol.
             Responses::Given(_) | Responses::Impossible => failed(method),
@@ -158,7 +195,7 @@ impl Named {
             },
         };
         let dialog = pam_process::begin(terms.services, applicant, credentials, terms.deadline);
-        self.hear(method, dialog.await).await
+        self.hear(method, dialog.await, Said::default()).await
     }
 
     fn may_be_tried(&self, password: &Secret) -> bool {
@@ -178,8 +215,7 @@ impl Named {
 
     /// What a dialog has come to. What modules say without asking is told with their next question, or
     /// at the end.
-    async fn hear(&self, method: Method, mut dialog: Dialog) -> Attempt {
-        let mut said = Said::default();
+    async fn hear(&self, method: Method, mut dialog: Dialog, mut said: Said) -> Attempt {
         loop {
             match dialog {
                 Dialog::Question(question, waiting) if question.prompts() == 0 => {
@@ -188,11 +224,16 @@ impl Named {
                 }
                 Dialog::Question(question, waiting) => {
                     let prompts = question.prompts();
-                    let open = Open { waiting, prompts };
-                    return match said.ask(question) {
-                        Some(request) => Attempt::Question(open, request),
-                        None => failed(method),
+                    let Some(request) = said.ask(question) else {
+                        return failed(method);
                     };
+                    let open = Open {
+                        waiting,
+                        prompts,
+                        said,
+                        round: Round::First,
+                    };
+                    return Attempt::Question(open, request);
                 }
                 Dialog::Done(outcome) => return said.end(method, outcome),
             }
@@ -201,7 +242,7 @@ impl Named {
 }
 
 /// What modules said without asking.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Said(String);
 
 impl Said {
@@ -215,21 +256,23 @@ impl Said {
         }
     }
 
-    /// SSH_MSG_USERAUTH_INFO_REQUEST. `None`: there are more prompts than one has.
-    fn ask(mut self, question: Question) -> Option<InfoRequest> {
-        self.add(&question.messages);
-        let prompt = |message: Message| {
+    /// SSH_MSG_USERAUTH_INFO_REQUEST. As in sshd, what was said is part of the prompt that comes next: a
+    /// client may show the "instruction" elsewhere, or not at all. `None`: there are more prompts than one has.
+    fn ask(&mut self, question: Question) -> Option<InfoRequest> {
+        let mut prompts = Vec::new();
+        for message in question.messages {
             let echo = match message.style {
                 Style::Secret => Echo::Off,
                 Style::Visible => Echo::On,
-                Style::Error | Style::Information => return None,
+                Style::Error | Style::Information => {
+                    self.add(&[message]);
+                    continue;
+                }
             };
-            let text = message.text;
-            Some(Prompt { text, echo })
-        };
-        let prompts = question.messages.into_iter().filter_map(prompt);
-        let instruction = self.0.trim_end().to_owned();
-        InfoRequest::new(String::new(), instruction, prompts.collect())
+            let text = mem::take(&mut self.0) + &message.text;
+            prompts.push(Prompt { text, echo });
+        }
+        InfoRequest::new(String::new(), String::new(), prompts)
     }
 
     fn end(mut self, method: Method, outcome: Outcome) -> Attempt {

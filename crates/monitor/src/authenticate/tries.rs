@@ -4,6 +4,8 @@
 //! that leads nowhere, for MaxAuthTries; its monitor counts credentials that were judged, and by that
 //! number chooses how loud the next line of the journal is.
 
+use std::mem;
+
 use accounts::Method;
 use wire::userauth::AuthMethod;
 
@@ -21,6 +23,7 @@ pub(super) struct Tries {
     judged: u32,
     none: NoneMethod,
     passwords: Passwords,
+    pam: Pam,
 }
 
 /// Whether `none` can be tried. It can be once.
@@ -31,9 +34,19 @@ enum NoneMethod {
     Tried,
 }
 
+/// Whether a password came, be it an empty one of `none`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Passwords {
+    /// None did.
+    #[default]
+    Untried,
+    /// One did.
+    Tried,
+}
+
 /// Whether PAM can be asked. A module can say that it is enough (PAM_MAXTRIES).
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Passwords {
+enum Pam {
     #[default]
     Permitted,
     Exhausted,
@@ -70,9 +83,9 @@ impl Tries {
     /// What later requests depend on, as far as tests go.
     #[cfg(test)]
     pub(super) fn summary(&self) -> String {
-        let (none, passwords) = (&self.none, &self.passwords);
+        let (none, passwords, pam) = (&self.none, &self.passwords, &self.pam);
         format!(
-            "{} {} {none:?} {passwords:?}",
+            "{} {} {none:?} {passwords:?} {pam:?}",
             self.is_fresh(),
             self.failures
         )
@@ -96,9 +109,7 @@ impl Tries {
     pub(super) fn permit(&self, method: Method) -> bool {
         match method {
             Method::None => self.none == NoneMethod::Untried,
-            Method::Password | Method::KeyboardInteractive => {
-                self.passwords == Passwords::Permitted
-            }
+            Method::Password | Method::KeyboardInteractive => self.pam == Pam::Permitted,
             Method::PublicKey | Method::Hostbased => true,
         }
     }
@@ -110,7 +121,12 @@ impl Tries {
 
     /// PAM is not to be asked any more.
     pub(super) fn exhaust_passwords(&mut self) {
-        self.passwords = Passwords::Exhausted;
+        self.pam = Pam::Exhausted;
+    }
+
+    /// A password comes; what was before it.
+    pub(super) fn try_password(&mut self) -> Passwords {
+        mem::replace(&mut self.passwords, Passwords::Tried)
     }
 
     /// A request failed.

@@ -167,6 +167,17 @@ async fn an_unknown_user_costs_the_same_and_is_told_the_same() {
 }
 
 #[tokio::test]
+async fn who_is_locked_out_after_a_right_password_is_cut_off() {
+    let machine = Machine::new(&[], PASSWORDS);
+    let (mut bench, _) = Bench::exchanged(&machine).await;
+    let refusal = refused_for(Refusal::Account);
+    bench.services.script_pam(ends(refusal, |_| ()));
+    let outcome = bench.ask(password(&machine.user)).await.unwrap();
+    assert_eq!(outcome, AuthOutcome::Denied);
+    assert_eq!(bench.conversation.phase.name(), "denied");
+}
+
+#[tokio::test]
 async fn nobody_logs_in_whatever_a_process_says() {
     let machine = Machine::new(&[], PASSWORDS);
     let (mut bench, _) = Bench::exchanged(&machine).await;
@@ -197,9 +208,9 @@ async fn questions_of_modules_reach_the_user_and_the_answers_the_modules() {
     let AuthOutcome::InfoRequest(question) = asked else {
         panic!("{asked:?}");
     };
-    assert_eq!(question.instruction(), "hello");
+    assert_eq!(question.instruction(), "");
     let texts = question.prompts().iter().map(|prompt| prompt.text.as_str());
-    assert_eq!(texts.collect::<Vec<_>>(), ["A: ", "B: "]);
+    assert_eq!(texts.collect::<Vec<_>>(), ["hello\nA: ", "B: "]);
     let outcome = bench.answer(&["a", "b"]).await.unwrap();
     assert_eq!(outcome, AuthOutcome::Accepted);
     bench.all_stopped().await;
