@@ -142,6 +142,86 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         line: Only::Theirs("* .. *"),
         reason: "Debian's patch for SELinux cuts a role off; a name is a name",
     },
+    Difference {
+        place: "aged             pw:right",
+        line: Only::Ours("*"),
+        reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
+    },
+    Difference {
+        place: "aged             pw:right",
+        line: Only::Theirs("*"),
+        reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
+    },
+    Difference {
+        place: "outdated         pw:right",
+        line: Only::Ours("*"),
+        reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
+    },
+    Difference {
+        place: "outdated         pw:right",
+        line: Only::Theirs("*"),
+        reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
+    },
+    Difference {
+        place: "stuck            pw:right",
+        line: Only::Ours("*"),
+        reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
+    },
+    Difference {
+        place: "stuck            pw:right",
+        line: Only::Theirs("*"),
+        reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
+    },
+    Difference {
+        place: "accounts and keys",
+        line: Only::Theirs("You are required to change your password immediately *"),
+        reason: "said beside the warning, which both give",
+    },
+    Difference {
+        place: "expired          k",
+        line: Only::Theirs(""),
+        reason: "what PAM says at the end of a dialog comes as a banner, without the empty line that their last round has",
+    },
+    Difference {
+        place: "inactive         k",
+        line: Only::Theirs(""),
+        reason: "what PAM says at the end of a dialog comes as a banner, without the empty line that their last round has",
+    },
+    Difference {
+        place: "the machine goes down",
+        line: Only::Theirs(""),
+        reason: "a text is shown without the empty line at its end",
+    },
+    Difference {
+        place: "empty            kbd:nothing",
+        line: Only::Theirs("Postponed keyboard-interactive for * [preauth]"),
+        reason: "their PAM has one more round, without a question, before it is done",
+    },
+    Difference {
+        place: "",
+        line: Only::Theirs("Could not get shadow information for *"),
+        reason: "an account that is not in shadow(5), or none at all, is no error",
+    },
+    Difference {
+        place: "root may not",
+        line: Only::Theirs("ROOT LOGIN REFUSED FROM * [preauth]"),
+        reason: "their worker and their monitor both say it",
+    },
+    Difference {
+        place: "root             key:good               cut|",
+        line: Only::Ours("*"),
+        reason: "root may not log in by a key without a command: their worker and their monitor disagree about it, which ends in an error",
+    },
+    Difference {
+        place: "root             key:good               cut|",
+        line: Only::Theirs("*"),
+        reason: "root may not log in by a key without a command: their worker and their monitor disagree about it, which ends in an error",
+    },
+    Difference {
+        place: "the machine goes down, without PAM",
+        line: Only::Ours("User * not allowed because /etc/nologin exists"),
+        reason: "they tell the user only",
+    },
 ];
 
 impl Difference {
