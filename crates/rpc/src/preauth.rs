@@ -75,7 +75,7 @@ pub enum KeyProofs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthReply {
     /// What the user is to see before it (RFC 4252 section 5.4), each at most
-    /// [`BANNER_LIMIT`](wire::message::BANNER_LIMIT) bytes; beyond [`BANNERS_LIMIT`] altogether they
+    /// [`BANNER_LIMIT`] bytes; beyond [`BANNERS_LIMIT`] altogether they
     /// are not sent.
     pub banners: Vec<Vec<u8>>,
     /// Signature algorithms of this user for publickey; none if they are those of the welcome.
