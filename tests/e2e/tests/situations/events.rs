@@ -39,6 +39,7 @@ const AFTERWARDS: &[&str] = &[
     "Closing connection to ",
     "Connection closed by 127.",
     "Connection closed by user ",
+    "Connection reset by user ",
     "Disconnected from user ",
     "Read error from remote host ",
     "Received disconnect from ",
