@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::Server;
+use e2e::beside::{Ended, PORTS};
 use e2e::server::{CONFIGURATION, eventually};
 use support::host;
 use support::users::KNOWN_HOSTS;
 
 /// Where Debian's sshd listens, and where it logs.
-const THEIR_PORT: u16 = 2222;
+const THEIR_PORT: u16 = PORTS[1];
 const THEIR_LOG: &str = "/root/theirs.log";
 
 /// The security key of `src/security_key.c`, in the machine.
 const PROVIDER: &str = "/root/security_key.so";
 
-/// How many logins are tried at once, with each server.
-const AT_ONCE: usize = 6;
+/// How many logins are tried at once: fewer than MaxStartups, if all were with one server.
+const AT_ONCE: usize = 9;
 
 /// One account for each case, and what the configuration says about it. All files are in `/srv/c`, and made by [`FILES`].
 const ACCOUNTS: &[(&str, &str)] = &[
@@ -278,17 +279,18 @@ fn a_login_ends_as_with_debians_sshd_and_says_why() -> Result<()> {
     let server = Server::up("certificates", "")?;
     prepare(&server)?;
     let since = server.now()?;
-    let mut ended = Vec::new();
-    for tries in TRIES.chunks(AT_ONCE) {
-        ended.extend(run_all(&server, tries)?);
-    }
+    let calls: Vec<_> = TRIES
+        .iter()
+        .map(|attempt| PORTS.map(|port| attempt.call(port)))
+        .collect();
+    let ended = server.call_beside(&calls, AT_ONCE)?;
     let mut wrong = String::new();
     for (attempt, [ours, theirs]) in TRIES.iter().zip(&ended) {
         let theirs_is_right = match attempt.outcome {
-            OutOfOurs(_) => theirs.is(&In),
-            _ => theirs.is(&attempt.outcome),
+            OutOfOurs(_) => In.is(theirs),
+            _ => attempt.outcome.is(theirs),
         };
-        if !ours.is(&attempt.outcome) || !theirs_is_right {
+        if !attempt.outcome.is(ours) || !theirs_is_right {
             let (user, key) = (attempt.user, attempt.key);
             writeln!(wrong, "{user} with {key}: ours {ours:?}, theirs {theirs:?}")?;
         }
@@ -338,6 +340,18 @@ fn a_login_ends_as_with_debians_sshd_and_says_why() -> Result<()> {
 }
 
 impl Try {
+    /// The call of `ssh` at a port. One name for the host keys, whatever the port.
+    fn call(&self, port: u16) -> String {
+        let Self {
+            user, key, options, ..
+        } = self;
+        format!(
+            "ssh -F none -i /srv/c/{key} {options} -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes \
+             -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=none -o UserKnownHostsFile={KNOWN_HOSTS} \
+             -o HostKeyAlias=localhost -o SecurityKeyProvider={PROVIDER} -p {port} {user}@127.0.0.1 'echo in'"
+        )
+    }
+
     /// What a log must say.
     fn sentence(&self) -> Option<&'static str> {
         match self.outcome {
@@ -380,65 +394,19 @@ fn prepare(server: &Server) -> Result<()> {
     server.reload()
 }
 
-/// What came of one call.
-#[derive(Debug)]
-struct Ended {
-    code: String,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    fn is(&self, outcome: &Outcome) -> bool {
-        let out = self.out.trim();
-        match outcome {
-            In => self.code == "0" && out == "in",
-            Printed(text) => self.code == "0" && out == *text,
-            Said(text) => self.err.contains(text),
+impl Outcome {
+    /// Whether a call ended like this.
+    fn is(&self, ended: &Ended) -> bool {
+        let out = ended.out.trim();
+        match self {
+            In => ended.code == "0" && out == "in",
+            Printed(text) => ended.code == "0" && out == *text,
+            Said(text) => ended.err.contains(text),
             Out(_) | OutOfOurs(_) => {
-                self.code == "255"
+                ended.code == "255"
                     && out.is_empty()
-                    && self.err.contains("Permission denied (publickey)")
+                    && ended.err.contains("Permission denied (publickey)")
             }
         }
     }
-}
-
-/// All tries at once, with both servers: ours first.
-fn run_all(server: &Server, tries: &[Try]) -> Result<Vec<[Ended; 2]>> {
-    let mut script = String::from("set +e; mkdir -p /root/tries; cd /root/tries; rm -f *\n");
-    for (number, attempt) in tries.iter().enumerate() {
-        let Try {
-            user, key, options, ..
-        } = attempt;
-        for port in [22, THEIR_PORT] {
-            // One name for the host keys, whatever the port.
-            writeln!(
-                script,
-                "(ssh -F none -i /srv/c/{key} {options} -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes \
-                 -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=none -o UserKnownHostsFile={KNOWN_HOSTS} \
-                 -o HostKeyAlias=localhost -o SecurityKeyProvider={PROVIDER} -p {port} {user}@127.0.0.1 'echo in' \
-                 </dev/null >{number}.{port}.out 2>{number}.{port}.err; echo -n $? >{number}.{port}.code) &",
-            )?;
-        }
-    }
-    script.push_str("wait\n");
-    for number in 0..tries.len() {
-        for port in [22, THEIR_PORT] {
-            for what in ["code", "out", "err"] {
-                writeln!(script, "cat {number}.{port}.{what}; printf '\\036'")?;
-            }
-        }
-    }
-    let output = server.shell(&script)?;
-    let mut parts = output.split('\u{1e}').map(str::to_owned);
-    let mut next = || parts.next().context("output of a call is missing");
-    let mut ended = || {
-        anyhow::Ok(Ended {
-            code: next()?,
-            out: next()?,
-            err: next()?,
-        })
-    };
-    tries.iter().map(|_| Ok([ended()?, ended()?])).collect()
 }
