@@ -360,7 +360,6 @@ fn an_expired_account_stays_out_whatever_the_method() -> Result<()> {
 }
 
 #[test]
-#[ignore = "the monitor does not pass PAM's environment on yet"]
 fn the_environment_of_pam_is_the_sessions() -> Result<()> {
     let server = with_pam()?;
     server.add_user("environment")?;
@@ -468,7 +467,6 @@ fn shadow_passwords_of_every_scheme_open_without_pam() -> Result<()> {
 }
 
 #[test]
-#[ignore = "sessions do not know yet that they are for passwd(1) only"]
 fn an_expired_password_without_pam_is_for_passwd_only() -> Result<()> {
     let server = without_pam()?;
     add_expired(server, "outdated")?;
