@@ -18,8 +18,9 @@ use wire::userauth::{
     Echo, InfoRequest, KeyboardInteractiveRequest, PasswordRequest, Prompt, Responses, UserName,
 };
 
+use super::attempt::{Attempt, Failed};
 use super::tries::{Passwords, Price, Verdict};
-use super::{Attempt, Decided, Failed, Named, Terms};
+use super::{Decided, Named, Terms};
 use crate::account::Standing;
 use crate::audit::Tried;
 use crate::pam_process::{self, Applicant, Credentials, Dialog, Outcome, PamProof, Waiting};

@@ -3,8 +3,9 @@
 use accounts::Method;
 use wire::userauth::HostbasedRequest;
 
+use super::Named;
+use super::attempt::{Attempt, Failed};
 use super::tries::Verdict;
-use super::{Attempt, Failed, Named};
 use crate::hostbased::{self, Hostbased, Situation};
 use crate::proof::MethodProof;
 

@@ -7,8 +7,9 @@ use accounts::Method;
 use wire::names::SignatureAlgorithm;
 use wire::userauth::PublicKeyRequest;
 
+use super::attempt::{Attempt, Failed};
 use super::tries::Verdict;
-use super::{Attempt, Failed, Named, Terms};
+use super::{Named, Terms};
 use crate::account::Standing;
 use crate::audit::Subject;
 use crate::client_key::ClientKey;
