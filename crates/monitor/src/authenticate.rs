@@ -174,7 +174,7 @@ impl Authentication {
     }
 
     /// Takes the user name of a request. The first one binds the connection, and decides what holds
-    /// for it; see [`rules`].
+    /// for it; see [`rules`](crate::rules).
     ///
     /// # Errors
     /// RefuseConnection; nothing is left of AuthenticationMethods; or the user name is not the one
