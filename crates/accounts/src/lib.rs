@@ -23,7 +23,6 @@
 //! | [`revocation`] | whether a key or certificate is revoked | RevokedKeys |
 //! | [`known_hosts`] | whether a host's key is known | HostbasedAuthentication |
 //! | [`trusted_hosts`] | whether a host is trusted for a user | hosts.equiv, `.shosts` |
-//! | [`shadow`] | whether an account or password can be used | UsePAM no |
 //!
 //! What a user keeps in the home directory is read **with the user's own identity**, in a thread that takes it for
 //! this one purpose ([`identity`](mod@identity)), so that neither a link nor a mount makes root read what the user could
@@ -48,7 +47,6 @@ mod printable;
 mod program;
 pub mod revocation;
 mod server_file;
-pub mod shadow;
 mod shell;
 mod strict_modes;
 #[cfg(test)]
@@ -65,7 +63,9 @@ pub use keys::{
     Verdict, certified, find_key, find_key_in_lines,
 };
 pub use method::{ForcedCommand, Method};
-pub use permission::{Denial, Login, Permission, PermittedAccount, Policy, login_permitted};
+pub use permission::{
+    AccountState, Denial, Login, Permission, PermittedAccount, Policy, login_permitted,
+};
 pub use principals::{PrincipalRefusal, Principals, principals_in_lines, read_principals};
 pub use program::{ProgramRefusal, check_program};
 pub use server_file::FileError;

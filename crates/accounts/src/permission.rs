@@ -5,27 +5,18 @@ use crate::account::Account;
 use crate::bounded::NotDone;
 use crate::method::{ForcedCommand, Method};
 use crate::printable::Printable;
-use crate::shadow::{AccountState, Shadow};
 use crate::shell::Shell;
-use config::sshd::{PermitRootLogin, SshdConfig, YesNo};
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use config::sshd::{PermitRootLogin, SshdConfig};
+use std::path::PathBuf;
 use thiserror::Error;
-
-/// Where passwords and their expiry are, shadow(5).
-const SHADOW: &str = "/etc/shadow";
 
 /// What is configured about accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// PermitRootLogin.
     pub permit_root_login: PermitRootLogin,
-    /// UsePAM. With yes, PAM judges locked and expired accounts, as in OpenSSH.
-    pub use_pam: YesNo,
     /// AllowUsers and its kin.
     access: AccessRules,
-    /// `/etc/shadow`.
-    pub shadow: PathBuf,
 }
 
 impl Policy {
@@ -34,9 +25,7 @@ impl Policy {
     pub fn of(config: &SshdConfig) -> Self {
         Self {
             permit_root_login: config.permit_root_login,
-            use_pam: config.use_pam,
             access: AccessRules::of(config),
-            shadow: PathBuf::from(SHADOW),
         }
     }
 }
@@ -128,17 +117,12 @@ pub enum Denial {
         user: String,
     },
     /// It cannot be told whether the account is locked.
-    #[error(
-        "User {user} not allowed because {} cannot be read: {error}",
-        Printable(path)
-    )]
-    ShadowUnreadable {
+    #[error("User {user} not allowed because account may be locked: {why}")]
+    StateUnknown {
         /// The account's name.
         user: String,
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        error: String,
+        /// Why it cannot be told.
+        why: String,
     },
     /// AllowUsers and its kin.
     #[error("User {user} from {host} not allowed because {rule}")]
@@ -155,6 +139,21 @@ pub enum Denial {
     Root,
 }
 
+/// Whether an account can be used, by whatever method, as far as shadow(5) goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountState {
+    /// PAM judges that, as in OpenSSH (UsePAM yes).
+    LeftToPam,
+    /// It can.
+    Usable,
+    /// The password field says that it is locked, sshd(8).
+    Locked,
+    /// Its last day has passed.
+    Expired,
+    /// It cannot be told, and why not. It may be locked.
+    Unknown(String),
+}
+
 /// Somebody who wants to log in to an account.
 #[derive(Debug, Clone, Copy)]
 pub struct Login<'a> {
@@ -162,6 +161,8 @@ pub struct Login<'a> {
     pub account: &'a Account,
     /// The names of the account's groups. May be left empty if no configuration asks for them.
     pub groups: &'a [String],
+    /// What shadow(5) says about it.
+    pub state: &'a AccountState,
     /// What its shell is.
     pub shell: Shell,
     /// From where.
@@ -174,10 +175,7 @@ pub struct Login<'a> {
 /// `/etc/nologin` and everything else that PAM's account modules know is theirs to judge, when the session is opened.
 #[must_use]
 pub fn login_permitted(login: Login<'_>, policy: &Policy) -> Permission {
-    let today = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() / 86_400);
-    match denial(login, policy, today) {
+    match denial(login, policy) {
         Some(denial) => Permission::Denied(denial),
         None => Permission::Permitted(PermittedAccount {
             account: login.account.clone(),
@@ -186,17 +184,15 @@ pub fn login_permitted(login: Login<'_>, policy: &Policy) -> Permission {
     }
 }
 
-/// `today` in days since 1970, as shadow(5) counts.
-fn denial(login: Login<'_>, policy: &Policy, today: u64) -> Option<Denial> {
+fn denial(login: Login<'_>, policy: &Policy) -> Option<Denial> {
     let Login {
         account,
         groups,
+        state,
         shell,
         source,
     } = login;
-    if policy.use_pam == YesNo::No
-        && let Some(denial) = locked_or_expired(account, &policy.shadow, today)
-    {
+    if let Some(denial) = locked_or_expired(account, state) {
         return Some(denial);
     }
     if let Some(denial) = unusable_shell(account, shell) {
@@ -222,22 +218,16 @@ fn unusable_shell(account: &Account, found: Shell) -> Option<Denial> {
     }
 }
 
-fn locked_or_expired(account: &Account, shadow: &Path, today: u64) -> Option<Denial> {
+fn locked_or_expired(account: &Account, state: &AccountState) -> Option<Denial> {
     let user = account.name.clone();
-    let state = match Shadow::find(shadow, &account.name) {
-        Ok(found) => found.map(|shadow| shadow.account(today)),
-        Err(error) => {
-            return Some(Denial::ShadowUnreadable {
-                user,
-                path: shadow.to_owned(),
-                error: error.to_string(),
-            });
-        }
-    };
     match state {
-        None | Some(AccountState::Usable) => None,
-        Some(AccountState::Locked) => Some(Denial::Locked { user }),
-        Some(AccountState::Expired) => Some(Denial::Expired { user }),
+        AccountState::LeftToPam | AccountState::Usable => None,
+        AccountState::Locked => Some(Denial::Locked { user }),
+        AccountState::Expired => Some(Denial::Expired { user }),
+        AccountState::Unknown(why) => {
+            let why = why.clone();
+            Some(Denial::StateUnknown { user, why })
+        }
     }
 }
 
@@ -256,17 +246,11 @@ mod tests {
         }
     }
 
-    /// What keeps `account` out, on a day in 1970.
-    fn denial(account: &Account, policy: &Policy, today: u64) -> Option<Denial> {
-        let source = source();
-        let login = login(account, &source);
-        super::denial(login, policy, today)
-    }
-
     fn login<'a>(account: &'a Account, source: &'a Source) -> Login<'a> {
         Login {
             account,
             groups: &[],
+            state: &AccountState::Usable,
             shell: Shell::Usable,
             source,
         }
@@ -283,27 +267,7 @@ mod tests {
         Policy {
             permit_root_login,
             access: AccessRules::default(),
-            use_pam: YesNo::Yes,
-            shadow: PathBuf::from("/nonexistent"),
         }
-    }
-
-    fn with_shadow(text: &str, today: u64) -> Option<Denial> {
-        let name = format!(
-            "accounts-shadow-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        let policy = Policy {
-            use_pam: YesNo::No,
-            shadow: path.clone(),
-            ..policy(PermitRootLogin::No)
-        };
-        let denial = denial(&account(1000, "/bin/sh"), &policy, today);
-        std::fs::remove_file(path).unwrap();
-        denial
     }
 
     #[test]
@@ -340,7 +304,7 @@ mod tests {
                 shell,
                 ..login(&account, &source)
             };
-            let denial = super::denial(login, &policy(PermitRootLogin::No), 0).unwrap();
+            let denial = denial(login, &policy(PermitRootLogin::No)).unwrap();
             assert_eq!(denial.to_string(), words);
         }
     }
@@ -362,53 +326,27 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_account_is_refused_unless_pam_judges() {
-        for field in ["!", "!$6$salt$hash", "!!", "*LK*"] {
-            let denial = with_shadow(
-                &format!("root:*:1::::::\nu:{field}:19000:0:99999:7:::\n"),
-                20_000,
-            );
-            assert_eq!(
-                denial,
-                Some(Denial::Locked {
-                    user: "u".to_owned()
-                }),
-                "{field}"
-            );
+    fn an_account_that_is_or_may_be_locked_is_refused_and_says_so() {
+        for (state, words) in [
+            (AccountState::Usable, None),
+            (AccountState::LeftToPam, None),
+            (
+                AccountState::Locked,
+                Some("User u not allowed because account is locked"),
+            ),
+            (AccountState::Expired, Some("Account u has expired")),
+            (
+                AccountState::Unknown("no answer".to_owned()),
+                Some("User u not allowed because account may be locked: no answer"),
+            ),
+        ] {
+            let (account, source) = (account(1000, "/bin/sh"), source());
+            let login = Login {
+                state: &state,
+                ..login(&account, &source)
+            };
+            let denial = denial(login, &policy(PermitRootLogin::Yes));
+            assert_eq!(denial.map(|denial| denial.to_string()).as_deref(), words);
         }
-        for field in ["*", "$6$salt$hash", ""] {
-            assert_eq!(
-                with_shadow(&format!("uu:!:\nu:{field}:19000:0:99999:7:::\n"), 20_000),
-                None,
-                "{field}"
-            );
-        }
-        let policy = Policy {
-            shadow: PathBuf::from("/nonexistent"),
-            ..policy(PermitRootLogin::No)
-        };
-        assert_eq!(denial(&account(1000, "/bin/sh"), &policy, 0), None);
-    }
-
-    #[test]
-    fn an_expired_account_is_refused_the_day_after() {
-        assert_eq!(with_shadow("u:*:19000:0:99999:7::20000:\n", 20_000), None);
-        let expired = Some(Denial::Expired {
-            user: "u".to_owned(),
-        });
-        assert_eq!(
-            with_shadow("u:*:19000:0:99999:7::20000:\n", 20_001),
-            expired
-        );
-    }
-
-    #[test]
-    fn a_shadow_file_that_cannot_be_read_refuses() {
-        let policy = Policy {
-            use_pam: YesNo::No,
-            ..policy(PermitRootLogin::Yes)
-        };
-        let denial = denial(&account(1000, "/bin/sh"), &policy, 0);
-        assert!(matches!(denial, Some(Denial::ShadowUnreadable { .. })));
     }
 }

@@ -12,16 +12,19 @@ use std::time::Duration;
 
 use accounts::bounded::{NotDone, Owner};
 use accounts::{
-    Account, Denial, ForcedCommand, Login, LookupError, Method, Permission, PermittedAccount,
-    Source, group_names_within, login_permitted, look_at_shell, lookup_within,
+    Account, AccountState, Denial, ForcedCommand, Login, LookupError, Method, Permission,
+    PermittedAccount, Source, group_names_within, login_permitted, look_at_shell, lookup_within,
 };
-use tokio::time::sleep;
+use rpc::pam::{self, Authority, EmptyPasswords, RemoteName, Subject};
+use tokio::time::{Instant, sleep};
 use wire::userauth::UserName;
 
 use crate::audit::Validity;
-use crate::open_session::Origin;
+use crate::authenticate::Terms;
+use crate::pam_process::{self, AccountPhase, Applicant};
 use crate::policy::Policy;
 use crate::rules::{self, Rules};
+use crate::systemd::ServiceManager;
 
 /// How long the name service may take. LDAP over a slow line takes a second.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(10);
@@ -94,61 +97,109 @@ impl AccountProof {
 /// Looks a user up, evaluates the Match blocks for them, and decides whether the account may be used.
 ///
 /// The blocks are evaluated for whatever name, as in sshd. When it cannot be told whether there is
-/// such a user, they are evaluated as if there were not.
-pub async fn admit(
+/// such a user, they are evaluated as if there were not. What is asked of an account is asked of
+/// nobody's, too.
+pub async fn admit<M: ServiceManager>(
     user: &UserName,
-    policy: &Arc<Policy>,
-    origin: Origin,
     source: &Source,
+    terms: Terms<'_, M>,
 ) -> (Arc<Rules>, Standing) {
-    let (name, shared, from) = (user.clone(), Arc::clone(policy), source.clone());
+    let (name, policy) = (user.clone(), Arc::clone(terms.policy));
+    let busy =
+        |found: &Result<_, LookupError>| matches!(found, Err(LookupError::NotDone(NotDone::Busy)));
+    let found = blocking(move || look_up(&name, &policy), busy).await;
+    let (account, groups, refusal) = match found {
+        Some(Ok((Some(account), groups))) => (Some(account), groups, None),
+        Some(Ok((None, _))) => (None, Vec::new(), Some(Refusal::Unknown)),
+        Some(Err(error)) => (None, Vec::new(), Some(Refusal::Unclear(error))),
+        None => {
+            let error = NotDone::Failed.into();
+            (None, Vec::new(), Some(Refusal::Unclear(error)))
+        }
+    };
+    let criteria = rules::criteria(user, account.as_ref(), groups.clone(), terms.origin, source);
+    let rules = Arc::new(terms.policy.rules(&criteria));
+    let state = state(user, account.as_ref(), source, &rules, terms).await;
+    let (judged, owner) = match account {
+        Some(account) => {
+            let owner = Owner::User(account.uid);
+            (account, owner)
+        }
+        None => (nobody(), Owner::Nobody(number_of(user))),
+    };
+    let (from, config) = (source.clone(), Arc::clone(&rules));
     let work = move || {
-        let found = look_up(&name, &shared);
-        let (account, groups) = match &found {
-            Ok((account, groups)) => (account, groups.as_slice()),
-            Err(_) => (&None, [].as_slice()),
-        };
-        let criteria = rules::criteria(&name, account.as_ref(), groups.to_vec(), origin, &from);
-        let rules = Arc::new(shared.rules(&criteria));
-        // What is asked of an account is asked of nobody's, too.
-        let (judged, owner) = match account {
-            Some(account) => (account.clone(), Owner::User(account.uid)),
-            None => (nobody(), Owner::Nobody(number_of(&name))),
-        };
         let login = Login {
             account: &judged,
-            groups,
+            groups: &groups,
+            state: &state,
             shell: look_at_shell(&judged, owner, FILES_DEADLINE),
             source: &from,
         };
-        let permission = login_permitted(login, &accounts::Policy::of(&rules.config));
-        let permitted = match (found, permission) {
-            (Ok((None, _)), _) => Err(Refusal::Unknown),
-            (Err(error), _) => Err(Refusal::Unclear(error)),
-            (Ok((Some(_), _)), Permission::Permitted(permitted)) => Ok(permitted),
-            (Ok((Some(_), _)), Permission::Denied(denial)) => Err(Refusal::Denied(denial)),
+        login_permitted(login, &accounts::Policy::of(&config.config))
+    };
+    let busy = |permission: &Permission| {
+        use Denial::ShellUnknown;
+        let why = match permission {
+            Permission::Denied(ShellUnknown { error, .. }) => Some(*error),
+            Permission::Denied(_) | Permission::Permitted(_) => None,
         };
-        (rules, permitted)
+        why == Some(NotDone::Busy)
     };
-    let busy = |(_, done): &(_, Result<_, Refusal>)| match done {
-        Err(Refusal::Unclear(LookupError::NotDone(why)))
-        | Err(Refusal::Denied(Denial::ShellUnknown { error: why, .. })) => *why == NotDone::Busy,
-        Ok(_) | Err(Refusal::Unclear(_) | Refusal::Unknown | Refusal::Denied(_)) => false,
+    let permission = blocking(work, busy).await;
+    let standing = match (refusal, permission) {
+        (Some(refusal), _) => Standing::Refused(refusal),
+        (None, Some(Permission::Permitted(permitted))) => Standing::Permitted(AccountProof {
+            user: user.clone(),
+            permitted,
+        }),
+        (None, Some(Permission::Denied(denial))) => Standing::Refused(Refusal::Denied(denial)),
+        (None, None) => Standing::Refused(Refusal::Unclear(NotDone::Failed.into())),
     };
-    match blocking(work, busy).await {
-        Some((rules, Ok(permitted))) => {
-            let user = user.clone();
-            (rules, Standing::Permitted(AccountProof { user, permitted }))
+    (rules, standing)
+}
+
+/// Whether an account is locked or has expired: with UsePAM no asked of shadow(5), in whichever
+/// directory the name service has it, by a process that may read it.
+async fn state<M: ServiceManager>(
+    user: &UserName,
+    account: Option<&Account>,
+    source: &Source,
+    rules: &Rules,
+    terms: Terms<'_, M>,
+) -> AccountState {
+    let authority = rules.authority();
+    if authority != Authority::Shadow {
+        return AccountState::LeftToPam;
+    }
+    // By the account's own spelling, as in sshd.
+    let name = account.and_then(|account| UserName::new(&account.name).ok());
+    let Some(remote_host) = RemoteName::new(&source.host) else {
+        return AccountState::Unknown("name of the client's host".to_owned());
+    };
+    let applicant = Applicant {
+        connection: terms.origin.id,
+        authority,
+        subject: match name {
+            Some(_) => Subject::Somebody,
+            None => Subject::Nobody,
+        },
+        user: name.unwrap_or_else(|| user.clone()),
+        remote_host,
+        remote_user: None,
+        empty_passwords: EmptyPasswords::Refused,
+    };
+    let deadline = terms.deadline.min(Instant::now() + LOOKUP_DEADLINE);
+    match pam_process::account(terms.services, applicant, deadline).await {
+        AccountPhase::Permitted { .. } | AccountPhase::PasswordExpired { .. } => {
+            AccountState::Usable
         }
-        Some((rules, Err(refusal))) => (rules, Standing::Refused(refusal)),
-        None => {
-            let criteria = rules::criteria(user, None, Vec::new(), origin, source);
-            let refusal = Refusal::Unclear(NotDone::Failed.into());
-            (
-                Arc::new(policy.rules(&criteria)),
-                Standing::Refused(refusal),
-            )
-        }
+        AccountPhase::Refused(refused) => match refused.refusal {
+            pam::Refusal::Locked => AccountState::Locked,
+            pam::Refusal::Expired => AccountState::Expired,
+            _ => AccountState::Unknown(refused.reason),
+        },
+        AccountPhase::Failed(failure) => AccountState::Unknown(failure.to_string()),
     }
 }
 

@@ -22,8 +22,8 @@
 //! Credentials (pam_setcred(3)) and the session are not here: the session's unit opens them, in the process that needs
 //! them.
 //!
-//! Without PAM (UsePAM no) the same process compares a password with shadow(5)'s, for it holds the password and the hash in
-//! the same way. Whoever does not exist, may not log in or has no password gets the same hashing done as others, by both.
+//! Without PAM (UsePAM no) the same process judges accounts by shadow(5), and compares a password with the one there, for
+//! it holds the password and the hash in the same way. Whoever does not exist, may not log in or has no password gets the same hashing done as others, by both.
 //!
 //! This crate has two islands of unsafe code: modules `libpam` and `libcrypt`, the borders to the C libraries.
 

@@ -65,6 +65,8 @@ pub(crate) struct Entry {
     pub(crate) last_change: i64,
     /// After how many days it has to be changed; negative: never.
     pub(crate) maximum: i64,
+    /// The last day of the account; negative: none.
+    pub(crate) expiry: i64,
 }
 
 /// The entry of a user.
@@ -105,6 +107,7 @@ pub(crate) fn entry(user: &CStr) -> io::Result<Option<Entry>> {
         password: Zeroizing::new(password.to_bytes().to_vec()),
         last_change: found.sp_lstchg,
         maximum: found.sp_max,
+        expiry: found.sp_expire,
     }))
 }
 

@@ -1,13 +1,15 @@
-//! Passwords judged by shadow(5), for UsePAM no; and a hash for whoever has none, so that all take the same time.
+//! Passwords and accounts judged by shadow(5), for UsePAM no; and a hash for whoever has none, so that all take the same
+//! time.
 //!
-//! As sshd's auth-passwd.c and auth-shadow.c, but for the comparison, which takes constant time. Whether the account is
-//! locked or has expired was the monitor's to say before it asks.
+//! As sshd's auth-passwd.c, auth-shadow.c and platform.c, but for the comparison, which takes constant time. The monitor
+//! asks twice: whether the account can be used, before anything else; and about the password.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::unistd::User;
 use rpc::pam::{
     EmptyPasswords, End, PasswordState, Refusal, Secret, Start, Subject, Task, Verdict,
 };
@@ -16,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::libcrypt::{self, Entry};
 
-/// Judges the password of the task.
+/// Judges the account or the password of the task.
 pub(crate) fn judge(start: &Start) -> End {
     let verdict = match verdict(start) {
         Ok(password) => Verdict::Accepted {
@@ -33,10 +35,45 @@ pub(crate) fn judge(start: &Start) -> End {
 }
 
 fn verdict(start: &Start) -> Result<PasswordState, (Refusal, String)> {
-    let Task::Password(password) = &start.task else {
-        let reason = "shadow(5) judges passwords only".to_owned();
-        return Err((Refusal::System, reason));
-    };
+    match &start.task {
+        Task::Password(password) => of_password(start, password),
+        Task::Account => of_account(start),
+        Task::KeyboardInteractive | Task::PasswordChange { .. } => {
+            let reason = "shadow(5) judges passwords and accounts only".to_owned();
+            Err((Refusal::System, reason))
+        }
+    }
+}
+
+/// Whether the account can be used, by whatever method.
+fn of_account(start: &Start) -> Result<PasswordState, (Refusal, String)> {
+    let entry = find(start.user.as_str());
+    match (start.subject, entry) {
+        (Subject::Somebody, Ok(entry)) => {
+            match entry.and_then(|entry| out_of_use(&entry, today())) {
+                None => Ok(PasswordState::Kept),
+                Some(refusal @ Refusal::Expired) => Err((refusal, "has expired".to_owned())),
+                Some(refusal) => Err((refusal, "is locked".to_owned())),
+            }
+        }
+        (Subject::Somebody, Err(error)) => Err((Refusal::System, format!("shadow entry: {error}"))),
+        (Subject::Nobody, _) => Err((Refusal::Credentials, "no such account".to_owned())),
+    }
+}
+
+/// Why an account cannot be used on a day, if so. In sshd's order.
+fn out_of_use(entry: &Entry, today: i64) -> Option<Refusal> {
+    let locked = |prefix: &&[u8]| entry.password.starts_with(prefix);
+    if entry.expiry >= 0 && today > entry.expiry {
+        Some(Refusal::Expired)
+    } else if LOCKED_PREFIXES.iter().any(locked) {
+        Some(Refusal::Locked)
+    } else {
+        None
+    }
+}
+
+fn of_password(start: &Start, password: &Secret) -> Result<PasswordState, (Refusal, String)> {
     let entry = find(start.user.as_str());
     let (known, unclear) = match (start.subject, entry) {
         (Subject::Somebody, Ok(entry)) => (entry, None),
@@ -144,8 +181,19 @@ fn is_hash(field: &[u8]) -> bool {
     field.starts_with(b"$")
 }
 
+/// What the name service has in shadow(5)'s form; else what it has in passwd(5)'s, where directory servers without the
+/// other keep the password field, and sshd looks as well.
 fn find(user: &str) -> std::io::Result<Option<Entry>> {
-    libcrypt::entry(&CString::new(user)?)
+    if let Some(entry) = libcrypt::entry(&CString::new(user)?)? {
+        return Ok(Some(entry));
+    }
+    let found = User::from_name(user)?;
+    Ok(found.map(|found| Entry {
+        password: Zeroizing::new(found.passwd.into_bytes()),
+        last_change: -1,
+        maximum: -1,
+        expiry: -1,
+    }))
 }
 
 fn terminated(bytes: &[u8]) -> Vec<u8> {
@@ -168,6 +216,9 @@ const PAM_UNIX_HASHES: u32 = 2;
 
 const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
 
+/// What a password field begins with if the account is locked, sshd(8).
+const LOCKED_PREFIXES: [&[u8]; 2] = [b"!", b"*LK*"];
+
 const FILE: &str = "/etc/shadow";
 
 /// How much of the file is searched for a hash, in bytes.
@@ -185,6 +236,7 @@ mod tests {
             password: Zeroizing::new(password.as_bytes().to_vec()),
             last_change: 19_000,
             maximum: 99_999,
+            expiry: -1,
         }
     }
 
@@ -243,6 +295,28 @@ mod tests {
                 ..entry("*")
             };
             assert_eq!(state(&entry, 20_000), expected, "{last_change} {maximum}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_expired_before_it_is_locked() {
+        for (password, expiry, expected) in [
+            ("*", -1, None),
+            ("x", -1, None),
+            ("", -1, None),
+            (HASH, 20_000, None),
+            ("!", -1, Some(Refusal::Locked)),
+            ("!$y$x", 20_000, Some(Refusal::Locked)),
+            ("*LK*", -1, Some(Refusal::Locked)),
+            ("!", 19_999, Some(Refusal::Expired)),
+            (HASH, 19_999, Some(Refusal::Expired)),
+            (HASH, 0, Some(Refusal::Expired)),
+        ] {
+            let entry = Entry {
+                expiry,
+                ..entry(password)
+            };
+            assert_eq!(out_of_use(&entry, 20_000), expected, "{password} {expiry}");
         }
     }
 

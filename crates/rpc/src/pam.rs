@@ -133,7 +133,7 @@ pub struct Start {
 pub enum Authority {
     /// PAM, with the stack of this service.
     Pam(Service),
-    /// shadow(5) and crypt(5), for UsePAM no. It judges [`Task::Password`] only.
+    /// shadow(5) and crypt(5), for UsePAM no. It judges [`Task::Password`] and [`Task::Account`] only.
     Shadow,
 }
 
@@ -283,6 +283,10 @@ pub enum Refusal {
     OtherUser,
     /// PAM could not do its work.
     System,
+    /// The password field says that the account is locked, sshd(8). By [`Authority::Shadow`] only.
+    Locked,
+    /// The account's last day has passed, shadow(5). By [`Authority::Shadow`] only.
+    Expired,
 }
 
 /// A variable of the PAM environment.

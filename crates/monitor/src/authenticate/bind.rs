@@ -24,7 +24,7 @@ impl Named {
         let use_dns = terms.policy.config.use_dns;
         let source = host_name::source(terms.services, terms.origin, use_dns).await;
         let asked = Instant::now();
-        let (rules, standing) = account::admit(&user, terms.policy, terms.origin, &source).await;
+        let (rules, standing) = account::admit(&user, &source, terms).await;
         terms.delay.settle_lookup(&user, asked).await;
         journal::set_level(&Span::current(), rules::log_level(&rules.config));
         let subject = Subject {

@@ -8,7 +8,9 @@ mod model;
 use std::time::Duration;
 
 use rpc::lane::{self, ToSession, ToWorker};
-use rpc::pam::{Channel, End, Message, PasswordState, Refusal, Style, Task, Verdict};
+use rpc::pam::{
+    Authority, Channel, End, Message, PasswordState, Refusal, Style, Subject, Task, Verdict,
+};
 use wire::codec::Write;
 use wire::groups::ChosenGroup;
 use wire::names::{KexAlgorithm, SignatureAlgorithm};
@@ -193,6 +195,57 @@ async fn a_session_that_does_not_come_up_is_no_login() {
     drop(bench.conversation);
     let heard = bench.worker.receive_to_worker().await;
     assert!(matches!(heard, Err(lane::LaneError::Closed)), "{heard:?}");
+}
+
+#[tokio::test]
+async fn without_pam_a_process_is_asked_whether_the_account_is_locked() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "UsePAM no");
+    let judged = |refusal, reason: &str| Verdict::Refused {
+        refusal,
+        reason: reason.to_owned(),
+    };
+    let usable = Verdict::Accepted {
+        password: PasswordState::Kept,
+        environment: Vec::new(),
+    };
+    for (verdict, expected) in [
+        (Some(usable), AuthOutcome::Accepted),
+        (Some(judged(Refusal::Locked, "is locked")), refused()),
+        (Some(judged(Refusal::Expired, "has expired")), refused()),
+        (Some(judged(Refusal::System, "no answer")), refused()),
+        // It cannot be asked.
+        (None, refused()),
+    ] {
+        let (mut bench, session) = Bench::exchanged(&machine).await;
+        let user = machine.user.as_str();
+        if let Some(verdict) = verdict {
+            bench.services.script_pam(Box::new(move |channel| {
+                let start = channel.start().unwrap();
+                assert_eq!(start.authority, Authority::Shadow);
+                assert_eq!(
+                    (start.task, start.subject),
+                    (Task::Account, Subject::Somebody)
+                );
+                let end = End {
+                    verdict,
+                    messages: Vec::new(),
+                    delay: Duration::ZERO,
+                };
+                drop(channel.end(&end));
+            }));
+        }
+        let signs = publickey(user, client.blob(), Some(client.sign(&session, user)));
+        assert_eq!(bench.ask(signs).await.unwrap(), expected);
+    }
+    // The same is asked about nobody.
+    let (mut bench, _) = Bench::exchanged(&machine).await;
+    let (tell, told) = std::sync::mpsc::channel();
+    bench.services.script_pam(Box::new(move |channel| {
+        tell.send(channel.start().unwrap().subject).unwrap();
+    }));
+    bench.refused(request(UNKNOWN, AuthMethod::None)).await;
+    assert_eq!(told.recv(), Ok(Subject::Nobody));
 }
 
 #[tokio::test]

@@ -58,7 +58,14 @@ pub(crate) const CASES: &[(&str, fn())] = &[
         "nobody_is_refused_whatever_the_stack_says",
         nobody_is_refused_whatever_the_stack_says,
     ),
-    ("shadow_judges_passwords_only", shadow_judges_passwords_only),
+    (
+        "shadow_judges_passwords_and_accounts_only",
+        shadow_judges_passwords_and_accounts_only,
+    ),
+    (
+        "shadow_judges_accounts_of_the_name_service",
+        shadow_judges_accounts_of_the_name_service,
+    ),
     (
         "delays_are_reported_and_not_waited_for",
         delays_are_reported,
@@ -250,11 +257,10 @@ fn nobody_is_refused_whatever_the_stack_says() {
     }
 }
 
-fn shadow_judges_passwords_only() {
+fn shadow_judges_passwords_and_accounts_only() {
     for (task, expected) in [
         (password("hunter2"), Refusal::Credentials),
         (Task::KeyboardInteractive, Refusal::System),
-        (Task::Account, Refusal::System),
         (change("hunter2", "hunter3"), Refusal::System),
     ] {
         let mut login = Login::new("auth required pam_permit.so", task);
@@ -262,6 +268,21 @@ fn shadow_judges_passwords_only() {
         login.start.user = UserName::new("no-such-user-here").unwrap();
         assert_eq!(refusal(login.answer(nobody).unwrap()), expected);
     }
+}
+
+/// Of the name service's entries, whichever service has them: these are in everybody's files.
+fn shadow_judges_accounts_of_the_name_service() {
+    let account = |name: &str, subject| {
+        let mut login = Login::new("auth required pam_permit.so", Task::Account);
+        login.start.authority = Authority::Shadow;
+        login.start.user = UserName::new(name).unwrap();
+        login.start.subject = subject;
+        login.answer(nobody).unwrap()
+    };
+    // Its field is `*`, which is no lock.
+    assert!(accepted(&account("daemon", Subject::Somebody)));
+    let end = account("daemon", Subject::Nobody);
+    assert_eq!(refusal(end), Refusal::Credentials);
 }
 
 fn delays_are_reported() {

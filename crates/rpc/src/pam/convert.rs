@@ -253,6 +253,8 @@ fn refusal_to_proto(refusal: Refusal) -> pb::Refusal {
         Refusal::PasswordChange => pb::Refusal::PasswordChange,
         Refusal::OtherUser => pb::Refusal::OtherUser,
         Refusal::System => pb::Refusal::System,
+        Refusal::Locked => pb::Refusal::Locked,
+        Refusal::Expired => pb::Refusal::Expired,
     }
 }
 
@@ -264,6 +266,8 @@ fn refusal_from_proto(refusal: pb::Refusal) -> Result<Refusal, PamError> {
         pb::Refusal::PasswordChange => Ok(Refusal::PasswordChange),
         pb::Refusal::OtherUser => Ok(Refusal::OtherUser),
         pb::Refusal::System => Ok(Refusal::System),
+        pb::Refusal::Locked => Ok(Refusal::Locked),
+        pb::Refusal::Expired => Ok(Refusal::Expired),
         pb::Refusal::Unspecified => Err(PamError::Malformed("refusal")),
     }
 }

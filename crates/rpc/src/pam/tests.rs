@@ -137,6 +137,8 @@ fn every_task_and_verdict_arrives_as_it_was_sent() {
         Refusal::Credentials,
         Refusal::NoMoreTries,
         Refusal::Account,
+        Refusal::Locked,
+        Refusal::Expired,
         Refusal::PasswordChange,
         Refusal::OtherUser,
         Refusal::System,
