@@ -1,9 +1,9 @@
 //! Users of the machine, as the name service switch knows them (nsswitch.conf(5)).
 
-use crate::bounded::{self, NotDone, Owner};
+use crate::bounded::{self, Asked, NotDone, Owner, number_of};
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use std::ffi::CString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -12,6 +12,9 @@ const NAME_LIMIT: usize = 255;
 
 /// The overflow user and group, which no account has.
 const NOBODY: u32 = 65_534;
+
+/// This machine's own accounts, passwd(5).
+const PASSWD: &str = "/etc/passwd";
 
 /// The shell of an account that names none, passwd(5).
 const DEFAULT_SHELL: &str = "/bin/sh";
@@ -102,7 +105,23 @@ pub fn lookup_within(name: &str, timeout: Duration) -> Result<Option<Account>, L
         return Ok(None);
     }
     let name = name.to_owned();
-    bounded::run(Owner::NameService, timeout, move || lookup(&name))?
+    let owner = Owner::NameService(asked(&name, Path::new(PASSWD)));
+    bounded::run(owner, timeout, move || lookup(&name))?
+}
+
+/// Where a name is known. Who asks pays for it: names of this machine, and root's of these, must not have to wait for others.
+fn asked(name: &str, passwd: &Path) -> Asked {
+    // A file that cannot be read leaves root with the share of others.
+    let file = std::fs::read(passwd).unwrap_or_default();
+    let uid = file.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        (fields.next()? == name.as_bytes()).then(|| fields.nth(1).unwrap_or_default())
+    });
+    match uid {
+        Some(b"0") => Asked::Root,
+        Some(_) => Asked::Local(number_of(name)),
+        None => Asked::Elsewhere(number_of(name)),
+    }
 }
 
 /// The names of groups. One without a name is left out, as by OpenSSH. May block: see [`group_names_within`].
@@ -122,14 +141,19 @@ pub fn group_names(groups: &[u32]) -> Result<Vec<String>, LookupError> {
         .collect()
 }
 
-/// [`group_names`] in a thread that is abandoned when `timeout` has passed.
+/// [`group_names`], those of the user `name`, in a thread that is abandoned when `timeout` has passed.
 ///
 /// # Errors
 ///
 /// As [`group_names`], and if there is no answer in time.
-pub fn group_names_within(groups: &[u32], timeout: Duration) -> Result<Vec<String>, LookupError> {
+pub fn group_names_within(
+    name: &str,
+    groups: &[u32],
+    timeout: Duration,
+) -> Result<Vec<String>, LookupError> {
     let groups = groups.to_owned();
-    bounded::run(Owner::NameService, timeout, move || group_names(&groups))?
+    let owner = Owner::NameService(asked(name, Path::new(PASSWD)));
+    bounded::run(owner, timeout, move || group_names(&groups))?
 }
 
 /// Whether a name can be that of an account for every program that gets to see it.
@@ -167,9 +191,30 @@ mod tests {
         let unused = 3_999_999_999;
         assert_eq!(group_names(&[unused, 0]).unwrap(), ["root"]);
         assert_eq!(
-            group_names_within(&[0], Duration::from_secs(10)).unwrap(),
+            group_names_within("root", &[0], Duration::from_secs(10)).unwrap(),
             ["root"]
         );
+    }
+
+    #[test]
+    fn names_of_this_machine_and_roots_have_room_of_their_own() {
+        let passwd = std::env::temp_dir().join(format!("accounts-passwd-{}", std::process::id()));
+        std::fs::write(
+            &passwd,
+            "root:x:0:0::/:/bin/sh\ntoor::0:0\nbob:x:1000:0\nbad\n",
+        )
+        .unwrap();
+        for (name, expected) in [
+            ("root", Asked::Root),
+            ("toor", Asked::Root),
+            ("bob", Asked::Local(number_of("bob"))),
+            ("bad", Asked::Local(number_of("bad"))),
+            ("bo", Asked::Elsewhere(number_of("bo"))),
+            ("bob2", Asked::Elsewhere(number_of("bob2"))),
+        ] {
+            assert_eq!(asked(name, &passwd), expected, "{name}");
+        }
+        std::fs::remove_file(passwd).unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files of the administrator that are read for everybody's login.
 
-use crate::bounded::{self, NotDone, Owner};
+use crate::bounded::{self, NotDone, Owner, number_of};
 use rustix::fs::{Mode, OFlags, open};
 use std::fs::File;
 use std::io::{self, Read};
@@ -51,7 +51,7 @@ pub(crate) fn look<T: Send + 'static>(
     look: impl FnOnce(&[u8]) -> T + Send + 'static,
 ) -> Result<T, FileError> {
     let path = path.to_owned();
-    bounded::run(Owner::Server, timeout, move || {
+    bounded::run(Owner::Server(number_of(&path)), timeout, move || {
         read(&path, limit).map(|contents| look(&contents))
     })?
 }

@@ -6,11 +6,10 @@
 //! account that nobody has, with files that do not exist, for which the same calls are made and the
 //! same work is done.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::bounded::{NotDone, Owner};
+use accounts::bounded::{NotDone, Owner, number_of};
 use accounts::{
     Account, AccountState, Denial, ForcedCommand, Login, LookupError, Method, Permission,
     PermittedAccount, Source, group_names_within, login_permitted, look_at_shell, lookup_within,
@@ -125,7 +124,7 @@ pub async fn admit<M: ServiceManager>(
             let owner = Owner::User(account.uid);
             (account, owner)
         }
-        None => (nobody(), Owner::Nobody(number_of(user))),
+        None => (nobody(), Owner::Nobody(number_of(user.as_str()))),
     };
     let (from, config) = (source.clone(), Arc::clone(&rules));
     let work = move || {
@@ -215,7 +214,7 @@ fn look_up(
             let groups = account
                 .as_ref()
                 .map_or_else(|| nobody().groups, |a| a.groups.clone());
-            group_names_within(&groups, LOOKUP_DEADLINE)?
+            group_names_within(user.as_str(), &groups, LOOKUP_DEADLINE)?
         }
         false => Vec::new(),
     };
@@ -237,13 +236,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
         done = tokio::task::spawn_blocking(work.clone()).await.ok()?;
     }
     Some(done)
-}
-
-/// Tells apart the names of those who are nobody. Two with the same number share what one has.
-pub(crate) fn number_of(user: &UserName) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    user.as_str().hash(&mut hasher);
-    hasher.finish()
 }
 
 /// An account that nobody has: the overflow user, with a home that does not exist.

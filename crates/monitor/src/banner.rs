@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use accounts::bounded::{self, NotDone, Owner};
+use accounts::bounded::{self, NotDone, Owner, number_of};
 use journal::{RateLimit, Verdict};
 use tracing::warn;
 use wire::message::BANNER_LIMIT;
@@ -41,7 +41,8 @@ pub async fn text(file: Option<&Path>) -> Option<Vec<u8>> {
 async fn read_within(deadline: Duration, file: PathBuf) -> io::Result<Vec<u8>> {
     let work = move || {
         let file = file.clone();
-        bounded::run(Owner::Server, deadline, move || read(&file))
+        let owner = Owner::Server(number_of(&file));
+        bounded::run(owner, deadline, move || read(&file))
     };
     let busy = |done: &Result<_, NotDone>| matches!(done, Err(NotDone::Busy));
     let done = account::blocking(work, busy).await;

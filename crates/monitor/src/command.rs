@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use accounts::bounded::{self, NotDone, Owner};
+use accounts::bounded::{self, NotDone, Owner, number_of};
 use accounts::identity::{self, IdentityError};
 use accounts::{Account, LookupError, ProgramRefusal, check_program, lookup_within};
 use base64ct::{Base64, Encoding};
@@ -303,13 +303,15 @@ impl Invocation {
         let (user, program) = (self.user.clone(), PathBuf::from(program));
         let work = move || {
             let account = lookup_within(&user, PREPARATION_DEADLINE)?.ok_or(Silent::NoUser)?;
-            let (user, program) = (account.name.clone(), program.clone());
+            let (user, of_program, program) =
+                (account.name.clone(), program.clone(), program.clone());
             let look = move || {
                 identity::assume(&account)?;
                 check_program(&program)?;
                 Ok::<_, Silent>(io::pipe()?)
             };
-            let (ours, theirs) = bounded::run(Owner::Server, PREPARATION_DEADLINE, look)??;
+            let owner = Owner::Server(number_of(&of_program));
+            let (ours, theirs) = bounded::run(owner, PREPARATION_DEADLINE, look)??;
             Ok(Prepared {
                 user,
                 ours: ours.into(),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use accounts::bounded::{NotDone, Owner};
+use accounts::bounded::{NotDone, Owner, number_of};
 use accounts::revocation::{Presented, RevokedKey, Unrevoked, unrevoked};
 use accounts::trusted_authorities::{TrustedAuthority, Untrusted, trusted_authority};
 use accounts::{
@@ -22,7 +22,7 @@ use thiserror::Error;
 use wire::certificate::Certificate;
 use wire::userauth::UserName;
 
-use crate::account::{FILES_DEADLINE, Standing, blocking, nobody, number_of};
+use crate::account::{FILES_DEADLINE, Standing, blocking, nobody};
 use crate::client_key::ClientKey;
 use crate::command::{self, Purpose, Question};
 use crate::open_session::Origin;
@@ -133,7 +133,7 @@ pub(crate) fn on_account_of(user: &UserName, standing: &Standing) -> (Account, O
             let owner = Owner::User(account.uid);
             (account, owner)
         }
-        Standing::Refused(_) => (nobody(), Owner::Nobody(number_of(user))),
+        Standing::Refused(_) => (nobody(), Owner::Nobody(number_of(user.as_str()))),
     }
 }
 

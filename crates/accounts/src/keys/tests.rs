@@ -181,7 +181,7 @@ fn lines_of_a_command_are_judged_as_those_of_a_file() {
     let key = blob();
     let query = KeyQuery {
         account: &home.account,
-        owner: Owner::Server,
+        owner: Owner::Server(1),
         files: &[],
         strict_modes: YesNo::Yes,
         presented: Presented::Plain(&key),
