@@ -259,7 +259,7 @@ impl Named {
                 self.keyboard_interactive(request, terms).await
             }
             AuthMethod::Hostbased(request) if self.offers(Method::Hostbased) => {
-                self.hostbased(request).await
+                self.hostbased(request, terms).await
             }
             AuthMethod::None
             | AuthMethod::PublicKey(_)

@@ -87,6 +87,8 @@ pub struct Situation<'a> {
     pub standing: &'a Standing,
     /// What holds for the connection.
     pub rules: &'a Rules,
+    /// Files that speak for all users.
+    pub files: &'a SystemFiles,
     /// Where it comes from.
     pub source: &'a Source,
 }
@@ -180,6 +182,7 @@ async fn search(
         user,
         standing,
         rules,
+        files,
         source,
         ..
     } = situation;
@@ -221,7 +224,8 @@ async fn search(
         ignore_user_known_hosts: rules.config.ignore_user_known_hosts,
         now: now(),
     };
-    let work = move || find_host(query.clone(), SystemFiles::default(), FILES_DEADLINE);
+    let files = files.clone();
+    let work = move || find_host(query.clone(), files.clone(), FILES_DEADLINE);
     let busy = |search: &HostSearch| matches!(search.verdict, HostVerdict::Unknown(NotDone::Busy));
     let HostSearch { verdict, refusals } = blocking(work, busy).await?;
     // Nobody's files list nothing, whatever was found in them.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use accounts::hostbased::SystemFiles;
 use config::sshd::{self, AlgorithmList, Compression, Configuration, Criteria, Offers, SshdConfig};
 use rpc::lane::Welcome;
 use thiserror::Error;
@@ -33,6 +34,8 @@ pub struct Policy {
     pub offer: Offer,
     /// Who is let in.
     pub limits: Arc<Limits>,
+    /// Which hosts the system trusts, for `hostbased`.
+    pub trusted_hosts: SystemFiles,
 }
 
 /// A usable policy and what the administrator should know of it.
@@ -109,6 +112,7 @@ impl Policy {
         };
         let policy = Arc::new(Self {
             limits: Arc::new(Limits::of(&config)),
+            trusted_hosts: SystemFiles::default(),
             configuration,
             config,
             offer,

@@ -3,19 +3,24 @@
 use accounts::Method;
 use wire::userauth::HostbasedRequest;
 
-use super::Named;
 use super::attempt::{Attempt, Failed};
 use super::tries::Verdict;
+use super::{Named, Terms};
 use crate::hostbased::{self, Hostbased, Situation};
 use crate::proof::MethodProof;
 
 impl Named {
-    pub(super) async fn hostbased(&self, request: HostbasedRequest) -> Attempt {
+    pub(super) async fn hostbased<M>(
+        &self,
+        request: HostbasedRequest,
+        terms: Terms<'_, M>,
+    ) -> Attempt {
         let situation = Situation {
             first: &self.first,
             user: &self.user,
             standing: &self.standing,
             rules: &self.rules,
+            files: &terms.policy.trusted_hosts,
             source: &self.source,
         };
         let (key, verdict) = match hostbased::prove(&request, situation).await {

@@ -111,6 +111,7 @@ async fn nobody_has_no_hosts() {
         user: &UserName::new("alice").unwrap(),
         standing: &Standing::Refused(crate::account::Refusal::Unknown),
         rules: &rules(),
+        files: &SystemFiles::default(),
         source: &source,
     };
     let Hostbased::Refused(Some(key)) = prove(&request, situation).await else {

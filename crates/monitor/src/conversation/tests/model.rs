@@ -6,96 +6,65 @@
 //! state is reached again by the calls that led there; those that lead to a known one are not
 //! followed any further.
 
+mod alphabet;
+
 use std::collections::HashSet;
 
-use rpc::pam::{
-    Channel, End, Message, PasswordState, Question as Asks, Style, Subject, Task, Verdict,
-};
+use rpc::pam::{Question as Asks, Subject};
 use wire::secret::Secret;
-use wire::userauth::{KeyboardInteractiveRequest, PasswordRequest};
 
+use self::alphabet::{CALLS, Call, Given, HOST, Keys, Means, Name, Signature};
 use super::*;
 use crate::testing::PamScript;
 
 const DEPTH: usize = 8;
 
-/// Two ways to log in, of which one has two steps.
-const RULES: &str = "PasswordAuthentication yes\nKbdInteractiveAuthentication yes\nMaxAuthTries 3\n\
-    AuthenticationMethods publickey,password keyboard-interactive\n";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    ChooseGroup,
-    Exchange,
-    ForeignExchange,
-    None,
-    AskKey,
-    Key,
-    ForgedKey,
-    ForeignKey,
-    Password,
-    WrongPassword,
-    Interactive,
-    Unsupported,
-    OthersKey,
-    OthersPassword,
-    Answer,
-    WrongAnswer,
-    ProveHostKeys,
-    Report,
-}
-
-const CALLS: [Call; 18] = [
-    Call::ChooseGroup,
-    Call::Exchange,
-    Call::ForeignExchange,
-    Call::None,
-    Call::AskKey,
-    Call::Key,
-    Call::ForgedKey,
-    Call::ForeignKey,
-    Call::Password,
-    Call::WrongPassword,
-    Call::Interactive,
-    Call::Unsupported,
-    Call::OthersKey,
-    Call::OthersPassword,
-    Call::Answer,
-    Call::WrongAnswer,
-    Call::ProveHostKeys,
-    Call::Report,
-];
+/// Three ways to log in, of which two have two steps; and groups to exchange keys in.
+const RULES: &str = "PasswordAuthentication yes\nKbdInteractiveAuthentication yes\n\
+    HostbasedAuthentication yes\nHostbasedUsesNameFromPacketOnly yes\nMaxAuthTries 2\n\
+    AuthenticationMethods publickey,password hostbased,password keyboard-interactive\n\
+    KexAlgorithms curve25519-sha256,diffie-hellman-group-exchange-sha256\nModuliFile none\n";
 
 fn secret(text: &str) -> Secret {
     Secret::copy(text.as_bytes()).unwrap()
 }
 
-/// A process that knows the right password and the right answer.
+/// A process that knows the right password, the one that has expired, and the right answer.
 fn judge() -> PamScript {
     Box::new(|channel: Channel| {
         let start = channel.start().unwrap();
-        let right = match &start.task {
-            Task::Password(password) => *password == secret("right"),
+        let accepted = |password| Verdict::Accepted {
+            password,
+            environment: Vec::new(),
+        };
+        let refused = |refusal| Verdict::Refused {
+            refusal,
+            reason: String::new(),
+        };
+        let is = |given: &Secret, text: &str| *given == secret(text);
+        let verdict = match &start.task {
+            _ if start.subject != Subject::Somebody => refused(Refusal::Credentials),
+            Task::Password(password) if is(password, "right") => accepted(PasswordState::Kept),
+            Task::Password(password) if is(password, "expired") => Verdict::PasswordExpired {
+                environment: Vec::new(),
+            },
+            Task::Password(password) if is(password, "locked") => refused(Refusal::Account),
+            Task::PasswordChange { old, .. } if is(old, "expired") => {
+                accepted(PasswordState::Changed)
+            }
             Task::KeyboardInteractive => {
                 let text = "? ".to_owned();
                 let style = Style::Secret;
                 let messages = vec![Message { style, text }];
                 match channel.ask(&Asks { messages }) {
-                    Ok(answers) => answers == [secret("right")],
+                    Ok(answers) if answers == [secret("right")] => accepted(PasswordState::Kept),
+                    Ok(_) => refused(Refusal::Credentials),
                     Err(_) => return,
                 }
             }
-            Task::Account | Task::PasswordChange { .. } => false,
-        };
-        let verdict = match right && start.subject == Subject::Somebody {
-            true => Verdict::Accepted {
-                password: PasswordState::Kept,
-                environment: Vec::new(),
-            },
-            false => Verdict::Refused {
-                refusal: Refusal::Credentials,
-                reason: String::new(),
-            },
+            Task::Password(_) | Task::PasswordChange { .. } | Task::Account => {
+                refused(Refusal::Credentials)
+            }
         };
         let end = End {
             verdict,
@@ -106,111 +75,86 @@ fn judge() -> PamScript {
     })
 }
 
+/// A machine with a user, whom a key and a host can log in.
 struct World {
     machine: Machine,
     client: Client,
+    host: Client,
     stranger: Client,
+    _files: Directory,
 }
 
 impl World {
+    fn new() -> Self {
+        let (client, host, stranger) = (Client::new(), Client::new(), Client::new());
+        let mut machine = Machine::new(&[&client], RULES);
+        if machine.user == "root" {
+            // Whom the system's files trust no host for.
+            "daemon".clone_into(&mut machine.user);
+        }
+        let files = Directory::new();
+        let policy = Arc::get_mut(&mut machine.policy).unwrap();
+        let trusted = &mut policy.trusted_hosts;
+        trusted.equivalent[1] = files.write("shosts.equiv", &format!("{HOST}\n"));
+        trusted.known_hosts[0] = files.write("known_hosts", &format!("{HOST} {}", host.line()));
+        Self {
+            machine,
+            client,
+            host,
+            stranger,
+            _files: files,
+        }
+    }
+
     /// Makes the calls of a path from the beginning. `None`: one of them broke the connection.
     async fn walk(&self, path: &[Call]) -> (Bench, Option<()>) {
         let mut bench = Bench::new(&self.machine);
         bench.conversation.delay = Arc::new(FailureDelay::none());
-        for _ in 0..path.len() {
-            bench.services.script_pam(judge());
-        }
+        let mut session = None;
         for call in path {
-            if self.make(&mut bench, *call).await.is_err() {
+            bench.services.script_pam(judge());
+            let question = self.question(*call, session.as_deref());
+            if let (Call::SignExchange(keys), None) = (call, &session) {
+                let group = match &bench.conversation.group {
+                    GroupExchange::Chosen(chosen) => Some(chosen),
+                    GroupExchange::NotAsked | GroupExchange::NoneFits => None,
+                };
+                session = Some(self.machine.hash_with(&self.values(*keys, None), group));
+            }
+            if bench.conversation.answer(question).await.is_err() {
                 return (bench, None);
             }
         }
         (bench, Some(()))
     }
-
-    async fn make(&self, bench: &mut Bench, call: Call) -> Result<(), Broken> {
-        let user = self.machine.user.as_str();
-        let session = self.machine.hash(&self.machine.exchange(1));
-        let signed = |client: &Client, user: &str, session: &[u8]| {
-            publickey(user, client.blob(), Some(client.sign(session, user)))
-        };
-        let password = |user: &str, text: &str| {
-            let login = PasswordRequest::Login(secret(text));
-            request(user, AuthMethod::Password(login))
-        };
-        let asked = match call {
-            Call::ChooseGroup => {
-                let group = GroupRequest::new(2048, 2048, 8192).unwrap();
-                return bench.conversation.choose_group(group).map(drop);
-            }
-            Call::Exchange => {
-                let share = match bench.conversation.phase {
-                    Phase::AwaitingExchange => 1,
-                    _ => 2,
-                };
-                let values = self.machine.exchange(share);
-                return bench.conversation.sign_exchange(values).await.map(drop);
-            }
-            Call::ForeignExchange => {
-                let mut values = self.machine.exchange(3);
-                values.host_key = SignatureAlgorithm::EcdsaNistp256;
-                return bench.conversation.sign_exchange(values).await.map(drop);
-            }
-            Call::ProveHostKeys => {
-                let keys = [self.client.blob()];
-                return bench.conversation.prove_host_keys(&keys).map(drop);
-            }
-            Call::Report => return bench.conversation.report(&ConnectionEnd::Closed),
-            Call::Answer | Call::WrongAnswer => {
-                let text = if call == Call::Answer {
-                    "right"
-                } else {
-                    "wrong"
-                };
-                let responses = Responses::Given(vec![secret(text)]);
-                let answered = bench.conversation.answer_question(responses).await;
-                return answered.map(drop);
-            }
-            Call::None => request(user, AuthMethod::None),
-            Call::AskKey => publickey(user, self.client.blob(), None),
-            Call::Key => signed(&self.client, user, &session),
-            Call::ForgedKey => signed(&self.client, user, b"another session"),
-            Call::ForeignKey => signed(&self.stranger, user, &session),
-            Call::OthersKey => signed(&self.client, UNKNOWN, &session),
-            Call::Password => password(user, "right"),
-            Call::WrongPassword => password(user, "wrong"),
-            Call::OthersPassword => password(UNKNOWN, "right"),
-            Call::Interactive => {
-                let submethods = String::new();
-                let method = KeyboardInteractiveRequest { submethods };
-                request(user, AuthMethod::KeyboardInteractive(method))
-            }
-            Call::Unsupported => {
-                request(user, AuthMethod::Unsupported("gssapi-with-mic".to_owned()))
-            }
-        };
-        bench.ask(asked).await.map(drop)
-    }
 }
 
 /// What the calls prove by themselves, told without the code under test: the first name binds, and
-/// either list is complete.
+/// one of the lists is complete.
 fn may_log_in(path: &[Call]) -> bool {
-    let names_other = |call: &Call| matches!(call, Call::OthersKey | Call::OthersPassword);
-    if path.iter().any(names_other) || !path.contains(&Call::Exchange) {
+    let position = |wanted: &[Call]| path.iter().position(|call| wanted.contains(call));
+    let own = |means| Call::Authenticate(Name::Own, means);
+    let names_other = |call: &Call| matches!(call, Call::Authenticate(Name::Other, _));
+    let exchanges = [Keys::OnCurve, Keys::InGroup].map(Call::SignExchange);
+    if path.iter().any(names_other) || position(&exchanges).is_none() {
         return false;
     }
-    let key = path.iter().position(|call| *call == Call::Key);
-    let both = key.is_some_and(|at| path[at..].contains(&Call::Password));
+    let passwords = [
+        own(Means::Password("right")),
+        own(Means::NewPassword { old: "expired" }),
+    ];
+    let firsts = [Means::Key(Signature::Good), Means::Host(Signature::Good)].map(own);
+    let both = position(&firsts).is_some_and(|at| {
+        let rest = path.split_at(at).1;
+        rest.iter().any(|call| passwords.contains(call))
+    });
     // Other calls than requests leave the question open.
     let requests = path
         .iter()
-        .filter(|call| !matches!(call, Call::ChooseGroup | Call::Exchange | Call::Report));
+        .filter(|call| matches!(call, Call::Authenticate(..) | Call::Answer(_)));
     let requests: Vec<Call> = requests.copied().collect();
-    let answered = requests
-        .windows(2)
-        .any(|pair| pair == [Call::Interactive, Call::Answer]);
-    both || answered
+    let dialog = [own(Means::Interactive), Call::Answer(Given::Text("right"))];
+    both || requests.windows(2).any(|pair| pair == dialog)
 }
 
 /// What the rest of a connection depends on.
@@ -224,30 +168,29 @@ fn state(bench: &Bench) -> String {
 
 #[tokio::test]
 async fn no_sequence_of_calls_opens_a_session_without_proofs() {
-    let (client, stranger) = (Client::new(), Client::new());
-    let world = World {
-        machine: Machine::new(&[&client], RULES),
-        client,
-        stranger,
-    };
+    let world = World::new();
     let mut seen = HashSet::new();
     let mut paths = vec![Vec::new()];
-    let (mut walked, mut logins) = (0, 0);
+    let (mut walked, mut logins) = (0, Vec::new());
     for _ in 0..DEPTH {
         let mut next = Vec::new();
         for path in &paths {
             for call in CALLS {
-                let path: Vec<Call> = [path.as_slice(), &[call]].concat();
+                let path: Vec<Call> = [path.as_slice(), &[*call]].concat();
                 let (bench, alive) = world.walk(&path).await;
                 walked += 1;
-                let opened = !bench.services.sessions.lock().unwrap().is_empty();
                 // What broke the connection opened nothing: the session is from before.
                 let led_here = match alive {
                     Some(()) => path.as_slice(),
                     None => path.split_last().map_or(&[][..], |(_, before)| before),
                 };
-                assert!(!opened || may_log_in(led_here), "{path:?}");
-                logins += usize::from(opened);
+                let users = bench.services.sessions.lock().unwrap();
+                if let Some((user, _)) = users.first() {
+                    assert!(may_log_in(led_here), "{path:?}");
+                    assert_eq!(*user, world.machine.user);
+                    logins.push(led_here.to_vec());
+                }
+                drop(users);
                 match alive {
                     Some(()) if seen.insert(state(&bench)) => next.push(path),
                     Some(()) => {}
@@ -257,7 +200,18 @@ async fn no_sequence_of_calls_opens_a_session_without_proofs() {
         }
         paths = next;
     }
-    // It saw logins, by both lists, and many states without one.
-    assert!(logins > 2, "{logins} logins of {walked} paths");
-    assert!(seen.len() > 30, "{} states", seen.len());
+    // It saw logins by each list, in either kind of connection, and many states without one.
+    for needed in [
+        Call::SignExchange(Keys::OnCurve),
+        Call::SignExchange(Keys::InGroup),
+        Call::Authenticate(Name::Own, Means::Key(Signature::Good)),
+        Call::Authenticate(Name::Own, Means::Host(Signature::Good)),
+        Call::Authenticate(Name::Own, Means::Password("right")),
+        Call::Authenticate(Name::Own, Means::NewPassword { old: "expired" }),
+        Call::Answer(Given::Text("right")),
+    ] {
+        let by = logins.iter().filter(|path| path.contains(&needed));
+        assert!(by.count() > 0, "{needed:?} is in no login");
+    }
+    assert!(seen.len() > 200, "{} states of {walked} paths", seen.len());
 }
