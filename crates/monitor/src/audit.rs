@@ -25,6 +25,7 @@ use crate::client_key::ClientKey;
 use crate::connections::Administrator;
 use crate::listing::Remark;
 use crate::open_session::Origin;
+use crate::progress::Skipped;
 use crate::proof::AuthenticatedUser;
 use crate::verify::Unsaid;
 
@@ -325,10 +326,23 @@ impl Subject<'_> {
         );
     }
 
+    /// A list of AuthenticationMethods is never begun.
+    pub fn skipped(&self, skipped: &Skipped) {
+        let (name, list) = (self.name(), skipped.list());
+        error!(user = %name, "{skipped} [preauth]");
+        info!(
+            user = %name,
+            "Authentication methods list \"{list}\" contains disabled method, skipping [preauth]"
+        );
+    }
+
     /// AuthenticationMethods leaves nothing that could be tried.
-    pub fn no_methods(&self, none: &dyn fmt::Display) {
+    pub fn no_methods(&self) {
         let (name, peer) = (self.name(), self.peer());
-        error!(user = %name, "{none} [preauth]");
+        error!(
+            user = %name,
+            "No AuthenticationMethods left after eliminating disabled methods [preauth]"
+        );
         info!(
             message_id = DISCONNECTED,
             user = %name,

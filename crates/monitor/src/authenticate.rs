@@ -39,7 +39,7 @@ use crate::delay::FailureDelay;
 use crate::exchange::FirstExchange;
 use crate::open_session::Origin;
 use crate::policy::Policy;
-use crate::progress::{NoneLeft, Progress};
+use crate::progress::{Progress, Prospect};
 use crate::proof::AuthenticatedUser;
 use crate::rules::Rules;
 use crate::systemd::ServiceManager;
@@ -100,9 +100,6 @@ pub enum Undecided {
     /// RefuseConnection.
     #[error("administratively prohibited connection")]
     Prohibited,
-    /// AuthenticationMethods, with methods that are switched off for this user.
-    #[error(transparent)]
-    NoneLeft(#[from] NoneLeft),
 }
 
 /// What a request comes to, and what is said before it.
@@ -125,6 +122,8 @@ pub enum Decision {
     Accepted(Box<Login>),
     /// MaxAuthTries failures; whose, for the journal.
     TooManyFailures(Named),
+    /// AuthenticationMethods leaves nothing to be tried.
+    NoMethods(Named),
     /// The password is right, and PAM's account phase refuses its user.
     Denied(Named),
 }
@@ -177,9 +176,8 @@ impl Authentication {
     /// for it; see [`rules`](crate::rules).
     ///
     /// # Errors
-    /// RefuseConnection; nothing is left of AuthenticationMethods; or the user name is not the one
-    /// that binds the connection: RFC 4252 section 5 lets a server disconnect then, and the worker
-    /// does so before it asks. This one is corrupted.
+    /// RefuseConnection; or the user name is not the one that binds the connection: RFC 4252 section 5
+    /// lets a server disconnect then, and the worker does so before it asks. This one is corrupted.
     pub async fn name<M: ServiceManager>(
         self,
         user: UserName,
@@ -231,6 +229,10 @@ impl Named {
         method: AuthMethod,
         terms: Terms<'_, M>,
     ) -> Result<Decided, Violation> {
+        if self.progress.prospect() == Prospect::Hopeless {
+            self.subject(terms.origin.endpoints).no_methods();
+            return Ok(Decision::NoMethods(self).into());
+        }
         let asked = Instant::now();
         let price = self.tries.request(&method);
         let attempt = match self.left() {
@@ -290,7 +292,7 @@ impl Named {
             user: UserName::new("alice").unwrap(),
             source: crate::rules::source(Endpoints::UNKNOWN),
             standing: Standing::Refused(crate::account::Refusal::Unknown),
-            progress: Progress::new(&rules.config.authentication_methods, |_| true).unwrap(),
+            progress: Progress::new(&rules.config.authentication_methods, |_| true).0,
             rules: Arc::new(rules),
             tries: Tries::default(),
         }

@@ -201,7 +201,7 @@ async fn attend<M: ServiceManager>(
             audit::violation(&worker.unit, conversation.phase().name(), violation);
         }
         // Said when it was decided.
-        End::Broken(Broken::Prohibited | Broken::NoneLeft(_)) => {}
+        End::Broken(Broken::Prohibited) => {}
         End::Broken(broken) => error!("connection is ended: {broken}"),
     }
     if !login.initialized()
@@ -239,7 +239,6 @@ fn offence<M: ServiceManager>(end: &End, conversation: &Conversation<M>) -> Opti
             | Phase::Denied(_)
             | Phase::Open(_) => Some(Offence::Crash),
         },
-        End::Broken(Broken::NoneLeft(_)) => Some(conversation.conduct().offence()),
         // What an honest worker does not do, one does whom the client has taken over.
         End::Broken(Broken::Violation(_)) => Some(Offence::Crash),
         End::Broken(Broken::Prohibited) => Some(Offence::RefuseConnection),

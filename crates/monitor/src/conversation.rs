@@ -34,7 +34,6 @@ use crate::phase::{
     Authenticating, Denied, EarlyRekeys, Exchange, Open, Phase, ProofBudget, Running,
 };
 use crate::policy::Policy;
-use crate::progress::NoneLeft;
 use crate::proof::AuthenticatedUser;
 use crate::rules::Rules;
 use crate::systemd::ServiceManager;
@@ -51,9 +50,6 @@ pub enum Broken {
     /// RefuseConnection.
     #[error("administratively prohibited")]
     Prohibited,
-    /// AuthenticationMethods leaves nothing to be tried.
-    #[error(transparent)]
-    NoneLeft(NoneLeft),
     /// The host key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -72,7 +68,6 @@ impl From<Undecided> for Broken {
         match undecided {
             Undecided::Violation(violation) => Self::Violation(violation),
             Undecided::Prohibited => Self::Prohibited,
-            Undecided::NoneLeft(none) => Self::NoneLeft(none),
         }
     }
 }
@@ -270,6 +265,10 @@ impl<M: ServiceManager> Conversation<M> {
             Decision::TooManyFailures(named) => {
                 self.phase = Phase::Exhausted(named);
                 return Ok((said, AuthOutcome::TooManyFailures));
+            }
+            Decision::NoMethods(named) => {
+                self.phase = Phase::Exhausted(named);
+                return Ok((said, AuthOutcome::NoMethods));
             }
             Decision::Denied(named) => {
                 self.phase = Phase::Denied(Denied(named.user().clone()));

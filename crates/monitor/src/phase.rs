@@ -45,7 +45,7 @@ pub enum Phase {
     AwaitingExchange,
     /// Keys were exchanged, nobody is logged in.
     Authenticating(Authenticating),
-    /// MaxAuthTries is used up.
+    /// MaxAuthTries is used up, or there is no method to try.
     Exhausted(Named),
     /// The account may not be used; its user.
     Denied(Denied),
@@ -133,7 +133,7 @@ impl Phase {
                     .ok_or_else(|| Violation::new("too many key exchanges"))?;
                 Ok(Exchange::Late(state, pause))
             }
-            Self::Exhausted(_) => Err(Violation::new("SignExchange after too many failures")),
+            Self::Exhausted(_) => Err(Violation::new("SignExchange after the last answer")),
             Self::Denied(_) => Err(Violation::new("SignExchange after a denial")),
             Self::Over => Err(Violation::new("SignExchange after the end")),
         }
@@ -151,7 +151,7 @@ impl Phase {
                 ..
             }) => Err(Violation::new("too many key exchanges before login")),
             Self::AwaitingExchange | Self::Authenticating(_) | Self::Open(_) => Ok(self),
-            Self::Exhausted(_) => Err(Violation::new("ChooseGroup after too many failures")),
+            Self::Exhausted(_) => Err(Violation::new("ChooseGroup after the last answer")),
             Self::Denied(_) => Err(Violation::new("ChooseGroup after a denial")),
             Self::Over => Err(Violation::new("ChooseGroup after the end")),
         }
@@ -165,7 +165,7 @@ impl Phase {
         match self {
             Self::AwaitingExchange => Err(Violation::new("Authenticate before a key exchange")),
             Self::Authenticating(state) => Ok(state),
-            Self::Exhausted(_) => Err(Violation::new("Authenticate after too many failures")),
+            Self::Exhausted(_) => Err(Violation::new("Authenticate after the last answer")),
             Self::Denied(_) => Err(Violation::new("Authenticate after a denial")),
             Self::Open(_) => Err(Violation::new("Authenticate after login")),
             Self::Over => Err(Violation::new("Authenticate after the end")),

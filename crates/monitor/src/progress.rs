@@ -2,14 +2,15 @@
 //!
 //! As sshd: a list is done in its order, a completed method is taken from the front of every list
 //! that begins with it, and the first list that is empty is enough. Lists with a method that is
-//! switched off are never begun. Methods that no list begins with are refused unheard.
+//! switched off are never begun; if that leaves none, the connection is [hopeless](Prospect). Methods
+//! that no list begins with are refused unheard.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use accounts::Method;
 use config::authorized_keys::{Constraints, MergeError};
 use config::sshd::AuthenticationMethods;
-use thiserror::Error;
 
 use crate::client_key::ClientKey;
 use crate::proof::MethodProof;
@@ -43,16 +44,45 @@ pub enum Advance {
     Inconsistent(Progress, MergeError),
 }
 
-/// Each list names a method that is switched off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("No AuthenticationMethods left after eliminating disabled methods")]
-pub struct NoneLeft;
+/// Whether a login can come of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prospect {
+    /// There is a method to try.
+    Open,
+    /// Each list names a method that is switched off.
+    Hopeless,
+}
+
+/// A list that is never begun, for the journal: sshd's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The first of its methods that is switched off.
+    method: String,
+    list: String,
+}
+
+impl Skipped {
+    /// As sshd_config(5) has it.
+    pub fn list(&self) -> &str {
+        &self.list
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, list } = self;
+        write!(
+            f,
+            "Disabled method \"{method}\" in AuthenticationMethods list \"{list}\""
+        )
+    }
+}
 
 #[derive(Debug)]
 enum Wanted {
     /// `any`
     AnyOne,
-    /// What is left of each list.
+    /// What is left of each list; none is empty.
     OneOf(Vec<VecDeque<Item>>),
 }
 
@@ -72,15 +102,17 @@ struct Item {
 }
 
 impl Item {
-    /// `None` for methods that this server does not have: GSSAPI.
-    fn parse(text: &str) -> Option<Self> {
+    /// The name of a method that is switched off instead, or that this server does not have: GSSAPI.
+    fn parse(text: &str, enabled: &impl Fn(Method) -> bool) -> Result<Self, String> {
         let (name, submethod) = match text.split_once(':') {
             Some((name, submethod)) => (name, Some(submethod.to_owned())),
             None => (text, None),
         };
-        let known = Method::ALL.into_iter();
-        let method = known.into_iter().find(|method| method.name() == name)?;
-        Some(Self { method, submethod })
+        let mut known = Method::ALL.into_iter();
+        match known.find(|method| method.name() == name && enabled(*method)) {
+            Some(method) => Ok(Self { method, submethod }),
+            None => Err(name.to_owned()),
+        }
     }
 
     /// Whether a method that was completed by this submethod is what is wanted. One without
@@ -120,30 +152,42 @@ impl Wanted {
 }
 
 impl Progress {
-    /// Nothing is proved. `enabled` says which methods are switched on.
-    ///
-    /// # Errors
-    /// No list can be completed.
+    /// Nothing is proved. `enabled` says which methods are switched on. Also yields the lists that have others.
     pub fn new(
         methods: &AuthenticationMethods,
         enabled: impl Fn(Method) -> bool,
-    ) -> Result<Self, NoneLeft> {
-        let list = |list: &Vec<String>| {
-            let items: Option<VecDeque<Item>> = list.iter().map(|item| Item::parse(item)).collect();
-            items.filter(|items| items.iter().all(|item| enabled(item.method)))
-        };
-        let wanted = match methods.lists() {
-            [] => Wanted::AnyOne,
-            lists => match lists.iter().filter_map(list).collect::<Vec<_>>() {
-                left if left.is_empty() => return Err(NoneLeft),
-                left => Wanted::OneOf(left),
+    ) -> (Self, Vec<Skipped>) {
+        let (mut left, mut skipped) = (Vec::new(), Vec::new());
+        for list in methods.lists() {
+            match list
+                .iter()
+                .map(|item| Item::parse(item, &enabled))
+                .collect()
+            {
+                Ok(items) => left.push(items),
+                Err(method) => skipped.push(Skipped {
+                    method,
+                    list: list.join(","),
+                }),
+            }
+        }
+        let this = Self {
+            wanted: match methods.lists() {
+                [] => Wanted::AnyOne,
+                _ => Wanted::OneOf(left),
             },
-        };
-        Ok(Self {
-            wanted,
             proofs: Vec::new(),
             constraints: Box::default(),
-        })
+        };
+        (this, skipped)
+    }
+
+    /// Whether a login can come of it.
+    pub fn prospect(&self) -> Prospect {
+        match &self.wanted {
+            Wanted::OneOf(lists) if lists.is_empty() => Prospect::Hopeless,
+            Wanted::AnyOne | Wanted::OneOf(_) => Prospect::Open,
+        }
     }
 
     /// What later proofs depend on, for tests.

@@ -68,6 +68,9 @@ pub enum HandshakeEnd {
     /// Too many failed attempts.
     #[error("too many authentication failures")]
     TooManyFailures,
+    /// There is no method to try.
+    #[error("no authentication methods enabled")]
+    NoMethods,
     /// The account may not be used.
     #[error("account is denied")]
     Denied,
@@ -228,6 +231,10 @@ impl Handshake<'_> {
             AuthOutcome::TooManyFailures => {
                 self.transport.handle_auth_outcome(outcome)?;
                 Err(HandshakeEnd::TooManyFailures)
+            }
+            AuthOutcome::NoMethods => {
+                self.transport.handle_auth_outcome(outcome)?;
+                Err(HandshakeEnd::NoMethods)
             }
             // What there is to say to the user was in the banners.
             AuthOutcome::Denied => Err(HandshakeEnd::Denied),

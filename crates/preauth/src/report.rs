@@ -22,6 +22,7 @@ impl From<HandshakeEnd> for ConnectionEnd {
                 description,
             },
             HandshakeEnd::TooManyFailures => Self::TooManyFailures,
+            HandshakeEnd::NoMethods => Self::NoMethods,
             HandshakeEnd::Denied => Self::Denied,
             HandshakeEnd::Socket(error) => Self::Socket(error.to_string()),
             HandshakeEnd::Protocol(error) => protocol(&error),

@@ -113,6 +113,8 @@ pub enum ConnectionEnd {
     },
     /// We disconnected after too many failed attempts.
     TooManyFailures,
+    /// We disconnected because there was no method to try.
+    NoMethods,
     /// We closed it because the account was denied.
     Denied,
     /// The first line was no identification string.

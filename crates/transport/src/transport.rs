@@ -243,7 +243,7 @@ impl Transport {
     }
 
     /// Answers [`Event::Authenticate`] and [`Event::Answer`]. After [`AuthOutcome::Accepted`] the connection protocol
-    /// runs; after [`AuthOutcome::TooManyFailures`] the connection is [`Phase::Closed`].
+    /// runs; after [`AuthOutcome::TooManyFailures`] and [`AuthOutcome::NoMethods`] the connection is [`Phase::Closed`].
     pub fn handle_auth_outcome(&mut self, outcome: AuthOutcome) -> Result<(), Error> {
         let result = self.answer_authentication(outcome);
         self.note(result)

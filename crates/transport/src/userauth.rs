@@ -71,8 +71,8 @@ pub(crate) enum Decided {
     Success,
     /// The client may try again; the answer's payload.
     Continue(Authentication, Vec<u8>),
-    /// It may not.
-    GiveUp,
+    /// It may not; SSH_MSG_DISCONNECT says this.
+    GiveUp(&'static str),
 }
 
 impl Authentication {
@@ -118,7 +118,9 @@ impl Pending {
     /// Whether the outcome is one that RFC 4252 and RFC 4256 have an answer for.
     pub(crate) fn permits(&self, outcome: &AuthOutcome) -> bool {
         match outcome {
-            AuthOutcome::Refused { .. } | AuthOutcome::TooManyFailures => true,
+            AuthOutcome::Refused { .. } | AuthOutcome::TooManyFailures | AuthOutcome::NoMethods => {
+                true
+            }
             // There is no answer: whoever asked ends the connection.
             AuthOutcome::Denied => false,
             AuthOutcome::Accepted => match &self.matter {
@@ -146,7 +148,12 @@ impl Pending {
         let mut next = Authentication::Bound as fn(UserName) -> Authentication;
         match (outcome, self.matter) {
             (AuthOutcome::Accepted, _) => return Ok(Decided::Success),
-            (AuthOutcome::TooManyFailures, _) => return Ok(Decided::GiveUp),
+            (AuthOutcome::TooManyFailures, _) => {
+                return Ok(Decided::GiveUp("Too many authentication failures"));
+            }
+            (AuthOutcome::NoMethods, _) => {
+                return Ok(Decided::GiveUp("no authentication methods enabled"));
+            }
             (AuthOutcome::KeyAcceptable, Matter::Key { algorithm, key }) => {
                 UserauthPkOk {
                     algorithm: &algorithm,
@@ -239,7 +246,7 @@ mod tests {
     fn the_first_user_name_binds_the_connection() {
         let decided = pending(AuthMethod::None)
             .handle_outcome(refused())
-            .unwrap_or(Decided::GiveUp);
+            .unwrap_or(Decided::GiveUp("unfit"));
         let Decided::Continue(authentication, answer) = decided else {
             panic!("not continued")
         };

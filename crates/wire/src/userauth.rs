@@ -182,6 +182,8 @@ pub enum AuthOutcome {
     },
     /// SSH_MSG_DISCONNECT with NO_MORE_AUTH_METHODS_AVAILABLE
     TooManyFailures,
+    /// The same, for a user who has no method to try
+    NoMethods,
     /// The end of the connection, without a message: the account may not be used, whatever was proved.
     Denied,
 }

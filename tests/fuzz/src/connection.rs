@@ -159,6 +159,7 @@ enum Answer {
     KeyAcceptable,
     Refused,
     TooManyFailures,
+    NoMethods,
     Asked,
     PasswordChange,
 }
@@ -387,6 +388,7 @@ impl Session {
                     Answer::KeyAcceptable => AuthOutcome::KeyAcceptable,
                     Answer::Refused => refused(),
                     Answer::TooManyFailures => AuthOutcome::TooManyFailures,
+                    Answer::NoMethods => AuthOutcome::NoMethods,
                     Answer::Asked => AuthOutcome::InfoRequest(question()),
                     Answer::PasswordChange => AuthOutcome::PasswordChange {
                         prompt: String::new(),

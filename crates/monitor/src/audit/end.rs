@@ -46,7 +46,9 @@ fn lines(endpoints: Endpoints, stage: Stage<'_>, end: &ConnectionEnd) -> Vec<Str
     };
     let line = match end {
         // Said when it was decided.
-        ConnectionEnd::TooManyFailures | ConnectionEnd::Denied => return Vec::new(),
+        ConnectionEnd::TooManyFailures | ConnectionEnd::NoMethods | ConnectionEnd::Denied => {
+            return Vec::new();
+        }
         ConnectionEnd::Closed => format!("Connection closed by {peer}"),
         ConnectionEnd::Socket(error) if error.contains("reset") => {
             format!("Connection reset by {peer}")

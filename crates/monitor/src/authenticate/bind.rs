@@ -52,8 +52,8 @@ impl Named {
             Standing::Permitted(_) => {}
         }
         let methods = &rules.config.authentication_methods;
-        let progress = Progress::new(methods, |method| rules.enables(method))
-            .inspect_err(|none| subject.no_methods(none))?;
+        let (progress, skipped) = Progress::new(methods, |method| rules.enables(method));
+        skipped.iter().for_each(|list| subject.skipped(list));
         Ok(Self {
             first,
             user,

@@ -12,7 +12,7 @@ fn methods(value: &str) -> AuthenticationMethods {
 }
 
 fn progress(value: &str) -> Progress {
-    Progress::new(&methods(value), |_| true).unwrap()
+    Progress::new(&methods(value), |_| true).0
 }
 
 /// What can be tried.
@@ -136,12 +136,21 @@ fn a_submethod_is_wanted_by_its_name() {
 fn lists_with_a_method_that_is_off_are_never_begun() {
     let enabled = |method: Method| method != Password;
     let new = |value: &str| Progress::new(&methods(value), enabled);
-    let left = new("publickey,password hostbased publickey,hostbased").unwrap();
+    let (left, skipped) = new("publickey,password:x hostbased publickey,hostbased");
     assert_eq!(offered(&left), [PublicKey, Hostbased]);
-    assert_eq!(new("publickey,password").unwrap_err(), NoneLeft);
-    assert_eq!(new("gssapi-with-mic").unwrap_err(), NoneLeft);
+    assert_eq!(left.prospect(), Prospect::Open);
+    assert_eq!(
+        skipped[0].to_string(),
+        "Disabled method \"password\" in AuthenticationMethods list \"publickey,password:x\""
+    );
+    assert_eq!(skipped.len(), 1);
+    for hopeless in ["publickey,password", "gssapi-with-mic"] {
+        let (left, _) = new(hopeless);
+        assert_eq!(left.prospect(), Prospect::Hopeless, "{hopeless}");
+        assert_eq!(offered(&left), []);
+    }
     // Without lists there is nothing to be left over.
-    assert!(new("any").is_ok());
+    assert_eq!(new("any").0.prospect(), Prospect::Open);
 }
 
 #[test]

@@ -187,6 +187,7 @@ pub(crate) fn auth_reply_to_proto(reply: AuthReply) -> pre::AuthenticateReply {
             partial_success,
         }),
         AuthOutcome::TooManyFailures => Outcome::TooManyFailures(pre::TooManyFailures {}),
+        AuthOutcome::NoMethods => Outcome::NoMethods(pre::NoMethods {}),
         AuthOutcome::Denied => Outcome::Denied(pre::Denied {}),
     };
     let mut left = BANNERS_LIMIT;
@@ -221,6 +222,7 @@ pub(crate) fn auth_reply_from_proto(message: pre::AuthenticateReply) -> Option<A
             partial_success,
         },
         Outcome::TooManyFailures(pre::TooManyFailures {}) => AuthOutcome::TooManyFailures,
+        Outcome::NoMethods(pre::NoMethods {}) => AuthOutcome::NoMethods,
         Outcome::Denied(pre::Denied {}) => AuthOutcome::Denied,
     };
     let banners = message.banners;
@@ -291,6 +293,7 @@ mod tests {
             Just(AuthOutcome::Accepted),
             Just(AuthOutcome::KeyAcceptable),
             Just(AuthOutcome::TooManyFailures),
+            Just(AuthOutcome::NoMethods),
             Just(AuthOutcome::Denied),
             ("[a-z]{0,9}", ".{0,40}", prompts).prop_map(|(name, instruction, prompts)| {
                 AuthOutcome::InfoRequest(InfoRequest::new(name, instruction, prompts).unwrap())

@@ -154,9 +154,8 @@ impl Transport {
             Decided::Continue(authentication, answer) => {
                 (Service::Authentication(authentication), answer)
             }
-            Decided::GiveUp => {
-                let reason = DisconnectReason::NoMoreAuthMethodsAvailable;
-                self.push_disconnect(reason, "Too many authentication failures");
+            Decided::GiveUp(why) => {
+                self.push_disconnect(DisconnectReason::NoMoreAuthMethodsAvailable, why);
                 return Ok(());
             }
         };

@@ -208,6 +208,21 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         reason: "their worker and their monitor both say it",
     },
     Difference {
+        place: "lists that nobody can complete",
+        line: Only::Theirs("Authentication methods list * contains disabled method, skipping"),
+        reason: "their worker and their monitor both say it",
+    },
+    Difference {
+        place: "lists that nobody can complete",
+        line: Only::Theirs("Disabled method * in AuthenticationMethods list *"),
+        reason: "their worker and their monitor both say it",
+    },
+    Difference {
+        place: "lists that nobody can complete",
+        line: Only::Theirs("No AuthenticationMethods left after eliminating disabled methods"),
+        reason: "their worker and their monitor both say it",
+    },
+    Difference {
         place: "root             key:good               cut|",
         line: Only::Ours("*"),
         reason: "root may not log in by a key without a command: their worker and their monitor disagree about it, which ends in an error",
