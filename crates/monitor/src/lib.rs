@@ -59,6 +59,7 @@ pub mod conversation;
 pub mod delay;
 pub mod denial;
 pub mod exchange;
+mod forwarding;
 pub mod groups;
 pub mod host_name;
 pub mod hostbased;

@@ -7,6 +7,7 @@ use config::sshd::{ForwardPort, PermitUserEnvironment, SshdConfig, YesNo};
 use rpc::lane::{self, LoginDetails, NoLogin, Permission, Permissions, SessionStart};
 use rpc::pam::Authority;
 
+use crate::forwarding::forwarding;
 use crate::open_session::Origin;
 use crate::proof::AuthenticatedUser;
 use crate::rules::{self, Rules};
@@ -39,6 +40,7 @@ pub fn session_start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) ->
         },
         permissions: permissions(constraints),
         login: login_details(rules, user),
+        forwarding: forwarding(config),
     }
 }
 
@@ -99,7 +101,7 @@ fn permissions(constraints: &SessionConstraints) -> Permissions {
     }
 }
 
-fn place(port: &ForwardPort) -> lane::ForwardPort {
+pub(crate) fn place(port: &ForwardPort) -> lane::ForwardPort {
     lane::ForwardPort {
         host: port.host.clone(),
         port: port.port,

@@ -2,22 +2,26 @@
 //!
 //! ```text
 //!             ┌──────────────── mux (one state, one thread) ────────────────┐
-//!  TCP ─ reader ─▶ transport ─┬─ CHANNEL_DATA ─▶ queue ─▶ feeder ─▶ pipe, pty
+//!  TCP ─ reader ─▶ transport ─┬─ CHANNEL_DATA ─▶ queue ─▶ feeder ─▶ pipe, pty, socket
 //!                             ├─ WINDOW_ADJUST ▶ window
+//!                             ├─ forwarded channels ─▶ forward ─────▶ session
 //!                             └─ the rest ─▶ link ─▶ russh ─▶ requests ─▶ session
 //!  TCP ◀ writer ── transport ◀┬─ CHANNEL_DATA ◀──────── pump ◀── pipe, pty
 //!                             └─ the rest ◀─ link ◀─ russh
 //! ```
 //!
-//! russh is the engine of the protocol: it opens and closes channels, decodes and answers
-//! requests. Channel data and windows do not pass it. That keeps back-pressure per channel (russh
+//! russh is the engine of sessions: it opens and closes their channels, decodes and answers
+//! requests. Forwarded channels are ours (`channels`, `forward`). Channel data and windows do not pass it. That keeps back-pressure per channel (russh
 //! credits the window when data arrives, not when the program took it, and one full channel stops
 //! its loop), and it saves four copies: data is read from a pipe into the place where it is sealed,
 //! and written to a pipe from the place where it was opened.
 
 mod channel;
+mod channels;
+mod deliveries;
 mod end;
 mod feeder;
+mod forward;
 mod link_stream;
 mod mux;
 mod program;
@@ -40,6 +44,8 @@ pub use end::EngineEnd;
 
 use crate::client::ClientSocket;
 use crate::handshake::LoggedIn;
+use deliveries::Deliveries;
+use forward::Forwarding;
 use link_stream::LinkStream;
 use mux::Mux;
 use requests::Requests;
@@ -73,7 +79,18 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
     let session_gone = session.gone();
     let mux = Mux::new(transport, host_keys);
     let config = Arc::new(engine_config(&grant));
-    let requests = Requests::new(Arc::clone(&mux), session, lane, grant.max_sessions);
+    let deliveries = Deliveries::default();
+    let forwarding = Forwarding {
+        mux: Arc::clone(&mux),
+        session: session.clone(),
+        deliveries: deliveries.clone(),
+    };
+    let requests = Requests::new(
+        Arc::clone(&mux),
+        session,
+        deliveries.clone(),
+        grant.max_sessions,
+    );
 
     let engine = {
         let mux = Arc::clone(&mux);
@@ -89,9 +106,10 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         }
     };
     let end = tokio::select! {
-        end = reader::run(&mux, &client, input, monitor) => end,
+        end = reader::run(&mux, &client, input, monitor, forwarding) => end,
         end = writer::run(&mux, &client) => end,
         end = engine => end,
+        end = deliveries.run(&lane) => end,
         // Without its session a connection is of no use, even if it has no channel now.
         () = session_gone => EngineEnd::Session("has ended".to_owned()),
         end = mux.ended() => end,

@@ -1,5 +1,6 @@
 //! Protobuf types to domain types and back, with the limits of each field.
 
+pub(crate) mod forwarding;
 mod userauth;
 
 use wire::exchange::ExchangeValues;

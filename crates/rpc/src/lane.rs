@@ -7,6 +7,7 @@
 
 pub(crate) mod convert;
 mod descriptor;
+mod forwarding;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -29,6 +30,7 @@ use crate::reactor::watch;
 use crate::session::Channel;
 
 pub(crate) use descriptor::expect_lane;
+pub use forwarding::{Directions, Forwarding, Places};
 
 /// Largest datagram in bytes.
 const DATAGRAM_LIMIT: usize = 64 * 1024;
@@ -157,6 +159,8 @@ pub struct SessionStart {
     pub permissions: Permissions,
     /// How the user was authenticated.
     pub login: LoginDetails,
+    /// What may be forwarded.
+    pub forwarding: Forwarding,
 }
 
 /// Whether something may be done.
@@ -339,6 +343,13 @@ pub enum FromSession {
         channel: Channel,
         /// Its descriptors.
         descriptors: ProgramDescriptors,
+    },
+    /// What the other end of this channel is connected to.
+    Forwarded {
+        /// The channel of the call.
+        channel: Channel,
+        /// A connected stream.
+        socket: OwnedFd,
     },
 }
 

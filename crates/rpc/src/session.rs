@@ -1,5 +1,7 @@
 //! The border between a worker and the session of its user (`proto/session.proto`).
 
+mod forwarding;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -11,6 +13,11 @@ use crate::grpc::{
     self, CALL_DEADLINE, CallError, Caller, MESSAGE_LIMIT, ServeEnd, Tripwire, Violation,
 };
 use crate::proto::session::v1 as pb;
+
+pub use forwarding::{
+    CONNECT_DEADLINE, Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT,
+    Port, Target,
+};
 
 /// Most modes that one "pty-req" may carry: RFC 4254 defines 57 opcodes, all below 160.
 pub const TERMINAL_MODE_LIMIT: usize = 160;
@@ -207,6 +214,14 @@ pub trait SessionFace: Send + Sync + 'static {
 
     /// The channel is closed.
     fn close(&self, channel: Channel) -> impl Future<Output = Result<Outcome, Violation>> + Send;
+
+    /// "direct-tcpip", "direct-streamlocal@openssh.com". Before [`Opened::Done`] is returned the socket must have been
+    /// sent through the lane.
+    fn connect(
+        &self,
+        channel: Channel,
+        connect: Connect,
+    ) -> impl Future<Output = Result<Opened, Violation>> + Send;
 }
 
 /// Serves the worker until it goes or breaks the contract.
@@ -466,5 +481,21 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
     ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
         let result = self.face.close(Channel(request.into_inner().channel)).await;
         self.answer(result).await
+    }
+
+    async fn connect(
+        &self,
+        request: tonic::Request<pb::ConnectRequest>,
+    ) -> Result<tonic::Response<pb::OpenReply>, tonic::Status> {
+        let result = match convert::forwarding::connect_from_proto(request.into_inner()) {
+            Ok((channel, connect)) => self.face.connect(channel, connect).await,
+            Err(violation) => Err(violation),
+        };
+        match result {
+            Ok(opened) => Ok(tonic::Response::new(convert::forwarding::opened_to_proto(
+                opened,
+            ))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
     }
 }

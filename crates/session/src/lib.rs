@@ -25,6 +25,7 @@
 
 mod auth_info;
 mod environment;
+mod forward;
 mod glob;
 pub mod lane;
 mod launch;

@@ -18,6 +18,9 @@ use tokio::runtime::Runtime;
 /// How long the monitor may take for its one message; it has it ready before the unit is started.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Threads that look for addresses at the same time. They are started when they are needed.
+const RESOLVERS: usize = 4;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments
@@ -62,6 +65,7 @@ fn hear() -> anyhow::Result<Told> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(RESOLVERS)
         .build()
         .context("runtime")?;
     sd_notify::notify(&[NotifyState::Ready]).context("telling systemd READY=1")?;

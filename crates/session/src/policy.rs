@@ -139,7 +139,7 @@ impl Policy {
 pub(crate) mod tests {
     use super::*;
     use journal::LevelFilter;
-    use rpc::lane::LoginDetails;
+    use rpc::lane::{Directions, Forwarding, LoginDetails, Places};
     use rpc::{ConnectionId, Endpoints};
 
     pub(crate) fn start() -> SessionStart {
@@ -163,6 +163,12 @@ pub(crate) mod tests {
             user_environment: None,
             permissions: Permissions::ALL,
             login: LoginDetails::UNTOLD,
+            forwarding: Forwarding {
+                tcp: Directions::BOTH,
+                stream_local: Directions::BOTH,
+                permit_open: Places::Any,
+                permit_listen: Places::Any,
+            },
         }
     }
 

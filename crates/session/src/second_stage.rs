@@ -135,7 +135,7 @@ fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<ExitC
 }
 
 /// strerror(3), without the number that std adds.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((reason, _)) => reason.to_owned(),

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use rpc::lane::{FromSession, Lane, Password, Permissions, ProgramDescriptors, SessionStart};
 use rpc::session::{
-    Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
+    Channel, Connect, Opened, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal,
+    WindowSize,
 };
 use rpc::{Endpoints, Violation};
 use tracing::{debug, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
+use crate::forward::{Connector, ForwardPolicy};
 use crate::launch::{self, What};
 use crate::policy::Policy;
 use crate::process::Process;
@@ -39,6 +41,8 @@ struct Inner {
     unit: UnitEnvironment,
     password: Password,
     lane: Lane,
+    forward_policy: ForwardPolicy,
+    connector: Connector,
     /// At most MaxSessions of them. Never locked across an await.
     channels: Mutex<BTreeMap<Channel, State>>,
 }
@@ -113,6 +117,8 @@ impl Session {
         };
         Self(Arc::new(Inner {
             policy: Policy::new(&start),
+            forward_policy: ForwardPolicy::new(&start),
+            connector: Connector::default(),
             account: Account {
                 user: start.user,
                 home: start.home,
@@ -245,6 +251,17 @@ impl Session {
         None
     }
 
+    /// Hands descriptors to the worker.
+    async fn send(&self, message: &FromSession) -> Result<(), Violation> {
+        let sent = tokio::time::timeout(LANE_DEADLINE, self.0.lane.send_from_session(message));
+        match sent.await {
+            Ok(Ok(())) => Ok(()),
+            // A worker without its lane has no use for descriptors: the connection ends, and its programs with it.
+            Ok(Err(error)) => Err(Violation::new(format!("lane of the worker: {error}"))),
+            Err(_elapsed) => Err(Violation::new("worker does not read its lane")),
+        }
+    }
+
     fn end(&self, state: State) {
         let State::Started(mut started) = state else {
             return;
@@ -345,17 +362,12 @@ impl SessionFace for Session {
         let Some(descriptors) = self.launch(channel, program) else {
             return Ok(Outcome::Refused);
         };
-        let message = FromSession::Descriptors {
+        self.send(&FromSession::Descriptors {
             channel,
             descriptors,
-        };
-        let sent = tokio::time::timeout(LANE_DEADLINE, self.0.lane.send_from_session(&message));
-        match sent.await {
-            Ok(Ok(())) => Ok(Outcome::Done),
-            // A worker without its lane has no use for a program: the connection ends, and this program with it.
-            Ok(Err(error)) => Err(Violation::new(format!("lane of the worker: {error}"))),
-            Err(_elapsed) => Err(Violation::new("worker does not read its lane")),
-        }
+        })
+        .await?;
+        Ok(Outcome::Done)
     }
 
     async fn resize(&self, channel: Channel, size: WindowSize) -> Result<Outcome, Violation> {
@@ -400,5 +412,22 @@ impl SessionFace for Session {
             None => {}
         }
         Ok(Outcome::Done)
+    }
+
+    async fn connect(&self, channel: Channel, connect: Connect) -> Result<Opened, Violation> {
+        let Inner {
+            connector,
+            forward_policy,
+            endpoints,
+            ..
+        } = &*self.0;
+        match connector.connect(forward_policy, *endpoints, connect).await {
+            Ok(socket) => {
+                self.send(&FromSession::Forwarded { channel, socket })
+                    .await?;
+                Ok(Opened::Done)
+            }
+            Err(failure) => Ok(Opened::Failed(failure)),
+        }
     }
 }

@@ -7,6 +7,7 @@
 //!            groups: integers modulo a prime, to exchange keys in (RFC 3526)
 //!            userauth: what a client asks and what it signs (RFC 4252)
 //!            secret: passwords and responses, wiped after use
+//!            channel: opening and closing channels that are not sessions
 //!            hostkeys: how clients learn a server's other keys
 //!            quirks: what some clients do differently
 //!            certificate: the fields of OpenSSH's certificates
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod certificate;
+pub mod channel;
 pub mod codec;
 pub mod exchange;
 pub mod groups;

@@ -95,7 +95,13 @@ pub mod number {
     /// RFC 4254 section 5.2
     pub const CHANNEL_EXTENDED_DATA: u8 = 95;
     /// RFC 4254 section 5.3
+    pub const CHANNEL_EOF: u8 = 96;
+    /// RFC 4254 section 5.3
     pub const CHANNEL_CLOSE: u8 = 97;
+    /// RFC 4254 section 5.4
+    pub const CHANNEL_REQUEST: u8 = 98;
+    /// RFC 4254 section 5.4
+    pub const CHANNEL_FAILURE: u8 = 100;
     /// Last of the numbers of the connection protocol.
     pub const CONNECTION_LAST: u8 = 127;
     /// OpenSSH PROTOCOL section 1.9

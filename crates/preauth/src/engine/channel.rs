@@ -46,6 +46,8 @@ enum Program {
     None,
     /// Whoever started it closes the channel when it has ended.
     Started,
+    /// It is no program but a connection: what the client sent before it closed the channel is still written there.
+    Connection,
 }
 
 /// Whether the other side has closed the channel, too.
@@ -55,6 +57,17 @@ pub(super) enum Closed {
     Half,
     /// It has: nothing is left of the channel.
     Whole,
+}
+
+/// What the other side said when a channel was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Opening {
+    /// The client's number for it.
+    pub(super) peer: u32,
+    /// Its initial window.
+    pub(super) window: u32,
+    /// The largest packet that it takes.
+    pub(super) packet: u32,
 }
 
 /// Data state of a channel that is open.
@@ -78,11 +91,11 @@ pub(super) struct Channel {
 
 impl Channel {
     /// A channel as SSH_MSG_CHANNEL_OPEN and its confirmation describe it.
-    pub(super) fn new(peer: u32, send_window: u32, send_packet: u32) -> Self {
+    pub(super) fn new(opening: Opening) -> Self {
         Self {
-            peer,
-            send_window,
-            send_packet: send_packet.min(SEND_PACKET),
+            peer: opening.peer,
+            send_window: opening.window,
+            send_packet: opening.packet.min(SEND_PACKET),
             receive_window: RECEIVE_WINDOW,
             consumed: 0,
             input: Input::Waiting,
@@ -92,6 +105,15 @@ impl Channel {
             closing: Closing::Open,
             program: Program::None,
             changed: Arc::new(Notify::new()),
+        }
+    }
+
+    /// A channel whose other end is a connection that is there.
+    pub(super) fn connected(opening: Opening, socket: Arc<AsyncFd<OwnedFd>>) -> Self {
+        Self {
+            input: Input::Open(socket),
+            program: Program::Connection,
+            ..Self::new(opening)
         }
     }
 
@@ -197,6 +219,7 @@ impl Channel {
         self.consume(self.queue.len() - self.queue_start);
         self.queue = Vec::new();
         self.queue_start = 0;
+        self.changed.notify_waiters();
     }
 
     /// SSH_MSG_CHANNEL_EOF: the input ends after what is queued.
@@ -266,9 +289,15 @@ impl Channel {
     }
 
     /// SSH_MSG_CHANNEL_CLOSE has come. While a program lives whose end the client has not heard of,
-    /// ours waits for it: what is said of a channel after its close is not heard.
+    /// ours waits for it: what is said of a channel after its close is not heard. With a connection ours waits until
+    /// all is written that came before, as with OpenSSH.
     pub(super) fn close_by_client(&mut self) -> Closed {
         let closed = match (self.closing, self.program) {
+            (Closing::Open | Closing::ByClient, Program::Connection) => {
+                self.closing = Closing::ByClient;
+                self.end_input();
+                return Closed::Half;
+            }
             (Closing::Open | Closing::ByClient, Program::Started) => Closed::Half,
             (Closing::Open | Closing::ByClient, Program::None) | (Closing::ByUs, _) => {
                 Closed::Whole
@@ -308,7 +337,15 @@ mod tests {
     const PACKET: usize = 32 * 1024;
 
     fn channel() -> Channel {
-        Channel::new(7, 1000, 300)
+        opened(1000, 300)
+    }
+
+    fn opened(window: u32, packet: u32) -> Channel {
+        Channel::new(Opening {
+            peer: 7,
+            window,
+            packet,
+        })
     }
 
     #[test]
@@ -325,14 +362,14 @@ mod tests {
 
     #[test]
     fn a_client_that_takes_huge_packets_gets_ordinary_ones() {
-        let channel = Channel::new(7, u32::MAX, u32::MAX);
+        let channel = opened(u32::MAX, u32::MAX);
         assert_eq!(channel.sendable(), SEND_PACKET);
     }
 
     /// russh: the sum overflowed.
     #[test]
     fn cve_2025_54804_russh_a_window_above_its_type_is_a_violation() {
-        let mut channel = Channel::new(7, u32::MAX, 300);
+        let mut channel = opened(u32::MAX, 300);
         assert_eq!(channel.widen(1), Err(WindowViolation));
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
 use super::channel::Feed;
-use super::mux::{Mux, Number};
+use super::channels::Number;
+use super::mux::Mux;
 
 /// Runs until the client's input has ended and all of it is written, or nobody reads it. Then the
 /// descriptor is closed, which the program sees as the end of its input.

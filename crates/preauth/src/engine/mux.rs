@@ -2,29 +2,30 @@
 //!
 //! One thread runs all tasks; the mutex is never contended and never held across a wait.
 
-use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use rpc::preauth::KeyProofs;
+use rpc::session::OpenFailure;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use transport::link::Link;
 use transport::{DisconnectReason, Transport};
-use wire::codec::{DecodeError, Reader, Write as _};
+use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
 use wire::groups::GroupRequest;
 use wire::hostkeys::{self, GlobalRequest, GlobalRequestKind, Reply};
 use wire::message::number::{
-    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION,
-    CHANNEL_OPEN_FAILURE, CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS,
+    CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE,
+    REQUEST_SUCCESS,
 };
 use wire::quirks::Quirk;
 
-use super::channel::{Channel, Closed, Feed};
+use super::channel::Feed;
+use super::channels::{Channels, Misbehaviour, Number, TooManySessions, WantedConnection};
 use super::end::EngineEnd;
 use super::replies::Replies;
 
@@ -39,12 +40,6 @@ const LINK_HIGH: usize = 128 * 1024;
 
 /// Largest header of a data packet: number, channel, data type, length.
 const DATA_HEADER: usize = 13;
-
-/// Channels that may be open or opening at once, whatever MaxSessions says.
-const CHANNEL_LIMIT: usize = 4096;
-
-/// Channel numbers are russh's (our side's) everywhere but in [`Channel::peer`].
-pub(super) type Number = u32;
 
 /// Which stream of the program data comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +79,7 @@ pub(super) struct Mux {
 struct State {
     transport: Transport,
     link: Link,
-    channels: HashMap<Number, Channel>,
-    /// Channels that the client wants to open, by its number: window and packet size.
-    opening: HashMap<u32, (u32, u32)>,
-    /// Channels that count for MaxSessions.
-    sessions: HashSet<Number>,
+    channels: Channels,
     /// What the client waits for.
     replies: Replies,
     /// Our host keys, which the client may have proved.
@@ -113,9 +104,7 @@ impl Mux {
         let state = State {
             transport,
             link: Link::new(),
-            channels: HashMap::new(),
-            opening: HashMap::new(),
-            sessions: HashSet::new(),
+            channels: Channels::default(),
             replies,
             host_keys,
             engine_reads: None,
@@ -209,8 +198,6 @@ impl Mux {
             transport,
             link,
             channels,
-            opening,
-            sessions,
             replies,
             host_keys,
             ..
@@ -225,7 +212,9 @@ impl Mux {
             Some(transport::Event::Packet(payload)) => {
                 let asked = match payload.first() {
                     Some(&GLOBAL_REQUEST) => global_request(payload, link, replies, host_keys),
-                    _ => dispatch(payload, link, channels, opening, sessions).map(|()| None),
+                    _ => channels
+                        .dispatch(payload, link)
+                        .map(|wanted| wanted.map(Question::Connect)),
                 };
                 asked.map_err(|error| EngineEnd::Protocol(error.0.to_owned()))?
             }
@@ -293,20 +282,14 @@ impl Mux {
 
     // ---- programs ----
 
-    /// Makes a channel one of at most `limit` sessions. It counts until we close it, which we do
-    /// when its program has ended, or until the client closes it without a program.
+    /// See [`Channels::count_session`].
     pub(super) fn count_session(&self, number: Number, limit: u32) -> Result<(), TooManySessions> {
-        let mut state = self.lock();
-        if state.sessions.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-            return Err(TooManySessions);
-        }
-        state.sessions.insert(number);
-        Ok(())
+        self.lock().channels.count_session(number, limit)
     }
 
     /// Connects the standard input of a channel's program.
     pub(super) fn open_input(&self, number: Number, descriptor: Arc<AsyncFd<OwnedFd>>) {
-        if let Some(channel) = self.lock().channels.get_mut(&number) {
+        if let Some(channel) = self.lock().channels.get_mut(number) {
             channel.open_input(descriptor);
         }
     }
@@ -314,7 +297,7 @@ impl Mux {
     /// Nobody reads the channel's input any more.
     pub(super) fn discard_input(&self, number: Number) {
         let mut state = self.lock();
-        if let Some(channel) = state.channels.get_mut(&number) {
+        if let Some(channel) = state.channels.get_mut(number) {
             channel.discard_input();
         }
         self.settle(&mut state);
@@ -322,7 +305,7 @@ impl Mux {
 
     /// The client said that it sends no more.
     pub(super) fn end_input(&self, number: Number) {
-        if let Some(channel) = self.lock().channels.get_mut(&number) {
+        if let Some(channel) = self.lock().channels.get_mut(number) {
             channel.end_input();
         }
     }
@@ -330,7 +313,7 @@ impl Mux {
     /// Signals changes of a channel; `None` when a side has closed it.
     pub(super) fn changes(&self, number: Number) -> Option<Arc<Notify>> {
         let state = self.lock();
-        let channel = state.channels.get(&number)?;
+        let channel = state.channels.get(number)?;
         channel.is_open().then(|| channel.changed())
     }
 
@@ -344,7 +327,7 @@ impl Mux {
     /// Writes queued data of the client to the program.
     pub(super) fn feed(&self, number: Number) -> Feed {
         let mut state = self.lock();
-        let Some(channel) = state.channels.get_mut(&number) else {
+        let Some(channel) = state.channels.get_mut(number) else {
             return Feed::Finished;
         };
         let feed = channel.feed();
@@ -352,10 +335,45 @@ impl Mux {
         feed
     }
 
+    /// Signals changes of a channel, also after the client has closed it.
+    pub(super) fn changed(&self, number: Number) -> Option<Arc<Notify>> {
+        Some(self.lock().channels.get(number)?.changed())
+    }
+
+    // ---- forwarded channels ----
+
+    /// See [`Channels::confirm`].
+    pub(super) fn confirm(&self, number: Number, socket: Arc<AsyncFd<OwnedFd>>) {
+        self.with_channels(|channels| channels.confirm(number, socket));
+    }
+
+    /// See [`Channels::refuse`].
+    pub(super) fn refuse(&self, number: Number, failure: &OpenFailure) {
+        self.with_channels(|channels| channels.refuse(number, failure));
+    }
+
+    /// See [`Channels::end_output`].
+    pub(super) fn end_output(&self, number: Number) {
+        self.with_channels(|channels| channels.end_output(number));
+    }
+
+    /// See [`Channels::close_forwarded`].
+    pub(super) fn close_forwarded(&self, number: Number) {
+        self.with_channels(|channels| channels.close_forwarded(number));
+    }
+
+    fn with_channels(&self, work: impl FnOnce(&mut Channels)) {
+        let mut state = self.lock();
+        work(&mut state.channels);
+        self.settle(&mut state);
+    }
+
+    // ---- data ----
+
     /// Can data of this channel be sent? `None`: not now, wait for room or a change of the channel.
     pub(super) fn copy_allowed(&self, number: Number) -> Option<Flow> {
         let mut state = self.lock();
-        let Some(channel) = state.channels.get(&number).filter(|c| c.is_open()) else {
+        let Some(channel) = state.channels.get(number).filter(|c| c.is_open()) else {
             return Some(Flow::Gone);
         };
         if channel.sendable() > 0
@@ -420,19 +438,15 @@ pub(super) enum Flow {
     Gone,
 }
 
-/// MaxSessions is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooManySessions;
-
 /// One step of the client's input.
 pub(super) struct Input {
     /// Bytes taken off the front; 0: more is needed.
     pub(super) consumed: usize,
-    /// What the monitor has to answer before the next step.
+    /// What somebody else has to answer.
     pub(super) question: Option<Question>,
 }
 
-/// A question to the monitor.
+/// A question to the monitor, which has to be answered before the next step, or to the session.
 pub(super) enum Question {
     /// A rekey in a group of ours.
     ChooseGroup(GroupRequest),
@@ -440,11 +454,13 @@ pub(super) enum Question {
     SignExchange(ExchangeValues),
     /// The client wants these host keys of ours proved; answered with [`Mux::answer_proofs`].
     ProveHostKeys(Vec<Vec<u8>>),
+    /// A connection; answered with [`Mux::confirm`] or [`Mux::refuse`] at any time later.
+    Connect(WantedConnection),
 }
 
 impl State {
     fn copy(&mut self, number: Number, stream: Stream, descriptor: &OwnedFd) -> Copied {
-        let Some(channel) = self.channels.get_mut(&number) else {
+        let Some(channel) = self.channels.get_mut(number) else {
             return Copied::End;
         };
         let Ok(sendable) = usize::try_from(channel.sendable()) else {
@@ -493,9 +509,15 @@ impl State {
         Copied::Some
     }
 
-    /// Sends what russh has queued, and our replies between its own, as far as a key exchange lets it.
+    /// Sends what russh has queued, and our words between its own, as far as a key exchange lets it.
     fn flush_link(&mut self) -> Result<(), EngineEnd> {
         while self.transport.can_send() {
+            if let Some(word) = self.channels.next_word() {
+                self.transport
+                    .send_packet(&word)
+                    .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+                continue;
+            }
             if let Some(reply) = self.replies.next() {
                 self.transport
                     .send_packet(&reply)
@@ -509,12 +531,7 @@ impl State {
             if let Some(&(REQUEST_SUCCESS | REQUEST_FAILURE)) = payload.first() {
                 self.replies.engine_answered();
             }
-            track(
-                payload,
-                &mut self.channels,
-                &mut self.opening,
-                &mut self.sessions,
-            );
+            self.channels.track(payload);
             self.transport
                 .send_packet(payload)
                 .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
@@ -523,7 +540,7 @@ impl State {
     }
 
     fn credit_windows(&mut self) {
-        for channel in self.channels.values_mut() {
+        for channel in self.channels.iter_mut() {
             let credit = channel.credit();
             if credit == 0 || !self.transport.can_send() {
                 continue;
@@ -547,85 +564,6 @@ impl wire::codec::Write for SliceWriter<'_> {
         if let Some((field, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
             field.copy_from_slice(bytes);
             self.0 = rest;
-        }
-    }
-}
-
-/// What the client did against RFC 4254.
-struct Misbehaviour(&'static str);
-
-impl From<DecodeError> for Misbehaviour {
-    fn from(_: DecodeError) -> Self {
-        Self("malformed message of the connection protocol")
-    }
-}
-
-/// A packet of the client: data and windows are handled here, the rest is russh's.
-fn dispatch(
-    payload: &[u8],
-    link: &mut Link,
-    channels: &mut HashMap<Number, Channel>,
-    opening: &mut HashMap<u32, (u32, u32)>,
-    sessions: &mut HashSet<Number>,
-) -> Result<(), Misbehaviour> {
-    const EXCEEDED: Misbehaviour = Misbehaviour("channel window or packet size exceeded");
-    const UNKNOWN: Misbehaviour = Misbehaviour("data for a channel that is not open");
-    let mut reader = Reader::new(payload);
-    match reader.byte()? {
-        CHANNEL_DATA => {
-            let channel = channels.get_mut(&reader.uint32()?).ok_or(UNKNOWN)?;
-            let data = reader.string(payload.len())?;
-            reader.finish()?;
-            channel.receive(data).map_err(|_| EXCEEDED)
-        }
-        CHANNEL_EXTENDED_DATA => {
-            let channel = channels.get_mut(&reader.uint32()?).ok_or(UNKNOWN)?;
-            reader.uint32()?;
-            let data = reader.string(payload.len())?;
-            reader.finish()?;
-            channel.receive_extended(data).map_err(|_| EXCEEDED)
-        }
-        CHANNEL_WINDOW_ADJUST => {
-            let number = reader.uint32()?;
-            let count = reader.uint32()?;
-            reader.finish()?;
-            // A channel that is just gone may still be adjusted; that is no fault.
-            match channels.get_mut(&number) {
-                Some(channel) => channel.widen(count).map_err(|_| EXCEEDED),
-                None => Ok(()),
-            }
-        }
-        CHANNEL_OPEN => {
-            reader.string(MAX_TYPE_NAME)?;
-            let number = reader.uint32()?;
-            let window = reader.uint32()?;
-            let packet = reader.uint32()?;
-            if channels.len() + opening.len() >= CHANNEL_LIMIT
-                || opening.insert(number, (window, packet)).is_some()
-            {
-                return Err(Misbehaviour("too many channels"));
-            }
-            link.push(payload);
-            Ok(())
-        }
-        CHANNEL_CLOSE => {
-            let number = reader.uint32()?;
-            reader.finish()?;
-            match channels.get_mut(&number).map(Channel::close_by_client) {
-                // russh would answer at once.
-                Some(Closed::Half) => {}
-                Some(Closed::Whole) => {
-                    channels.remove(&number);
-                    sessions.remove(&number);
-                    link.push(payload);
-                }
-                None => link.push(payload),
-            }
-            Ok(())
-        }
-        _ => {
-            link.push(payload);
-            Ok(())
         }
     }
 }
@@ -664,98 +602,4 @@ fn global_request(
     }
 }
 
-/// A packet of russh on its way to the client: which channels exist.
-fn track(
-    payload: &[u8],
-    channels: &mut HashMap<Number, Channel>,
-    opening: &mut HashMap<u32, (u32, u32)>,
-    sessions: &mut HashSet<Number>,
-) {
-    let mut reader = Reader::new(payload);
-    let (Ok(message), Ok(peer)) = (reader.byte(), reader.uint32()) else {
-        return;
-    };
-    match message {
-        CHANNEL_OPEN_CONFIRMATION => {
-            if let (Some((window, packet)), Ok(number)) = (opening.remove(&peer), reader.uint32()) {
-                channels.insert(number, Channel::new(peer, window, packet));
-            }
-        }
-        CHANNEL_OPEN_FAILURE => {
-            opening.remove(&peer);
-        }
-        CHANNEL_CLOSE => channels.retain(|number, channel| {
-            if channel.peer() != peer {
-                return true;
-            }
-            sessions.remove(number);
-            channel.close() == Closed::Half
-        }),
-        _ => {}
-    }
-}
-
-/// Names of channel types are short; a longer one is no type of ours.
-const MAX_TYPE_NAME: usize = 256;
-
 const EXTENDED_DATA_STDERR: u32 = 1;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What becomes of a payload when the client has opened nothing.
-    fn without_channels(payload: &[u8]) -> (Result<(), Misbehaviour>, usize) {
-        let mut link = Link::new();
-        let before = link.unread();
-        let (mut channels, mut opening, mut sessions) = Default::default();
-        let result = dispatch(
-            payload,
-            &mut link,
-            &mut channels,
-            &mut opening,
-            &mut sessions,
-        );
-        (result, link.unread() - before)
-    }
-
-    fn message(number: u8, fields: &[u32], data: &[u8]) -> Vec<u8> {
-        let mut payload = vec![number];
-        for field in fields {
-            payload.put_uint32(*field);
-        }
-        payload.put_string(data);
-        payload
-    }
-
-    /// russh: handlers were called for channels that nobody had opened; GHSA-47hw-gvq5-r2gm is the
-    /// same on the client's side.
-    #[test]
-    fn cve_2026_68930_russh_data_for_a_channel_that_is_not_open_ends_the_connection() {
-        for number in [0, 1, u32::MAX] {
-            for payload in [
-                message(CHANNEL_DATA, &[number], b"data"),
-                message(
-                    CHANNEL_EXTENDED_DATA,
-                    &[number, EXTENDED_DATA_STDERR],
-                    b"data",
-                ),
-            ] {
-                let (result, for_russh) = without_channels(&payload);
-                assert!(result.is_err());
-                assert_eq!(for_russh, 0, "russh must not hear of it");
-            }
-        }
-    }
-
-    /// A window may be meant for a channel that has just gone: it changes nothing, whatever it says.
-    #[test]
-    fn ghsa_47hw_gvq5_r2gm_russh_a_window_for_a_channel_that_is_not_open_changes_nothing() {
-        let mut payload = vec![CHANNEL_WINDOW_ADJUST];
-        payload.put_uint32(7);
-        payload.put_uint32(u32::MAX);
-        let (result, for_russh) = without_channels(&payload);
-        assert!(result.is_ok());
-        assert_eq!(for_russh, 0, "russh must not hear of it");
-    }
-}

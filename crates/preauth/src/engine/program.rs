@@ -12,8 +12,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+use super::channels::Number;
 use super::end::EngineEnd;
-use super::mux::{Mux, Number, Stream};
+use super::mux::{Mux, Stream};
 use super::pump::Program;
 use super::{feeder, pump};
 

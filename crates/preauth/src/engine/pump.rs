@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
-use super::mux::{Copied, Flow, Mux, Number, Stream};
+use super::channels::Number;
+use super::mux::{Copied, Flow, Mux, Stream};
 
 /// How long a silent descriptor is read on after the program has ended, while somebody else still
 /// holds its other side: a process substitution may have a last word, a background child that

@@ -4,6 +4,7 @@ use rpc::CallError;
 use rpc::preauth::Monitor;
 
 use super::end::EngineEnd;
+use super::forward::Forwarding;
 use super::mux::{Mux, Question};
 use crate::client::ClientSocket;
 
@@ -17,6 +18,7 @@ pub(super) async fn run(
     client: &ClientSocket,
     input: Vec<u8>,
     mut monitor: Monitor,
+    forwarding: Forwarding,
 ) -> EngineEnd {
     let mut buffer = vec![0; BUFFER];
     let mut filled = input.len().min(BUFFER);
@@ -34,8 +36,8 @@ pub(super) async fn run(
             };
             start += input.consumed;
             if let Some(question) = input.question {
-                // Nothing is taken from the client until the answer is there; output goes on.
-                if let Err(end) = ask(mux, &mut monitor, question).await {
+                // Nothing is taken from the client until the monitor's answer is there; output goes on.
+                if let Err(end) = ask(mux, &mut monitor, &forwarding, question).await {
                     return end;
                 }
             } else if input.consumed == 0 {
@@ -53,7 +55,12 @@ pub(super) async fn run(
     }
 }
 
-async fn ask(mux: &Mux, monitor: &mut Monitor, question: Question) -> Result<(), EngineEnd> {
+async fn ask(
+    mux: &Mux,
+    monitor: &mut Monitor,
+    forwarding: &Forwarding,
+    question: Question,
+) -> Result<(), EngineEnd> {
     let gone = |error: CallError| EngineEnd::Monitor(error.to_string());
     match question {
         Question::ChooseGroup(request) => {
@@ -69,6 +76,10 @@ async fn ask(mux: &Mux, monitor: &mut Monitor, question: Question) -> Result<(),
         Question::ProveHostKeys(host_keys) => {
             let proofs = monitor.prove_host_keys(host_keys).await.map_err(gone)?;
             mux.answer_proofs(&proofs);
+            Ok(())
+        }
+        Question::Connect(wanted) => {
+            forwarding.connect(wanted);
             Ok(())
         }
     }

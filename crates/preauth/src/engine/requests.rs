@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use rpc::CallError;
-use rpc::lane::{FromSession, Lane, LaneError};
+use rpc::lane::{FromSession, LaneError};
 use rpc::session::{
     Channel as SessionChannel, Outcome, Program, PtyRequest, Session, Signal, WindowSize,
 };
@@ -13,7 +13,9 @@ use russh::server::{Auth, ChannelOpenHandle, Handler, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use thiserror::Error;
 
-use super::mux::{Mux, Number, TooManySessions};
+use super::channels::{Number, TooManySessions};
+use super::deliveries::Deliveries;
+use super::mux::Mux;
 use super::program::Running;
 
 /// Longest value of TERM that is passed on; the session's limit.
@@ -31,6 +33,9 @@ pub(super) enum RequestError {
     /// The session did not send what it promised.
     #[error(transparent)]
     Lane(#[from] LaneError),
+    /// The session sent something else than it promised.
+    #[error("session: descriptors of another kind")]
+    OtherDescriptors,
     /// A descriptor of the session is of no use.
     #[error("session: {0}")]
     Descriptor(#[from] std::io::Error),
@@ -40,16 +45,21 @@ pub(super) enum RequestError {
 pub(super) struct Requests {
     mux: Arc<Mux>,
     session: Session,
-    lane: Lane,
+    deliveries: Deliveries,
     max_sessions: u32,
 }
 
 impl Requests {
-    pub(super) fn new(mux: Arc<Mux>, session: Session, lane: Lane, max_sessions: u32) -> Self {
+    pub(super) fn new(
+        mux: Arc<Mux>,
+        session: Session,
+        deliveries: Deliveries,
+        max_sessions: u32,
+    ) -> Self {
         Self {
             mux,
             session,
-            lane,
+            deliveries,
             max_sessions,
         }
     }
@@ -62,15 +72,12 @@ impl Requests {
         session: &mut russh::server::Session,
     ) -> Result<(), RequestError> {
         let number = SessionChannel(Number::from(channel));
+        let delivery = self.deliveries.expect(number.0);
         match self.session.start_program(number, program).await? {
             Outcome::Done => {
-                let FromSession::Descriptors {
-                    channel: named,
-                    descriptors,
-                } = self.lane.receive_from_session().await?;
-                if named != number {
-                    return Err(LaneError::Malformed("descriptors of another channel").into());
-                }
+                let FromSession::Descriptors { descriptors, .. } = delivery.take().await? else {
+                    return Err(RequestError::OtherDescriptors);
+                };
                 // The success goes out when this returns, before any data: the tasks that are
                 // started here run later.
                 session.channel_success(channel)?;

@@ -8,6 +8,7 @@
     reason = "a test may"
 )]
 
+mod forwarding;
 mod scripted;
 mod session;
 mod stock_client;

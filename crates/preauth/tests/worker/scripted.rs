@@ -15,6 +15,7 @@ use transport::RekeyLimit;
 use wire::codec::{Reader, Write as _};
 use wire::exchange::ExchangeValues;
 use wire::groups::{DhGroup, GroupRequest};
+use wire::message::number::{CHANNEL_EOF, CHANNEL_REQUEST};
 use wire::message::{Ping, Pong, number};
 use wire::userauth::{AuthRequest, Responses};
 
@@ -26,11 +27,9 @@ use crate::session;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Window and packet size that the client gives, in bytes.
-const WINDOW: u32 = 1 << 20;
+pub(crate) const WINDOW: u32 = 1 << 20;
 
-// Numbers that only russh knows (RFC 4254 section 9).
-const CHANNEL_EOF: u8 = 96;
-const CHANNEL_REQUEST: u8 = 98;
+// A number that only russh knows (RFC 4254 section 9).
 const CHANNEL_SUCCESS: u8 = 99;
 
 /// For connections that need no monitor after login.
@@ -63,14 +62,14 @@ impl MonitorFace for NoMonitor {
 }
 
 /// A connection whose user is logged in.
-struct Connection {
+pub(crate) struct Connection {
     client: Client,
     stream: UnixStream,
     engine: JoinHandle<EngineEnd>,
 }
 
 impl Connection {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let pair = Pair::logged_in(Offer::default(), RekeyLimit::default());
         let (stream, theirs) = UnixStream::pair().unwrap();
         let socket = ClientSocket::new(theirs.into_std().unwrap().into()).unwrap();
@@ -108,7 +107,7 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, payload: &[u8]) {
+    pub(crate) async fn send(&mut self, payload: &[u8]) {
         self.client.send(payload);
         let output = std::mem::take(&mut self.client.output);
         soon(self.stream.write_all(&output)).await.unwrap();
@@ -128,7 +127,7 @@ impl Connection {
     }
 
     /// The next message from the server that is not about windows and host keys.
-    async fn answer(&mut self) -> Vec<u8> {
+    pub(crate) async fn answer(&mut self) -> Vec<u8> {
         loop {
             let payload = self.next().await;
             if ![number::CHANNEL_WINDOW_ADJUST, number::GLOBAL_REQUEST].contains(&payload[0]) {
@@ -163,7 +162,7 @@ impl Connection {
     }
 }
 
-fn channel_message(message: u8, channel: u32) -> Vec<u8> {
+pub(crate) fn channel_message(message: u8, channel: u32) -> Vec<u8> {
     let mut payload = vec![message];
     payload.put_uint32(channel);
     payload
@@ -177,7 +176,7 @@ fn exit_status(channel: u32, status: u32) -> Vec<u8> {
     payload
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("in time")
 }
 

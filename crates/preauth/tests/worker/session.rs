@@ -1,14 +1,16 @@
-//! A session on the other side of the worker's border: it runs command lines and refuses the rest.
+//! A session on the other side of the worker's border: it runs command lines, connects, and refuses the rest.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rpc::Violation;
 use rpc::lane::{FromSession, Lane, ProgramDescriptors};
 use rpc::session::{
-    Channel, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize,
+    Channel, Connect, OpenFailure, OpenFailureReason, Opened, Outcome, Program, ProgramEnd,
+    PtyRequest, SessionFace, Signal, Target, WindowSize,
 };
 use tokio::sync::Notify;
 
@@ -108,5 +110,23 @@ impl SessionFace for TestSession {
 
     async fn close(&self, _: Channel) -> Result<Outcome, Violation> {
         Ok(Outcome::Done)
+    }
+
+    async fn connect(&self, channel: Channel, connect: Connect) -> Result<Opened, Violation> {
+        let Target::Path(path) = connect.target else {
+            return Ok(Opened::Failed(OpenFailure {
+                reason: OpenFailureReason::ConnectFailed,
+                description: "Network is unreachable".to_owned(),
+            }));
+        };
+        let socket = UnixStream::connect(String::from_utf8(path).unwrap()).unwrap();
+        self.lane
+            .send_from_session(&FromSession::Forwarded {
+                channel,
+                socket: socket.into(),
+            })
+            .await
+            .unwrap();
+        Ok(Opened::Done)
     }
 }

@@ -1,5 +1,6 @@
 //! Lane messages to bytes and descriptors, and back with all checks.
 
+mod forwarding;
 mod permissions;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +10,8 @@ use prost::Message;
 use tracing::level_filters::LevelFilter;
 
 use super::descriptor::{
-    expect_client, expect_lane, expect_program_stream, expect_stream, expect_terminal,
+    expect_client, expect_forwarded, expect_lane, expect_program_stream, expect_stream,
+    expect_terminal,
 };
 use super::{
     Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, Password,
@@ -77,6 +79,7 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         user_environment: start.user_environment.clone(),
         permissions: Some(permissions::to_proto(&start.permissions)),
         login: Some(login_to_proto(&start.login)),
+        forwarding: Some(forwarding::to_proto(&start.forwarding)),
     };
     encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
 }
@@ -87,10 +90,16 @@ pub(super) fn ready() -> Vec<u8> {
 }
 
 pub(super) fn from_session(message: &FromSession) -> Encoded<'_> {
-    let FromSession::Descriptors {
-        channel,
-        descriptors,
-    } = message;
+    let (channel, descriptors) = match message {
+        FromSession::Descriptors {
+            channel,
+            descriptors,
+        } => (channel, descriptors),
+        FromSession::Forwarded { channel, socket } => {
+            let body = pb::ForwardedDescriptor { channel: channel.0 };
+            return encode(Body::ForwardedDescriptor(body), vec![socket.as_fd()]);
+        }
+    };
     let (pty, descriptors) = match descriptors {
         ProgramDescriptors::Pty(master) => (true, vec![master.as_fd()]),
         ProgramDescriptors::Pipes {
@@ -144,9 +153,10 @@ pub(super) fn read_to_worker(
             };
             Ok(ToWorker::Session { grant, rpc, lane })
         }
-        Body::ChannelDescriptors(_) | Body::SessionStart(_) | Body::SessionReady(_) => {
-            Err(LaneError::Malformed("not for a worker"))
-        }
+        Body::ChannelDescriptors(_)
+        | Body::ForwardedDescriptor(_)
+        | Body::SessionStart(_)
+        | Body::SessionReady(_) => Err(LaneError::Malformed("not for a worker")),
     }
 }
 
@@ -189,6 +199,7 @@ pub(super) fn read_to_session(
         user_environment: body.user_environment,
         permissions: permissions::from_proto(body.permissions)?,
         login: login_from_proto(body.login)?,
+        forwarding: forwarding::from_proto(body.forwarding)?,
     };
     Ok(ToSession::Start { start, rpc, lane })
 }
@@ -197,8 +208,17 @@ pub(super) fn read_from_session(
     bytes: &[u8],
     descriptors: Vec<OwnedFd>,
 ) -> Result<FromSession, LaneError> {
-    let Body::ChannelDescriptors(body) = decode(bytes)? else {
-        return Err(LaneError::Malformed("not from a session"));
+    let body = match decode(bytes)? {
+        Body::ChannelDescriptors(body) => body,
+        Body::ForwardedDescriptor(body) => {
+            let [socket] = exactly(descriptors)?;
+            expect_forwarded(&socket)?;
+            return Ok(FromSession::Forwarded {
+                channel: Channel(body.channel),
+                socket,
+            });
+        }
+        _ => return Err(LaneError::Malformed("not from a session")),
     };
     let descriptors = if body.pty {
         let [master] = exactly(descriptors)?;

@@ -58,6 +58,21 @@ pub(super) fn expect_client(descriptor: impl AsFd) -> Result<(), LaneError> {
     )
 }
 
+/// The other end of a forwarded connection: SOCK_STREAM of the Internet families, or a local socket.
+pub(super) fn expect_forwarded(descriptor: impl AsFd) -> Result<(), LaneError> {
+    const FORWARDED: [AddressFamily; 3] = [
+        AddressFamily::INET,
+        AddressFamily::INET6,
+        AddressFamily::UNIX,
+    ];
+    expect_socket(
+        descriptor,
+        &FORWARDED,
+        SocketType::STREAM,
+        "not a forwarded stream",
+    )
+}
+
 /// A pipe or a Unix stream: what a program's standard streams may be.
 pub(super) fn expect_program_stream(descriptor: impl AsFd) -> Result<(), LaneError> {
     match file_type(descriptor.as_fd())? {

@@ -133,6 +133,21 @@ fn a_session_hears_what_the_monitor_said() {
                         password: Password::Expired,
                     },
                 },
+                forwarding: match log_level {
+                    LevelFilter::OFF => Forwarding::NONE,
+                    _ => Forwarding {
+                        tcp: Directions {
+                            local: Permission::Granted,
+                            remote: Denied,
+                        },
+                        stream_local: Directions {
+                            local: Denied,
+                            remote: Permission::Granted,
+                        },
+                        permit_open: Places::Any,
+                        permit_listen: Places::Listed(permissions.permit_listen),
+                    },
+                },
             };
             let ((rpc, _rpc), (lane, _lane)) = (stream_pair().unwrap(), pair().unwrap());
             let message = ToSession::Start { start, rpc, lane };

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use journal::LevelFilter;
 use rpc::lane::{
-    self, FromSession, Lane, LoginDetails, Permissions, ProgramDescriptors, SessionStart, ToSession,
+    self, Directions, Forwarding, FromSession, Lane, LoginDetails, Permissions, Places,
+    ProgramDescriptors, SessionStart, ToSession,
 };
 use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
 use rpc::{ConnectionId, Endpoints};
@@ -70,6 +71,12 @@ pub(crate) fn start() -> SessionStart {
         user_environment: None,
         permissions: Permissions::ALL,
         login: LoginDetails::UNTOLD,
+        forwarding: Forwarding {
+            tcp: Directions::BOTH,
+            stream_local: Directions::BOTH,
+            permit_open: Places::Any,
+            permit_listen: Places::Any,
+        },
     }
 }
 
@@ -134,13 +141,28 @@ impl Running {
         {
             Outcome::Refused => None,
             Outcome::Done => {
+                let received = soon(self.lane.receive_from_session()).await.unwrap();
                 let FromSession::Descriptors {
                     channel: named,
                     descriptors,
-                } = soon(self.lane.receive_from_session()).await.unwrap();
+                } = received
+                else {
+                    panic!("no descriptors of a program: {received:?}");
+                };
                 assert_eq!(named, channel);
                 Some(descriptors)
             }
+        }
+    }
+
+    /// The socket of a forwarded channel, which is in the lane.
+    pub(crate) async fn socket(&mut self, channel: u32) -> OwnedFd {
+        match soon(self.lane.receive_from_session()).await.unwrap() {
+            FromSession::Forwarded {
+                channel: named,
+                socket,
+            } if named == Channel(channel) => socket,
+            other => panic!("no socket: {other:?}"),
         }
     }
 

@@ -28,10 +28,6 @@ pub(super) fn to_proto(permissions: &Permissions) -> pb::Permissions {
 
 pub(super) fn from_proto(body: Option<pb::Permissions>) -> Result<Permissions, LaneError> {
     let body = body.ok_or(LaneError::Malformed("permissions"))?;
-    let permission = |granted| match granted {
-        true => Permission::Granted,
-        false => Permission::Denied,
-    };
     let ports = |ports: Vec<pb::ForwardPort>| -> Result<Vec<_>, LaneError> {
         ports.into_iter().map(port_from_proto).collect()
     };
@@ -50,14 +46,21 @@ pub(super) fn from_proto(body: Option<pb::Permissions>) -> Result<Permissions, L
     })
 }
 
-fn port_to_proto(place: &ForwardPort) -> pb::ForwardPort {
+pub(super) fn permission(granted: bool) -> Permission {
+    match granted {
+        true => Permission::Granted,
+        false => Permission::Denied,
+    }
+}
+
+pub(super) fn port_to_proto(place: &ForwardPort) -> pb::ForwardPort {
     pb::ForwardPort {
         host: place.host.clone(),
         port: place.port.map(u32::from),
     }
 }
 
-fn port_from_proto(body: pb::ForwardPort) -> Result<ForwardPort, LaneError> {
+pub(super) fn port_from_proto(body: pb::ForwardPort) -> Result<ForwardPort, LaneError> {
     let port = body.port.map(u16::try_from).transpose();
     Ok(ForwardPort {
         host: body.host,

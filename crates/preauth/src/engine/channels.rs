@@ -1,0 +1,490 @@
+//! Which channels there are, and who answers for them.
+//!
+//! Sessions are russh's: it opens, closes and answers. What is forwarded is ours: russh has no words of its own choosing
+//! for a failed connection, waits in one place for all of them, and knows fewer kinds. Its numbers are counted up from 1
+//! by russh, and from [`FIRST_FORWARDED`] by us.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rpc::session::{Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, PATH_LIMIT, Port, Target};
+use tokio::io::unix::AsyncFd;
+use transport::link::Link;
+use wire::channel::{self, ChannelKind, ChannelOpen, HostPort};
+use wire::codec::{DecodeError, Reader};
+use wire::message::number::{
+    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
+    CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
+};
+
+use super::channel::{Channel, Closed, Opening};
+use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
+
+/// Channel numbers are our side's everywhere but in [`Channel::peer`].
+pub(super) type Number = u32;
+
+/// Channels that may be open or opening at once, whatever MaxSessions says.
+const CHANNEL_LIMIT: usize = 4096;
+
+/// Forwarded channels that may be open or opening at once: each has a descriptor.
+const FORWARDED_LIMIT: usize = 1024;
+
+/// The first number of a forwarded channel. russh would need as many channels on one connection to come to it, and clients
+/// that take numbers for signed ones understand it.
+const FIRST_FORWARDED: Number = 1 << 30;
+
+/// Our own words that may wait during a key exchange. An honest client is silent then.
+const OUTBOX_LIMIT: usize = 4096;
+
+/// What the client did against RFC 4254.
+#[derive(Debug)]
+pub(super) struct Misbehaviour(pub(super) &'static str);
+
+impl From<DecodeError> for Misbehaviour {
+    fn from(_: DecodeError) -> Self {
+        Self("malformed message of the connection protocol")
+    }
+}
+
+/// A channel that the client wants to be connected to somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WantedConnection {
+    /// Ours.
+    pub(super) number: Number,
+    pub(super) connect: Connect,
+}
+
+/// MaxSessions is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooManySessions;
+
+/// All channels of a connection.
+#[derive(Debug)]
+pub(super) struct Channels {
+    open: HashMap<Number, Channel>,
+    /// Channels that the client wants to open, by its number.
+    opening: HashMap<u32, Opening>,
+    /// Channels that count for MaxSessions.
+    sessions: HashSet<Number>,
+    /// Forwarded channels, open or opening; with what the client said if it wants to open it.
+    forwarded: HashMap<Number, Option<Opening>>,
+    next_forwarded: Number,
+    /// What we have to say of forwarded channels. It goes out when a key exchange permits.
+    outbox: VecDeque<Vec<u8>>,
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self {
+            open: HashMap::new(),
+            opening: HashMap::new(),
+            sessions: HashSet::new(),
+            forwarded: HashMap::new(),
+            next_forwarded: FIRST_FORWARDED,
+            outbox: VecDeque::new(),
+        }
+    }
+}
+
+impl Channels {
+    pub(super) fn get(&self, number: Number) -> Option<&Channel> {
+        self.open.get(&number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut Channel> {
+        self.open.get_mut(&number)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        self.open.values_mut()
+    }
+
+    /// The next payload of ours for the client.
+    pub(super) fn next_word(&mut self) -> Option<Vec<u8>> {
+        self.outbox.pop_front()
+    }
+
+    /// Makes a channel one of at most `limit` sessions. It counts until we close it, which we do
+    /// when its program has ended, or until the client closes it without a program.
+    pub(super) fn count_session(
+        &mut self,
+        number: Number,
+        limit: u32,
+    ) -> Result<(), TooManySessions> {
+        if self.sessions.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(TooManySessions);
+        }
+        self.sessions.insert(number);
+        Ok(())
+    }
+
+    // ---- forwarded channels ----
+
+    /// A number for a forwarded channel; none if there are too many.
+    fn reserve(&mut self, opening: Option<Opening>) -> Option<Number> {
+        if self.forwarded.len() >= FORWARDED_LIMIT {
+            return None;
+        }
+        loop {
+            let number = self.next_forwarded;
+            let next = number.wrapping_add(1);
+            self.next_forwarded = match next >= 2 * FIRST_FORWARDED {
+                true => FIRST_FORWARDED,
+                false => next,
+            };
+            if let Entry::Vacant(vacant) = self.forwarded.entry(number) {
+                vacant.insert(opening);
+                return Some(number);
+            }
+        }
+    }
+
+    /// The channel that the client wants has its connection.
+    pub(super) fn confirm(&mut self, number: Number, socket: Arc<AsyncFd<OwnedFd>>) {
+        let Some(opening) = self.forwarded.get_mut(&number).and_then(Option::take) else {
+            return;
+        };
+        self.opening.remove(&opening.peer);
+        self.outbox.push_back(channel::confirmation(
+            opening.peer,
+            number,
+            RECEIVE_WINDOW,
+            RECEIVE_PACKET,
+        ));
+        self.open
+            .insert(number, Channel::connected(opening, socket));
+    }
+
+    /// The channel that the client wants cannot be had.
+    pub(super) fn refuse(&mut self, number: Number, failure: &OpenFailure) {
+        if let Some(Some(opening)) = self.forwarded.remove(&number) {
+            self.refuse_opening(opening.peer, failure);
+        }
+    }
+
+    fn refuse_opening(&mut self, peer: u32, failure: &OpenFailure) {
+        self.opening.remove(&peer);
+        let (reason, description) = (failure.reason.code(), failure.description.as_str());
+        self.outbox
+            .push_back(channel::failure(peer, reason, description));
+    }
+
+    /// The connection has nothing more for the client.
+    pub(super) fn end_output(&mut self, number: Number) {
+        if let Some(channel) = self.open.get(&number).filter(|channel| channel.is_open()) {
+            self.outbox.push_back(channel::eof(channel.peer()));
+        }
+    }
+
+    /// Both directions of a forwarded channel are at their end.
+    pub(super) fn close_forwarded(&mut self, number: Number) {
+        if let Some(channel) = self.open.get_mut(&number) {
+            self.outbox.push_back(channel::close(channel.peer()));
+            if channel.close() == Closed::Whole {
+                self.forget(number);
+            }
+        }
+    }
+
+    fn forget(&mut self, number: Number) {
+        self.open.remove(&number);
+        self.sessions.remove(&number);
+        self.forwarded.remove(&number);
+    }
+
+    // ---- what passes ----
+
+    /// A packet of the client: data, windows and forwarded channels are handled here, the rest is russh's.
+    pub(super) fn dispatch(
+        &mut self,
+        payload: &[u8],
+        link: &mut Link,
+    ) -> Result<Option<WantedConnection>, Misbehaviour> {
+        const EXCEEDED: Misbehaviour = Misbehaviour("channel window or packet size exceeded");
+        const UNKNOWN: Misbehaviour = Misbehaviour("data for a channel that is not open");
+        if self.outbox.len() >= OUTBOX_LIMIT {
+            return Err(Misbehaviour("too many requests during a key exchange"));
+        }
+        let mut reader = Reader::new(payload);
+        match reader.byte()? {
+            CHANNEL_DATA => {
+                let channel = self.open.get_mut(&reader.uint32()?).ok_or(UNKNOWN)?;
+                let data = reader.string(payload.len())?;
+                reader.finish()?;
+                channel.receive(data).map_err(|_| EXCEEDED)?;
+            }
+            CHANNEL_EXTENDED_DATA => {
+                let channel = self.open.get_mut(&reader.uint32()?).ok_or(UNKNOWN)?;
+                reader.uint32()?;
+                let data = reader.string(payload.len())?;
+                reader.finish()?;
+                channel.receive_extended(data).map_err(|_| EXCEEDED)?;
+            }
+            CHANNEL_WINDOW_ADJUST => {
+                let number = reader.uint32()?;
+                let count = reader.uint32()?;
+                reader.finish()?;
+                // A channel that is just gone may still be adjusted; that is no fault.
+                if let Some(channel) = self.open.get_mut(&number) {
+                    channel.widen(count).map_err(|_| EXCEEDED)?;
+                }
+            }
+            CHANNEL_OPEN => return self.wanted(payload, link),
+            CHANNEL_CLOSE => {
+                let number = reader.uint32()?;
+                reader.finish()?;
+                match self.open.get_mut(&number).map(Channel::close_by_client) {
+                    // russh would answer at once.
+                    Some(Closed::Half) => {}
+                    Some(Closed::Whole) => {
+                        self.forget(number);
+                        if number < FIRST_FORWARDED {
+                            link.push(payload);
+                        }
+                    }
+                    None => link.push(payload),
+                }
+            }
+            CHANNEL_EOF | CHANNEL_REQUEST => {
+                let number = reader.uint32()?;
+                match self.open.get_mut(&number) {
+                    Some(channel) if number >= FIRST_FORWARDED => {
+                        if payload.first() == Some(&CHANNEL_EOF) {
+                            reader.finish()?;
+                            channel.end_input();
+                        } else if request_wants_reply(reader)? && channel.is_open() {
+                            // There is nothing to be asked of a connection.
+                            let refusal = channel::request_failure(channel.peer());
+                            self.outbox.push_back(refusal);
+                        }
+                    }
+                    Some(_) | None => link.push(payload),
+                }
+            }
+            _ => link.push(payload),
+        }
+        Ok(None)
+    }
+
+    fn wanted(
+        &mut self,
+        payload: &[u8],
+        link: &mut Link,
+    ) -> Result<Option<WantedConnection>, Misbehaviour> {
+        let ChannelOpen {
+            kind,
+            sender,
+            window,
+            packet,
+        } = ChannelOpen::decode(payload)?;
+        let opening = Opening {
+            peer: sender,
+            window,
+            packet,
+        };
+        if self.open.len() + self.opening.len() >= CHANNEL_LIMIT
+            || self.opening.insert(sender, opening).is_some()
+        {
+            return Err(Misbehaviour("too many channels"));
+        }
+        let connect = match kind {
+            ChannelKind::Session | ChannelKind::Other => {
+                link.push(payload);
+                return Ok(None);
+            }
+            ChannelKind::DirectTcpip { target, originator } => port(target)
+                .map(Target::Port)
+                .and_then(|target| connect(target, originator)),
+            ChannelKind::DirectStreamLocal { path, originator } => {
+                path_of(path).and_then(|target| connect(target, originator))
+            }
+        };
+        let reason = match connect {
+            None => OpenFailureReason::AdministrativelyProhibited,
+            Some(connect) => match self.reserve(Some(opening)) {
+                Some(number) => return Ok(Some(WantedConnection { number, connect })),
+                None => OpenFailureReason::ResourceShortage,
+            },
+        };
+        self.refuse_opening(sender, &OpenFailure::untold(reason));
+        Ok(None)
+    }
+
+    /// A packet of russh on its way to the client: which channels exist.
+    pub(super) fn track(&mut self, payload: &[u8]) {
+        let mut reader = Reader::new(payload);
+        let (Ok(message), Ok(peer)) = (reader.byte(), reader.uint32()) else {
+            return;
+        };
+        match message {
+            CHANNEL_OPEN_CONFIRMATION => {
+                if let (Some(opening), Ok(number)) = (self.opening.remove(&peer), reader.uint32()) {
+                    self.open.insert(number, Channel::new(opening));
+                }
+            }
+            CHANNEL_OPEN_FAILURE => {
+                self.opening.remove(&peer);
+            }
+            CHANNEL_CLOSE => {
+                let sessions = &mut self.sessions;
+                self.open.retain(|number, channel| {
+                    if channel.peer() != peer {
+                        return true;
+                    }
+                    sessions.remove(number);
+                    channel.close() == Closed::Half
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// "want reply" of SSH_MSG_CHANNEL_REQUEST, from its name on.
+fn request_wants_reply(mut reader: Reader<'_>) -> Result<bool, Misbehaviour> {
+    reader.string(reader.rest().len())?;
+    Ok(reader.boolean()?)
+}
+
+fn connect(target: Target, originator: HostPort<'_>) -> Option<Connect> {
+    let originator = port(originator)?;
+    Some(Connect { target, originator })
+}
+
+/// A port that there can be, of a host that can have a name.
+fn port(HostPort { host, port }: HostPort<'_>) -> Option<Port> {
+    let host = str::from_utf8(host).ok()?;
+    let fits = host.len() <= HOST_LIMIT && !host.contains('\0');
+    let port = u16::try_from(port).ok()?;
+    fits.then(|| Port {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+fn path_of(path: &[u8]) -> Option<Target> {
+    let fits = path.len() <= PATH_LIMIT && !path.contains(&0);
+    fits.then(|| Target::Path(path.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::codec::Write as _;
+
+    const EXTENDED_DATA_STDERR: u32 = 1;
+
+    /// What becomes of a payload when the client has opened nothing.
+    fn without_channels(payload: &[u8]) -> (Result<(), Misbehaviour>, usize) {
+        let mut link = Link::new();
+        let before = link.unread();
+        let result = Channels::default().dispatch(payload, &mut link);
+        (result.map(drop), link.unread() - before)
+    }
+
+    fn message(number: u8, fields: &[u32], data: &[u8]) -> Vec<u8> {
+        let mut payload = vec![number];
+        for field in fields {
+            payload.put_uint32(*field);
+        }
+        payload.put_string(data);
+        payload
+    }
+
+    /// russh: handlers were called for channels that nobody had opened; GHSA-47hw-gvq5-r2gm is the
+    /// same on the client's side.
+    #[test]
+    fn cve_2026_68930_russh_data_for_a_channel_that_is_not_open_ends_the_connection() {
+        for number in [0, 1, FIRST_FORWARDED, u32::MAX] {
+            for payload in [
+                message(CHANNEL_DATA, &[number], b"data"),
+                message(
+                    CHANNEL_EXTENDED_DATA,
+                    &[number, EXTENDED_DATA_STDERR],
+                    b"data",
+                ),
+            ] {
+                let (result, for_russh) = without_channels(&payload);
+                assert!(result.is_err());
+                assert_eq!(for_russh, 0, "russh must not hear of it");
+            }
+        }
+    }
+
+    /// A window may be meant for a channel that has just gone: it changes nothing, whatever it says.
+    #[test]
+    fn ghsa_47hw_gvq5_r2gm_russh_a_window_for_a_channel_that_is_not_open_changes_nothing() {
+        let mut payload = vec![CHANNEL_WINDOW_ADJUST];
+        payload.put_uint32(7);
+        payload.put_uint32(u32::MAX);
+        let (result, for_russh) = without_channels(&payload);
+        assert!(result.is_ok());
+        assert_eq!(for_russh, 0, "russh must not hear of it");
+    }
+
+    fn direct(sender: u32, host: &str, port: u32) -> Vec<u8> {
+        let mut payload = vec![CHANNEL_OPEN];
+        payload.put_string(b"direct-tcpip");
+        for field in [sender, 1000, 300] {
+            payload.put_uint32(field);
+        }
+        payload.put_string(host.as_bytes());
+        payload.put_uint32(port);
+        payload.put_string(b"127.0.0.1");
+        payload.put_uint32(40_000);
+        payload
+    }
+
+    #[test]
+    fn a_connection_that_failed_is_answered_in_the_words_of_the_session() {
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        let before = link.unread();
+        let wanted = channels.dispatch(&direct(7, "db", 5432), &mut link);
+        let wanted = wanted.unwrap().unwrap();
+        assert_eq!(link.unread(), before, "russh must not hear of it");
+        assert_eq!(
+            wanted.connect.target,
+            Target::Port(Port {
+                host: "db".to_owned(),
+                port: 5432
+            })
+        );
+        let failure = OpenFailure {
+            reason: OpenFailureReason::ConnectFailed,
+            description: "Connection refused".to_owned(),
+        };
+        channels.refuse(wanted.number, &failure);
+        let words = channel::failure(7, 2, "Connection refused");
+        assert_eq!(channels.next_word(), Some(words));
+        // The client's number is free again.
+        let again = channels.dispatch(&direct(7, "db", 5432), &mut link);
+        assert_ne!(again.unwrap().unwrap().number, wanted.number);
+    }
+
+    #[test]
+    fn a_port_or_name_that_cannot_be_is_refused_at_once() {
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        for (host, port) in [("db", 65_536), ("d\0b", 80), (&*"x".repeat(1026), 80)] {
+            let wanted = channels.dispatch(&direct(7, host, port), &mut link);
+            assert_eq!(wanted.unwrap(), None);
+            let words = channel::failure(7, 1, "open failed");
+            assert_eq!(channels.next_word(), Some(words), "{host} {port}");
+        }
+    }
+
+    #[test]
+    fn forwarded_channels_are_bounded_and_what_is_beyond_is_refused() {
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        let limit = u32::try_from(FORWARDED_LIMIT).unwrap();
+        for sender in 0..limit {
+            let wanted = channels.dispatch(&direct(sender, "db", 80), &mut link);
+            assert!(wanted.unwrap().is_some());
+        }
+        let beyond = channels.dispatch(&direct(limit, "db", 80), &mut link);
+        assert_eq!(beyond.unwrap(), None);
+        let words = channel::failure(limit, 4, "open failed");
+        assert_eq!(channels.next_word(), Some(words));
+    }
+}

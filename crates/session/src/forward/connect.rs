@@ -1,0 +1,213 @@
+//! Connections to ports and paths, in the order and with the words of OpenSSH (connect_next() in channels.c).
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use journal::Escaped;
+use rpc::Endpoints;
+use rpc::session::{CONNECT_DEADLINE, Connect, OpenFailure, OpenFailureReason, Port, Target};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
+use tokio::io::Interest;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{debug, error, info};
+
+use super::policy::{ForwardPolicy, Refusal};
+use crate::second_stage::reason;
+
+/// Connections that may be on their way at once. A resolver that hangs keeps its place until it gives up, so this also
+/// bounds what waits for its threads.
+const LIMIT: usize = 256;
+
+/// What the client says of who is behind a connection: for the log, whose lines are short.
+const LOGGED: usize = 100;
+
+/// Makes connections for one session.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    places: Arc<Semaphore>,
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(LIMIT)),
+        }
+    }
+}
+
+impl Connector {
+    /// Connects, if `policy` has nothing against it.
+    pub(crate) async fn connect(
+        &self,
+        policy: &ForwardPolicy,
+        endpoints: Endpoints,
+        wanted: Connect,
+    ) -> Result<OwnedFd, OpenFailure> {
+        if let Err(refusal) = policy.judge(&wanted.target) {
+            report(refusal, endpoints, &wanted);
+            return Err(match (refusal, &wanted.target) {
+                // sshd tells only those who want a port that it is forbidden.
+                (_, Target::Port(_)) => {
+                    OpenFailure::untold(OpenFailureReason::AdministrativelyProhibited)
+                }
+                (_, Target::Path(_)) => OpenFailure::untold(OpenFailureReason::ConnectFailed),
+            });
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Err(OpenFailure::untold(OpenFailureReason::ResourceShortage));
+        };
+        let connecting = async {
+            match wanted.target {
+                Target::Port(port) => to_port(port, place).await,
+                Target::Path(path) => to_path(&path).await,
+            }
+        };
+        match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
+            Ok(connected) => connected,
+            Err(_elapsed) => Err(failed(&reason(&Errno::TIMEDOUT.into()))),
+        }
+    }
+}
+
+fn report(refusal: Refusal, endpoints: Endpoints, wanted: &Connect) {
+    let originator = Escaped::new(&wanted.originator.host).limit(LOGGED);
+    let originator_port = wanted.originator.port;
+    let peer = endpoints.peer();
+    match (refusal, &wanted.target) {
+        (Refusal::Kind, Target::Port(Port { host, port })) => info!(
+            "refused local port forward: originator {originator} port {originator_port}, target {} port {port}",
+            Escaped::new(host).limit(LOGGED)
+        ),
+        (Refusal::Kind, Target::Path(path)) => info!(
+            "refused streamlocal port forward: originator {originator} port {originator_port}, target {}",
+            Escaped::new(path).limit(LOGGED)
+        ),
+        (Refusal::Place, Target::Port(Port { host, port })) => info!(
+            "Received request from {} port {} to connect to host {} port {port}, but the request was denied.",
+            peer.address(),
+            peer.port(),
+            Escaped::new(host).limit(LOGGED)
+        ),
+        (Refusal::Place, Target::Path(path)) => info!(
+            "Received request to connect to path {}, but the request was denied.",
+            Escaped::new(path).limit(LOGGED)
+        ),
+    }
+}
+
+fn failed(description: &str) -> OpenFailure {
+    OpenFailure {
+        reason: OpenFailureReason::ConnectFailed,
+        description: description.to_owned(),
+    }
+}
+
+/// Each address in the order of getaddrinfo(3), until one answers.
+async fn to_port(target: Port, place: OwnedSemaphorePermit) -> Result<OwnedFd, OpenFailure> {
+    let Port { host, port } = target;
+    let shown = Escaped::new(&host).limit(LOGGED).to_string();
+    // The place is kept in the thread: a resolver cannot be stopped.
+    let resolved = tokio::task::spawn_blocking(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs();
+        (addresses, place)
+    });
+    let addresses = match resolved.await {
+        Ok((Ok(addresses), _place)) => addresses,
+        Ok((Err(error), _place)) => {
+            let text = resolver_text(&error);
+            error!("connect_to {shown}: unknown host ({text})");
+            return Err(failed(&text));
+        }
+        // The runtime ends.
+        Err(_) => return Err(OpenFailure::untold(OpenFailureReason::ConnectFailed)),
+    };
+    // As sshd: the client hears why the last address did not answer, but not why one could not be asked.
+    let mut failure = OpenFailure::untold(OpenFailureReason::ConnectFailed);
+    for address in addresses {
+        match attempt(address).await {
+            Ok(socket) => {
+                debug!("connected to {shown} port {port}");
+                return Ok(socket);
+            }
+            Err(Attempt::NotMade(error)) => debug!("{address}: {}", reason(&error)),
+            Err(Attempt::Failed(error)) => failure = failed(&reason(&error)),
+        }
+    }
+    error!("connect_to {shown} port {port}: failed.");
+    Err(failure)
+}
+
+/// How an attempt to connect went wrong.
+enum Attempt {
+    /// There is no way to that address.
+    NotMade(io::Error),
+    /// Nobody answered there, or with a refusal.
+    Failed(io::Error),
+}
+
+impl From<Errno> for Attempt {
+    fn from(errno: Errno) -> Self {
+        Self::NotMade(errno.into())
+    }
+}
+
+async fn attempt(address: SocketAddr) -> Result<OwnedFd, Attempt> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = stream_socket(family)?;
+    // Whoever forwards interactive traffic does not want it to wait for an acknowledgement.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    match connect(&socket, &SocketAddrAny::from(address)) {
+        Ok(()) => return Ok(socket),
+        Err(Errno::INPROGRESS) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let socket = rpc::reactor::watch(socket, Interest::WRITABLE).map_err(Attempt::NotMade)?;
+    drop(socket.writable().await.map_err(Attempt::NotMade)?);
+    match sockopt::socket_error(socket.get_ref())? {
+        Ok(()) => Ok(socket.into_inner()),
+        Err(errno) => Err(Attempt::Failed(errno.into())),
+    }
+}
+
+async fn to_path(path: &[u8]) -> Result<OwnedFd, OpenFailure> {
+    let connected = (|| {
+        let address = SocketAddrUnix::new(Path::new(OsStr::from_bytes(path)))?;
+        let socket = stream_socket(AddressFamily::UNIX)?;
+        connect(&socket, &address)?;
+        Ok(socket)
+    })();
+    connected.map_err(|errno: Errno| {
+        error!(
+            "connect to {} port -2 failed: {}",
+            Escaped::new(path).limit(LOGGED),
+            reason(&errno.into())
+        );
+        OpenFailure::untold(OpenFailureReason::ConnectFailed)
+    })
+}
+
+fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(family, SocketType::STREAM, flags, None)
+}
+
+/// gai_strerror(3), which std puts a preface to.
+fn resolver_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.strip_prefix("failed to lookup address information: ") {
+        Some(reason) => reason.to_owned(),
+        None => reason(error),
+    }
+}

@@ -1,0 +1,216 @@
+//! Channels that are not sessions: opening and closing them (RFC 4254 sections 5.1, 5.3 and 7.2, OpenSSH PROTOCOL
+//! section 2.4).
+
+use crate::codec::{DecodeError, Reader, Write};
+use crate::message::{TEXT_LIMIT, number};
+
+/// SSH_MSG_CHANNEL_OPEN
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelOpen<'a> {
+    /// What kind of channel.
+    pub kind: ChannelKind<'a>,
+    /// "sender channel": its number at the other side.
+    pub sender: u32,
+    /// "initial window size"
+    pub window: u32,
+    /// "maximum packet size"
+    pub packet: u32,
+}
+
+/// The kinds of channels that are told apart here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelKind<'a> {
+    /// "session"
+    Session,
+    /// "direct-tcpip"
+    DirectTcpip {
+        /// "host to connect" and "port to connect"
+        target: HostPort<'a>,
+        /// "originator IP address" and "originator port"
+        originator: HostPort<'a>,
+    },
+    /// "direct-streamlocal@openssh.com"
+    DirectStreamLocal {
+        /// "socket path"
+        path: &'a [u8],
+        /// Reserved; OpenSSH's client has its originator in it.
+        originator: HostPort<'a>,
+    },
+    /// Any other.
+    Other,
+}
+
+/// A host as a text that nobody has looked at, and a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPort<'a> {
+    /// Address or name.
+    pub host: &'a [u8],
+    /// The port, which need not be one.
+    pub port: u32,
+}
+
+impl<'a> HostPort<'a> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            host: reader.string(TEXT_LIMIT)?,
+            port: reader.uint32()?,
+        })
+    }
+}
+
+impl<'a> ChannelOpen<'a> {
+    /// Reads a payload. The fields of other kinds are not looked at.
+    ///
+    /// # Errors
+    /// The fields that all kinds have, or those of a kind that is told apart, are malformed.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        if reader.byte()? != number::CHANNEL_OPEN {
+            return Err(DecodeError::OutOfRange);
+        }
+        let name = reader.string(NAME_LIMIT)?;
+        let sender = reader.uint32()?;
+        let window = reader.uint32()?;
+        let packet = reader.uint32()?;
+        let kind = match name {
+            b"session" => ChannelKind::Session,
+            b"direct-tcpip" => ChannelKind::DirectTcpip {
+                target: HostPort::decode(&mut reader)?,
+                originator: HostPort::decode(&mut reader)?,
+            },
+            b"direct-streamlocal@openssh.com" => ChannelKind::DirectStreamLocal {
+                path: reader.string(TEXT_LIMIT)?,
+                originator: HostPort::decode(&mut reader)?,
+            },
+            _ => ChannelKind::Other,
+        };
+        match kind {
+            ChannelKind::Other => {}
+            ChannelKind::Session
+            | ChannelKind::DirectTcpip { .. }
+            | ChannelKind::DirectStreamLocal { .. } => reader.finish()?,
+        }
+        Ok(Self {
+            kind,
+            sender,
+            window,
+            packet,
+        })
+    }
+}
+
+/// Payload of SSH_MSG_CHANNEL_OPEN_CONFIRMATION: the client's number of the channel, ours, what we take.
+pub fn confirmation(recipient: u32, sender: u32, window: u32, packet: u32) -> Vec<u8> {
+    let mut out = vec![number::CHANNEL_OPEN_CONFIRMATION];
+    for field in [recipient, sender, window, packet] {
+        out.put_uint32(field);
+    }
+    out
+}
+
+/// Payload of SSH_MSG_CHANNEL_OPEN_FAILURE.
+pub fn failure(recipient: u32, reason: u32, description: &str) -> Vec<u8> {
+    let mut out = vec![number::CHANNEL_OPEN_FAILURE];
+    out.put_uint32(recipient);
+    out.put_uint32(reason);
+    out.put_string(description.as_bytes());
+    // No language tag, as from sshd.
+    out.put_string(b"");
+    out
+}
+
+/// Payload of SSH_MSG_CHANNEL_EOF.
+pub fn eof(recipient: u32) -> Vec<u8> {
+    short(number::CHANNEL_EOF, recipient)
+}
+
+/// Payload of SSH_MSG_CHANNEL_CLOSE.
+pub fn close(recipient: u32) -> Vec<u8> {
+    short(number::CHANNEL_CLOSE, recipient)
+}
+
+/// Payload of SSH_MSG_CHANNEL_FAILURE, the answer to a request.
+pub fn request_failure(recipient: u32) -> Vec<u8> {
+    short(number::CHANNEL_FAILURE, recipient)
+}
+
+fn short(message: u8, recipient: u32) -> Vec<u8> {
+    let mut out = vec![message];
+    out.put_uint32(recipient);
+    out
+}
+
+/// Names of channel types are short; a longer one is no type of ours.
+const NAME_LIMIT: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(name: &[u8]) -> Vec<u8> {
+        let mut out = vec![number::CHANNEL_OPEN];
+        out.put_string(name);
+        for field in [7, 1 << 21, 1 << 15] {
+            out.put_uint32(field);
+        }
+        out
+    }
+
+    fn host_port(out: &mut Vec<u8>, host: &str, port: u32) {
+        out.put_string(host.as_bytes());
+        out.put_uint32(port);
+    }
+
+    #[test]
+    fn a_direct_channel_says_where_it_goes() {
+        let mut payload = open(b"direct-tcpip");
+        host_port(&mut payload, "db", 5432);
+        host_port(&mut payload, "::1", 40_000);
+        let read = ChannelOpen::decode(&payload).unwrap();
+        let port = |host: &'static str, port| HostPort {
+            host: host.as_bytes(),
+            port,
+        };
+        assert_eq!(
+            read,
+            ChannelOpen {
+                kind: ChannelKind::DirectTcpip {
+                    target: port("db", 5432),
+                    originator: port("::1", 40_000),
+                },
+                sender: 7,
+                window: 1 << 21,
+                packet: 1 << 15,
+            }
+        );
+        payload.push(0);
+        assert!(ChannelOpen::decode(&payload).is_err());
+        payload.truncate(payload.len() - 2);
+        assert!(ChannelOpen::decode(&payload).is_err());
+
+        let mut payload = open(b"direct-streamlocal@openssh.com");
+        payload.put_string(b"/run/\xff");
+        host_port(&mut payload, "", 0);
+        assert_eq!(
+            ChannelOpen::decode(&payload).unwrap().kind,
+            ChannelKind::DirectStreamLocal {
+                path: b"/run/\xff",
+                originator: port("", 0),
+            }
+        );
+    }
+
+    #[test]
+    fn other_kinds_are_not_looked_into() {
+        let mut payload = open(b"x11");
+        payload.put_bytes(b"anything");
+        assert_eq!(
+            ChannelOpen::decode(&payload).unwrap().kind,
+            ChannelKind::Other
+        );
+        assert_eq!(
+            ChannelOpen::decode(&open(b"session")).unwrap().kind,
+            ChannelKind::Session
+        );
+    }
+}
