@@ -142,7 +142,7 @@ mod tests {
         fn sign(&self, algorithm: SignatureAlgorithm) -> Option<Vec<u8>> {
             match self {
                 Self::Software(key) => key.sign(algorithm, b"x").ok(),
-                Self::Device(key) => (key.algorithm() == algorithm).then(|| key.sign(b"x", 1, 1)),
+                Self::Device(key) => key.sign_as(algorithm, b"x", 1, 1),
             }
         }
     }

@@ -5,6 +5,7 @@
 //! authorized_keys, so it is refused here and never taken for the listed one.
 
 mod verification;
+mod webauthn;
 
 use std::fmt;
 

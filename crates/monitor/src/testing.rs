@@ -18,7 +18,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
 };
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use rpc::lane::Lane;
 use rpc::pam::{self, Channel};
 use rpc::{ConnectionId, Endpoints};
@@ -237,14 +237,55 @@ impl SecurityKey {
     }
 
     pub(crate) fn sign(&self, data: &[u8], flags: u8, counter: u32) -> Vec<u8> {
+        self.assert(self.algorithm(), flags, counter, &[], data)
+    }
+
+    /// Under this name, if the key can.
+    pub(crate) fn sign_as(
+        &self,
+        algorithm: SignatureAlgorithm,
+        data: &[u8],
+        flags: u8,
+        counter: u32,
+    ) -> Option<Vec<u8>> {
+        match (self, algorithm) {
+            (Self::Ecdsa(_), SignatureAlgorithm::WebauthnSkEcdsaNistp256) => {
+                let page = Page::about(data);
+                Some(self.sign_for_page(&page, flags, counter))
+            }
+            _ if algorithm == self.algorithm() => Some(self.sign(data, flags, counter)),
+            _ => None,
+        }
+    }
+
+    /// For a web page.
+    pub(crate) fn sign_for_page(&self, page: &Page, flags: u8, counter: u32) -> Vec<u8> {
+        let algorithm = SignatureAlgorithm::WebauthnSkEcdsaNistp256;
+        let client_data = page.client_data.as_bytes();
+        let mut blob = self.assert(algorithm, flags, counter, page.extensions, client_data);
+        blob.put_string(page.origin.as_bytes());
+        blob.put_string(client_data);
+        blob.put_string(page.extensions);
+        blob
+    }
+
+    fn assert(
+        &self,
+        algorithm: SignatureAlgorithm,
+        flags: u8,
+        counter: u32,
+        extensions: &[u8],
+        data: &[u8],
+    ) -> Vec<u8> {
         let mut signed = digest::digest(&digest::SHA256, Self::APPLICATION)
             .as_ref()
             .to_vec();
         signed.put_byte(flags);
         signed.put_uint32(counter);
+        signed.put_bytes(extensions);
         signed.put_bytes(digest::digest(&digest::SHA256, data).as_ref());
         let mut blob = Vec::new();
-        blob.put_string(self.algorithm().name().as_bytes());
+        blob.put_string(algorithm.name().as_bytes());
         match self {
             Self::Ed25519(pair) => blob.put_string(pair.sign(&signed).as_ref()),
             Self::Ecdsa(pair) => {
@@ -259,6 +300,28 @@ impl SecurityKey {
         blob.put_byte(flags);
         blob.put_uint32(counter);
         blob
+    }
+}
+
+/// What a browser adds.
+pub(crate) struct Page {
+    pub(crate) origin: String,
+    pub(crate) client_data: String,
+    pub(crate) extensions: &'static [u8],
+}
+
+impl Page {
+    /// One that has this signed.
+    pub(crate) fn about(data: &[u8]) -> Self {
+        let challenge = Base64UrlUnpadded::encode_string(data);
+        let origin = "https://login.example.com".to_owned();
+        Self {
+            client_data: format!(
+                "{{\"type\":\"webauthn.get\",\"challenge\":\"{challenge}\",\"origin\":\"{origin}\",\"crossOrigin\":false}}"
+            ),
+            origin,
+            extensions: &[],
+        }
     }
 }
 

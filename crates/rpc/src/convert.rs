@@ -37,8 +37,9 @@ const NAME_LIMIT: usize = 64;
 const KEY_LIMIT: usize = 32 * 1024;
 /// Text of a report: a journal line's worth.
 const REPORT_LIMIT: usize = 4096;
-/// Signature blob: RSA 16384 bits and names.
-const SIGNATURE_LIMIT: usize = 4096;
+/// Signature blob: RSA 16384 bits and names; a browser's repeats what it signed, the key or
+/// certificate included.
+const SIGNATURE_LIMIT: usize = 16 * 1024;
 
 fn bounded<T: AsRef<[u8]>>(value: T, limit: usize, field: &str) -> Result<T, Violation> {
     let length = value.as_ref().len();

@@ -140,6 +140,8 @@ names! {
         SkEd25519Cert = "sk-ssh-ed25519-cert-v01@openssh.com",
         /// OpenSSH PROTOCOL.u2f
         SkEcdsaNistp256Cert = "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        /// OpenSSH PROTOCOL.u2f, "webauthn signatures"
+        WebauthnSkEcdsaNistp256Cert = "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
         /// OpenSSH PROTOCOL.certkeys, RFC 8332
         RsaSha2_512Cert = "rsa-sha2-512-cert-v01@openssh.com",
         /// OpenSSH PROTOCOL.certkeys, RFC 8332
@@ -156,6 +158,8 @@ names! {
         SkEd25519 = "sk-ssh-ed25519@openssh.com",
         /// OpenSSH PROTOCOL.u2f
         SkEcdsaNistp256 = "sk-ecdsa-sha2-nistp256@openssh.com",
+        /// OpenSSH PROTOCOL.u2f, "webauthn signatures": by the same keys, in a web browser
+        WebauthnSkEcdsaNistp256 = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
         /// RFC 8332
         RsaSha2_512 = "rsa-sha2-512",
         /// RFC 8332
@@ -176,6 +180,7 @@ impl SignatureAlgorithm {
         Self::EcdsaNistp521Cert,
         Self::SkEd25519Cert,
         Self::SkEcdsaNistp256Cert,
+        Self::WebauthnSkEcdsaNistp256Cert,
         Self::RsaSha2_512Cert,
         Self::RsaSha2_256Cert,
         Self::Ed25519,
@@ -184,6 +189,7 @@ impl SignatureAlgorithm {
         Self::EcdsaNistp521,
         Self::SkEd25519,
         Self::SkEcdsaNistp256,
+        Self::WebauthnSkEcdsaNistp256,
         Self::RsaSha2_512,
         Self::RsaSha2_256,
     ];
@@ -198,6 +204,9 @@ impl SignatureAlgorithm {
             Self::EcdsaNistp521Cert | Self::EcdsaNistp521 => Self::EcdsaNistp521,
             Self::SkEd25519Cert | Self::SkEd25519 => Self::SkEd25519,
             Self::SkEcdsaNistp256Cert | Self::SkEcdsaNistp256 => Self::SkEcdsaNistp256,
+            Self::WebauthnSkEcdsaNistp256Cert | Self::WebauthnSkEcdsaNistp256 => {
+                Self::WebauthnSkEcdsaNistp256
+            }
             Self::RsaSha2_512Cert | Self::RsaSha2_512 => Self::RsaSha2_512,
             Self::RsaSha2_256Cert | Self::RsaSha2_256 => Self::RsaSha2_256,
             Self::RsaSha1Cert | Self::RsaSha1 => Self::RsaSha1,
@@ -214,7 +223,7 @@ impl SignatureAlgorithm {
     pub fn is_of_hosts(self) -> bool {
         !matches!(
             self.plain(),
-            Self::SkEd25519 | Self::SkEcdsaNistp256 | Self::RsaSha1
+            Self::SkEd25519 | Self::SkEcdsaNistp256 | Self::WebauthnSkEcdsaNistp256 | Self::RsaSha1
         )
     }
 
@@ -226,14 +235,16 @@ impl SignatureAlgorithm {
             Self::EcdsaNistp384 => KeyType::EcdsaNistp384,
             Self::EcdsaNistp521 => KeyType::EcdsaNistp521,
             Self::SkEd25519 => KeyType::SkEd25519,
-            Self::SkEcdsaNistp256 => KeyType::SkEcdsaNistp256,
+            Self::SkEcdsaNistp256 | Self::WebauthnSkEcdsaNistp256 => KeyType::SkEcdsaNistp256,
             Self::RsaSha2_512 | Self::RsaSha2_256 | Self::RsaSha1 => KeyType::Rsa,
             Self::Ed25519Cert => KeyType::Ed25519Cert,
             Self::EcdsaNistp256Cert => KeyType::EcdsaNistp256Cert,
             Self::EcdsaNistp384Cert => KeyType::EcdsaNistp384Cert,
             Self::EcdsaNistp521Cert => KeyType::EcdsaNistp521Cert,
             Self::SkEd25519Cert => KeyType::SkEd25519Cert,
-            Self::SkEcdsaNistp256Cert => KeyType::SkEcdsaNistp256Cert,
+            Self::SkEcdsaNistp256Cert | Self::WebauthnSkEcdsaNistp256Cert => {
+                KeyType::SkEcdsaNistp256Cert
+            }
             Self::RsaSha2_512Cert | Self::RsaSha2_256Cert | Self::RsaSha1Cert => KeyType::RsaCert,
         }
     }

@@ -98,13 +98,17 @@ impl Offers {
     /// What crate `wire` has names for, on a machine that has all files.
     pub fn ours() -> Self {
         let ciphers = CipherAlgorithm::ALL;
+        let mut authorities = Names::signatures(|algorithm| !algorithm.is_certificate());
+        // As in OpenSSH: no authority signs in a browser unless a list says so.
+        let browser = SignatureAlgorithm::WebauthnSkEcdsaNistp256.name();
+        authorities.default.retain(|name| *name != browser);
         Self {
             kex: Names::new(KexAlgorithm::ALL, KexAlgorithm::DEFAULT, KexAlgorithm::name),
             ciphers: Names::new(ciphers, ciphers, CipherAlgorithm::name),
             macs: Names::new(MacAlgorithm::ALL, MacAlgorithm::DEFAULT, MacAlgorithm::name),
             signatures: Names::signatures(|_| true),
             host_keys: Names::signatures(SignatureAlgorithm::is_of_hosts),
-            authorities: Names::signatures(|algorithm| !algorithm.is_certificate()),
+            authorities,
             pam_service: PamService::Sshd,
         }
     }

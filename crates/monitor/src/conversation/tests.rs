@@ -365,18 +365,23 @@ async fn a_request_bound_to_another_host_key_is_refused() {
 
 #[tokio::test]
 async fn a_key_on_a_touched_security_key_logs_in() {
-    for device in [SecurityKey::ed25519(), SecurityKey::ecdsa()] {
+    use SignatureAlgorithm::{SkEcdsaNistp256, SkEd25519, WebauthnSkEcdsaNistp256};
+    for (device, algorithm) in [
+        (SecurityKey::ed25519(), SkEd25519),
+        (SecurityKey::ecdsa(), SkEcdsaNistp256),
+        (SecurityKey::ecdsa(), WebauthnSkEcdsaNistp256),
+    ] {
         let machine = Machine::with_lines(&device.line(), "");
         let (mut bench, session) = Bench::exchanged(&machine).await;
         let user = UserName::new(&machine.user).unwrap();
-        let algorithm = device.algorithm().name();
-        let data = signed_data(&session, &user, SERVICE, algorithm, &device.blob(), None);
+        let name = algorithm.name();
+        let data = signed_data(&session, &user, SERVICE, name, &device.blob(), None);
         let signs = |flags| {
             let fields = PublicKeyRequest {
-                algorithm: algorithm.to_owned(),
+                algorithm: name.to_owned(),
                 key: device.blob(),
                 host_key: None,
-                signature: Some(device.sign(&data, flags, 1)),
+                signature: Some(device.sign_as(algorithm, &data, flags, 1).unwrap()),
             };
             request(&machine.user, AuthMethod::PublicKey(fields))
         };

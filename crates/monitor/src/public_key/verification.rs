@@ -2,9 +2,10 @@
 
 use aws_lc_rs::{digest, signature};
 use thiserror::Error;
-use wire::codec::{Reader, Write};
+use wire::codec::{DecodeError, Reader, Write};
 use wire::names::SignatureAlgorithm;
 
+use super::webauthn::Assertion;
 use super::{Curve, Material, NAME_LIMIT, PublicKey, positive};
 
 /// Longest signature: two numbers of ECDSA, or one of RSA.
@@ -30,12 +31,12 @@ impl Authenticator {
 
     /// Somebody touched it for this signature.
     pub fn user_present(self) -> bool {
-        self.flags & Self::USER_PRESENT != 0
+        self.has(Self::USER_PRESENT)
     }
 
     /// It checked a PIN or a fingerprint for this signature.
     pub fn user_verified(self) -> bool {
-        self.flags & Self::USER_VERIFIED != 0
+        self.has(Self::USER_VERIFIED)
     }
 
     /// How many signatures it says to have made. Authenticators need not count.
@@ -66,13 +67,21 @@ impl PublicKey {
         match &self.material {
             Material::SkEd25519 { key, application } => {
                 let said = authenticator(rest)?;
-                let data = said.signed_data(application, data);
+                let data = said.signed_data(application, &[], data);
                 verify_with(&signature::ED25519, key, &data, signed)?;
                 return Ok(Some(said));
             }
             Material::SkEcdsa { point, application } => {
-                let said = authenticator(rest)?;
-                let data = said.signed_data(application, data);
+                let (said, data) = match algorithm {
+                    SignatureAlgorithm::WebauthnSkEcdsaNistp256 => {
+                        let assertion = Assertion::read(rest, data)?;
+                        (assertion.said(), assertion.signed_data(application))
+                    }
+                    _ => {
+                        let said = authenticator(rest)?;
+                        (said, said.signed_data(application, &[], data))
+                    }
+                };
                 Curve::Nistp256.verify(point, &data, signed)?;
                 return Ok(Some(said));
             }
@@ -125,21 +134,31 @@ fn parts(blob: &[u8], algorithm: SignatureAlgorithm) -> Result<Parts<'_>, BadSig
 /// "flags" and "counter" behind the signature (OpenSSH PROTOCOL.u2f, "SSH U2F signatures").
 fn authenticator(rest: &[u8]) -> Result<Authenticator, BadSignature> {
     let mut reader = Reader::new(rest);
-    let said = Authenticator {
-        flags: reader.byte().map_err(|_| BadSignature)?,
-        counter: reader.uint32().map_err(|_| BadSignature)?,
-    };
+    let said = Authenticator::read(&mut reader).map_err(|_| BadSignature)?;
     reader.finish().map_err(|_| BadSignature)?;
     Ok(said)
 }
 
 impl Authenticator {
-    /// The bytes that the authenticator signs: SHA256(application), flags, counter, SHA256(data).
-    fn signed_data(self, application: &[u8], data: &[u8]) -> Vec<u8> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            flags: reader.byte()?,
+            counter: reader.uint32()?,
+        })
+    }
+
+    /// Whether it says all of these.
+    pub(super) fn has(self, flags: u8) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// The bytes that the authenticator signs: SHA256(application), flags, counter, extensions, SHA256(data).
+    pub(super) fn signed_data(self, application: &[u8], extensions: &[u8], data: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         out.put_bytes(digest::digest(&digest::SHA256, application).as_ref());
         out.put_byte(self.flags);
         out.put_uint32(self.counter);
+        out.put_bytes(extensions);
         out.put_bytes(digest::digest(&digest::SHA256, data).as_ref());
         out
     }
