@@ -23,6 +23,9 @@ pub use tracing::level_filters::LevelFilter;
 /// `SYSLOG_IDENTIFIER=`: what fail2ban, logwatch and people's fingers look for.
 const SYSLOG_IDENTIFIER: &str = "sshd";
 
+/// The same for the SFTP server, as OpenSSH's has it.
+const SFTP_IDENTIFIER: &str = "internal-sftp";
+
 /// How many fields one span or event may have; more are not kept.
 const FIELDS_LIMIT: usize = 32;
 
@@ -39,6 +42,7 @@ const OURS: &[&str] = &[
     "rpc",
     "sandbox",
     "session",
+    "sftp",
     "transport",
     "wire",
 ];
@@ -56,6 +60,8 @@ pub enum Role {
     Session,
     /// The process with a PAM conversation.
     Pam,
+    /// The process that serves a user's files.
+    Sftp,
 }
 
 impl Role {
@@ -66,6 +72,16 @@ impl Role {
             Self::Preauth => "preauth",
             Self::Session => "session",
             Self::Pam => "pam",
+            Self::Sftp => "sftp",
+        }
+    }
+
+    fn syslog_identifier(self) -> &'static str {
+        match self {
+            Self::Sftp => SFTP_IDENTIFIER,
+            Self::Launcher | Self::Monitor | Self::Preauth | Self::Session | Self::Pam => {
+                SYSLOG_IDENTIFIER
+            }
         }
     }
 }
@@ -335,7 +351,7 @@ impl Entry {
         let mut datagram = Datagram::new();
         datagram.field("MESSAGE", &self.message);
         datagram.field("PRIORITY", self.priority.digit().encode_utf8(&mut [0; 4]));
-        datagram.field("SYSLOG_IDENTIFIER", SYSLOG_IDENTIFIER);
+        datagram.field("SYSLOG_IDENTIFIER", identity.role.syslog_identifier());
         let facility = identity.facility.code().to_string();
         datagram.field("SYSLOG_FACILITY", &facility);
         datagram.field("SSHD_ROLE", identity.role.name());

@@ -90,6 +90,8 @@ fn try_the_walls(files: Files) -> Result<(), Error> {
     let tried = match files {
         Files::Nothing => File::open("/"),
         Files::Readable => File::options().write(true).open("/dev/null"),
+        // Nothing is refused here that could be tried without being done.
+        Files::Permitted => return Ok(()),
     };
     match tried {
         Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => Ok(()),

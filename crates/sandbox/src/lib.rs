@@ -16,6 +16,7 @@
 //!   the role cannot do without it. The tables are data ([`Role::rules`]), in one file per role, made to be reviewed.
 //! * [`UNIT_SYSTEM_CALL_FILTER`] is the wider list that the worker's systemd unit carries: it guards the instructions
 //!   before [`enter`], which the dynamic loader and the cage's own construction need.
+//! * [`jail`] is another wall, which an administrator puts up: ChrootDirectory.
 //!
 //! Everything here is a one-way street by kernel rule: no_new_privs, landlock domains and seccomp filters can be added
 //! to but never taken off (`prctl(2)`, `landlock(7)`, `seccomp(2)`).
@@ -24,6 +25,7 @@
 
 mod cage;
 mod filter;
+pub mod jail;
 mod privileges;
 #[cfg(feature = "probe")]
 pub mod probe;

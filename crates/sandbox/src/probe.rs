@@ -30,6 +30,8 @@ pub struct Attempt {
     pub preauth: Expected,
     /// What a monitor must see.
     pub monitor: Expected,
+    /// What an SFTP server must see. What would change a file says nothing about it: that is its work.
+    pub sftp: Expected,
     run: fn() -> io::Result<()>,
 }
 
@@ -45,12 +47,14 @@ impl Attempt {
         name: &'static str,
         preauth: Expected,
         monitor: Expected,
+        sftp: Expected,
         run: fn() -> io::Result<()>,
     ) -> Self {
         Self {
             name,
             preauth,
             monitor,
+            sftp,
             run,
         }
     }
@@ -61,6 +65,7 @@ impl Attempt {
         match role {
             Role::Preauth => self.preauth,
             Role::Monitor => self.monitor,
+            Role::Sftp => self.sftp,
         }
     }
 }

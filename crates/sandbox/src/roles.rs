@@ -2,6 +2,7 @@
 
 mod monitor;
 mod preauth;
+mod sftp;
 
 use rustix::process::Resource;
 use rustix::thread::CapabilitySet;
@@ -10,18 +11,20 @@ use crate::rule::{Rule, Verdict};
 
 /// A process of sshd-privsep that runs in a cage.
 ///
-/// Sessions of restricted accounts will be a third one.
+/// Sessions of restricted accounts will be a fourth one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The process that speaks SSH with the network, before and after login.
     Preauth,
     /// The process that holds the host keys and decides.
     Monitor,
+    /// The process that reads and writes a user's files for an SFTP client.
+    Sftp,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: &[Self] = &[Self::Preauth, Self::Monitor];
+    pub const ALL: &[Self] = &[Self::Preauth, Self::Monitor, Self::Sftp];
 
     /// The system call table: what this role may call, and why.
     #[must_use]
@@ -39,6 +42,7 @@ impl Role {
         match self {
             Self::Preauth => &preauth::PROFILE,
             Self::Monitor => &monitor::PROFILE,
+            Self::Sftp => &sftp::PROFILE,
         }
     }
 }
@@ -68,6 +72,8 @@ pub(crate) enum Files {
     /// Files and directories can be read as far as their permissions go, and AF_UNIX sockets reached by path;
     /// nothing can be created, written, removed or renamed.
     Readable,
+    /// Whatever permissions say, but no program, no device's ioctl and no AF_UNIX socket by path.
+    Permitted,
 }
 
 /// Which user a role may run as.
@@ -77,4 +83,6 @@ pub(crate) enum Identity {
     Unprivileged,
     /// Root, as systemd started it.
     Root,
+    /// Whoever logged in.
+    Any,
 }

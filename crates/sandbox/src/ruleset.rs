@@ -72,5 +72,10 @@ fn permitted(files: Files) -> Option<BitFlags<AccessFs>> {
     match files {
         Files::Nothing => None,
         Files::Readable => Some(AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::ResolveUnix),
+        // The kinds of files that may be made are also those that may be renamed into another directory.
+        Files::Permitted => Some(
+            AccessFs::from_all(WISHED)
+                & !(AccessFs::Execute | AccessFs::IoctlDev | AccessFs::ResolveUnix),
+        ),
     }
 }

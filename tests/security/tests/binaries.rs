@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // libm is a part of libc.
     ("preauth", &["libm.so.6"]),
     ("session", &[]),
+    ("sftp", &[]),
     // It is for what these do. crypt(3) judges passwords where PAM does not.
     ("pam", &["libpam.so.0", "libcrypt.so.1"]),
     ("sshd-privsep", &[]),

@@ -413,6 +413,41 @@ fn a_monitor_dies_of_what_only_an_intruder_does() {
     }
 }
 
+#[test]
+fn an_sftp_server_has_files_and_nothing_else() {
+    let kernel = Kernel::of(Role::Sftp);
+    for number in KERNEL_SURFACE {
+        assert_eq!(kernel.ask(*number, &[]), Verdict::Kill, "{number}");
+    }
+    for number in [
+        libc::SYS_execve,
+        libc::SYS_execveat,
+        libc::SYS_clone,
+        libc::SYS_clone3,
+        libc::SYS_socket,
+        libc::SYS_connect,
+        libc::SYS_sendmsg,
+        libc::SYS_kill,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_ioctl,
+        libc::SYS_memfd_create,
+        libc::SYS_mknodat,
+        libc::SYS_setns,
+        libc::SYS_fchdir,
+    ] {
+        assert_eq!(kernel.ask(number, &[]), Verdict::Kill, "{number}");
+    }
+    let anonymous = word(MAP_ANONYMOUS | MAP_PRIVATE);
+    let code = word(PROT_READ | PROT_EXEC);
+    let mapped = kernel.ask(libc::SYS_mmap, &[0, 4096, code, anonymous]);
+    assert_eq!(mapped, Verdict::Kill);
+    let data = word(PROT_READ | PROT_WRITE);
+    let mapped = kernel.ask(libc::SYS_mmap, &[0, 4096, data, anonymous]);
+    assert_eq!(mapped, Verdict::Allow);
+    let addressed = kernel.ask(libc::SYS_sendto, &[3, 0, 0, 0, 0x1000, 110]);
+    assert_eq!(addressed, Verdict::Kill);
+}
+
 /// Calls whose history is one of kernel holes, or that undo a cage.
 const KERNEL_SURFACE: &[i64] = &[
     libc::SYS_io_uring_setup,

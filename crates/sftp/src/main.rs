@@ -1,0 +1,112 @@
+//! `sftp`: see the library's documentation.
+//!
+//! The session starts it as the user, with the client at standard input and output and the arguments of
+//! `internal-sftp` (sshd_config(5)). Everything that takes a path of the host, the journal's socket and the time zone
+//! first of all, comes before the jail, and the cage before the first byte is read.
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use jiff::tz::TimeZone;
+use journal::{Destination, Escaped, Identity, Role};
+use rustix::fs::Mode;
+use sandbox::jail;
+use sftp::{Invocation, Log, Options, OwnAccount, Root, Server, client_has_gone, serve};
+use tracing::{error, info};
+
+/// sftp-server's exit status for whatever is wrong with the client or the server.
+const FAILED: u8 = 255;
+
+fn main() -> ExitCode {
+    let account = OwnAccount::from_environment();
+    let options = match Options::parse(std::env::args_os().skip(1), &account) {
+        Ok(Invocation::Serve(options)) => *options,
+        Ok(Invocation::Print(text)) => {
+            return match io::stdout().write_all(text.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+        Err(error) => {
+            complain(error);
+            return ExitCode::FAILURE;
+        }
+    };
+    log(&options);
+    let span = tracing::info_span!("sftp", conn = options.connection, user = account.name);
+    let _entered = span.entered();
+    match run(options, account) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn log(options: &Options) {
+    let destination = match options.log {
+        Log::Journal => Destination::journal(),
+        Log::StandardError => Destination::Terminal,
+    };
+    let identity = Identity::of(Role::Sftp).facility(options.facility);
+    // If that fails there is nobody to tell.
+    drop(journal::init(destination, identity, options.level.0));
+}
+
+fn run(options: Options, account: OwnAccount) -> anyhow::Result<()> {
+    let zone = TimeZone::system();
+    let client = client_address();
+    if let Some(umask) = options.umask {
+        rustix::process::umask(Mode::from_raw_mode(umask));
+    }
+    if options.root == Root::WorkingDirectory {
+        jail::enter_working_directory()?;
+    }
+    go_home(&account, options.root);
+    if let Some(directory) = &options.directory
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        error!("chdir to \"{}\" failed: {error}", directory.display());
+    }
+    let name = account.name.clone();
+    let server = Server::new(options.permitted, account, zone, client_has_gone);
+    let cage = sandbox::enter(sandbox::Role::Sftp)?;
+    info!("session opened for local user {name} from [{client}]");
+    let end = serve(cage, server);
+    info!("session closed for local user {name} from [{client}]");
+    Ok(end?)
+}
+
+/// The first word of SSH_CONNECTION, which the server has made.
+fn client_address() -> String {
+    let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
+    let address = connection.split(' ').next().unwrap_or_default();
+    match address {
+        "" => "UNKNOWN".to_owned(),
+        address => Escaped::word(address).to_string(),
+    }
+}
+
+/// A login without a home is allowed, in "/", as with sshd; in a jail it is no news.
+fn go_home(account: &OwnAccount, root: Root) {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = Path::new(std::ffi::OsStr::from_bytes(&account.home));
+    if let Err(error) = std::env::set_current_dir(home) {
+        if root == Root::Kept {
+            let home = home.display();
+            complain(format_args!(
+                "Could not chdir to home directory {home}: {error}"
+            ));
+        }
+        drop(std::env::set_current_dir("/"));
+    }
+}
+
+fn complain(message: impl Display) {
+    // Whoever hung up cannot be told.
+    drop(writeln!(io::stderr(), "{message}"));
+}

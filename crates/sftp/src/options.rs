@@ -1,0 +1,337 @@
+//! The command line: that of sftp-server(8), and what the session adds to it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use journal::{Facility, LevelFilter};
+use lexopt::{Arg, Parser, ValueExt as _};
+use thiserror::Error;
+
+use crate::names::OwnAccount;
+use crate::operation::Operation;
+use crate::permitted::{Access, Permitted};
+
+/// The argument by which the session says that the working directory is to be the root directory.
+pub const JAIL: &str = "jail";
+
+/// The argument by which the session names the connection, for the journal.
+pub const CONNECTION: &str = "connection";
+
+/// sftp-server's words.
+const USAGE: &str = "\
+usage: internal-sftp [-ehR] [-d start_directory] [-f log_facility] [-l log_level]
+\t[-P denied_requests] [-p allowed_requests] [-u umask]
+       internal-sftp -Q protocol_feature";
+
+/// What is wrong with a command line.
+#[derive(Debug, Error)]
+pub enum OptionsError {
+    /// `-h`, or something that is no option.
+    #[error("{USAGE}")]
+    Usage,
+    /// `-p` twice.
+    #[error("Permitted requests already set")]
+    AllowedTwice,
+    /// `-P` twice.
+    #[error("Refused requests already set")]
+    DeniedTwice,
+    /// `-u` without a mode of three octal digits.
+    #[error("Invalid umask \"{0}\"")]
+    Umask(String),
+    /// `-l` without a level of sshd_config(5).
+    #[error("Invalid log level \"{0}\"")]
+    Level(String),
+    /// `-f` without a facility of sshd_config(5).
+    #[error("Invalid log facility \"{0}\"")]
+    Facility(String),
+    /// `-Q` with something else than `requests`.
+    #[error("Invalid query type")]
+    Query,
+    /// `-d` with a token that there is not.
+    #[error("Invalid start directory \"{0}\"")]
+    Directory(String),
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Serve the client.
+    Serve(Box<Options>),
+    /// Print this (`-Q`).
+    Print(String),
+}
+
+/// How to serve.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// `-R`, `-p`, `-P`
+    pub permitted: Permitted,
+    /// `-d`, expanded.
+    pub directory: Option<OsString>,
+    /// `-l`
+    pub level: Level,
+    /// `-f`
+    pub facility: Facility,
+    /// `-e`
+    pub log: Log,
+    /// `-u`
+    pub umask: Option<u32>,
+    /// Where the root directory is.
+    pub root: Root,
+    /// The connection's identifier.
+    pub connection: String,
+}
+
+/// `-l`: as sftp-server, nothing but errors unless it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level(pub LevelFilter);
+
+impl Default for Level {
+    fn default() -> Self {
+        Self(LevelFilter::ERROR)
+    }
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Log {
+    /// To the journal.
+    #[default]
+    Journal,
+    /// To standard error, and so to the client.
+    StandardError,
+}
+
+/// What "/" is for this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Root {
+    /// As it is.
+    #[default]
+    Kept,
+    /// The working directory is to become it.
+    WorkingDirectory,
+}
+
+impl Options {
+    /// Reads a command line, the name of the program not counted.
+    ///
+    /// # Errors
+    /// See [`OptionsError`].
+    pub fn parse(
+        arguments: impl IntoIterator<Item = OsString>,
+        account: &OwnAccount,
+    ) -> Result<Invocation, OptionsError> {
+        let mut options = Self::default();
+        let mut parser = Parser::from_args(arguments);
+        while let Some(argument) = parser.next().map_err(usage)? {
+            match argument {
+                Arg::Long(JAIL) => options.root = Root::WorkingDirectory,
+                Arg::Long(CONNECTION) => options.connection = text(&mut parser)?,
+                // Of an older sftp-server.
+                Arg::Short('c') => {}
+                Arg::Short('d') => {
+                    let value = parser.value().map_err(usage)?;
+                    options.directory = Some(expanded(&value, account)?);
+                }
+                Arg::Short('e') => options.log = Log::StandardError,
+                Arg::Short('f') => {
+                    let name = text(&mut parser)?;
+                    options.facility = facility(&name).ok_or(OptionsError::Facility(name))?;
+                }
+                Arg::Short('l') => {
+                    let name = text(&mut parser)?;
+                    options.level = level(&name).ok_or(OptionsError::Level(name))?;
+                }
+                Arg::Short('P') => {
+                    let list = options.permitted.denied.replace(text(&mut parser)?);
+                    if list.is_some() {
+                        return Err(OptionsError::DeniedTwice);
+                    }
+                }
+                Arg::Short('p') => {
+                    let list = options.permitted.allowed.replace(text(&mut parser)?);
+                    if list.is_some() {
+                        return Err(OptionsError::AllowedTwice);
+                    }
+                }
+                Arg::Short('Q') => {
+                    let what = text(&mut parser)?;
+                    if !what.eq_ignore_ascii_case("requests") {
+                        return Err(OptionsError::Query);
+                    }
+                    let names = Operation::all().map(|operation| format!("{}\n", operation.name()));
+                    return Ok(Invocation::Print(names.collect()));
+                }
+                Arg::Short('R') => options.permitted.access = Access::ReadOnly,
+                Arg::Short('u') => {
+                    let mode = text(&mut parser)?;
+                    options.umask = Some(umask(&mode).ok_or(OptionsError::Umask(mode))?);
+                }
+                Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => return Err(OptionsError::Usage),
+            }
+        }
+        Ok(Invocation::Serve(Box::new(options)))
+    }
+}
+
+fn usage(_: lexopt::Error) -> OptionsError {
+    OptionsError::Usage
+}
+
+fn text(parser: &mut Parser) -> Result<String, OptionsError> {
+    let value = parser.value().map_err(usage)?;
+    value.string().map_err(usage)
+}
+
+/// The levels of sshd_config(5), in the terms of the journal: VERBOSE is `debug`, DEBUG is everything.
+fn level(name: &str) -> Option<Level> {
+    Some(Level(match name.to_ascii_uppercase().as_str() {
+        "QUIET" => LevelFilter::OFF,
+        "FATAL" | "ERROR" => LevelFilter::ERROR,
+        "INFO" => LevelFilter::INFO,
+        "VERBOSE" => LevelFilter::DEBUG,
+        "DEBUG" | "DEBUG1" | "DEBUG2" | "DEBUG3" => LevelFilter::TRACE,
+        _ => return None,
+    }))
+}
+
+/// The facilities of sshd_config(5).
+fn facility(name: &str) -> Option<Facility> {
+    Some(match name.to_ascii_uppercase().as_str() {
+        "DAEMON" => Facility::Daemon,
+        "USER" => Facility::User,
+        "AUTH" => Facility::Auth,
+        "AUTHPRIV" => Facility::AuthPriv,
+        "LOCAL0" => Facility::Local0,
+        "LOCAL1" => Facility::Local1,
+        "LOCAL2" => Facility::Local2,
+        "LOCAL3" => Facility::Local3,
+        "LOCAL4" => Facility::Local4,
+        "LOCAL5" => Facility::Local5,
+        "LOCAL6" => Facility::Local6,
+        "LOCAL7" => Facility::Local7,
+        _ => return None,
+    })
+}
+
+fn umask(text: &str) -> Option<u32> {
+    let mode = u32::from_str_radix(text, 8).ok()?;
+    (mode <= 0o777 && !text.starts_with('+')).then_some(mode)
+}
+
+/// `-d`: a tilde for the home directory, and the tokens %%, %d, %u and %U.
+fn expanded(directory: &OsStr, account: &OwnAccount) -> Result<OsString, OptionsError> {
+    let malformed = || OptionsError::Directory(directory.display().to_string());
+    let mut rest = directory.as_bytes();
+    let mut path = Vec::new();
+    if let Some(below) = rest.strip_prefix(b"~") {
+        if !below.is_empty() && !below.starts_with(b"/") {
+            return Err(malformed());
+        }
+        path.extend_from_slice(&account.home);
+        rest = below;
+    }
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'%' {
+            path.push(*byte);
+            continue;
+        }
+        let (token, after) = after.split_first().ok_or_else(malformed)?;
+        rest = after;
+        match token {
+            b'%' => path.push(b'%'),
+            b'd' => path.extend_from_slice(&account.home),
+            b'u' => path.extend_from_slice(account.name.as_bytes()),
+            b'U' => path.extend_from_slice(account.uid.to_string().as_bytes()),
+            _ => return Err(malformed()),
+        }
+    }
+    Ok(OsString::from_vec(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> OwnAccount {
+        OwnAccount {
+            name: "alice".into(),
+            uid: 1001,
+            home: b"/home/alice".to_vec(),
+        }
+    }
+
+    fn parse(line: &str) -> Result<Invocation, OptionsError> {
+        Options::parse(line.split_whitespace().map(OsString::from), &account())
+    }
+
+    fn options(line: &str) -> Options {
+        match parse(line).unwrap() {
+            Invocation::Serve(options) => *options,
+            Invocation::Print(text) => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn each_flag_means_what_it_means_to_sftp_server() {
+        let all = options("-eR -l verbose -f LOCAL3 -p open,read -P write -u 027 -d /srv/%u");
+        assert_eq!(all.log, Log::StandardError);
+        assert_eq!(all.level.0, LevelFilter::DEBUG);
+        assert_eq!(all.facility, Facility::Local3);
+        assert_eq!(all.umask, Some(0o27));
+        assert_eq!(all.directory.unwrap(), "/srv/alice");
+        assert_eq!(all.permitted.access, Access::ReadOnly);
+        assert_eq!(all.permitted.allowed.as_deref(), Some("open,read"));
+        assert_eq!(all.permitted.denied.as_deref(), Some("write"));
+        let none = options("");
+        assert_eq!((none.level.0, none.umask), (LevelFilter::ERROR, None));
+        assert_eq!(none.root, Root::Kept);
+    }
+
+    #[test]
+    fn what_is_no_option_is_an_error_and_not_passed_over() {
+        for line in [
+            "-h",
+            "-x",
+            "-R extra",
+            "--read-only",
+            "-u 1000",
+            "-u 8",
+            "-u -1",
+            "-u +7",
+            "-u",
+            "-l LOUD",
+            "-f KERN",
+            "-p open -p read",
+            "-P open -P read",
+            "-Q ciphers",
+            "-d %x",
+            "-d ~bob/",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_start_directory_may_name_the_account() {
+        for (given, expanded) in [
+            ("~", "/home/alice"),
+            ("~/up", "/home/alice/up"),
+            ("%d/100%%", "/home/alice/100%"),
+            ("/srv/%U", "/srv/1001"),
+        ] {
+            let options = options(&format!("-d {given}"));
+            assert_eq!(options.directory.unwrap(), expanded);
+        }
+    }
+
+    #[test]
+    fn requests_are_listed_in_the_order_of_sftp_server() {
+        let Ok(Invocation::Print(text)) = parse("-Q requests") else {
+            panic!("no list");
+        };
+        assert!(text.starts_with("open\nclose\nread\nwrite\nlstat\n"));
+        assert!(text.ends_with("copy-data\nhome-directory\nusers-groups-by-id\n"));
+    }
+}
