@@ -10,10 +10,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use rpc::ConnectionId;
 use rpc::lane::ProgramDescriptors;
 use rustix::pipe::PipeFlags;
 
 use crate::environment::Account;
+use crate::internal_sftp::InternalSftp;
 use crate::policy::ShellInput;
 use crate::process::Process;
 use crate::second_stage::{self, Instead};
@@ -31,6 +33,8 @@ const DEFAULT_SHELL: &str = "/bin/sh";
 pub(crate) enum What<'a> {
     /// The account's shell.
     Shell(&'a ShellInput),
+    /// The SFTP server, for this connection.
+    Sftp(&'a InternalSftp, ConnectionId),
     /// Something in its place.
     Instead(Instead),
 }
@@ -43,8 +47,14 @@ pub(crate) fn start(
     environment: &BTreeMap<OsString, OsString>,
     pty: Option<&Pty>,
 ) -> io::Result<(Arc<Process>, ProgramDescriptors)> {
-    let mut command = second_stage(account, what, pty);
-    command.env_clear().envs(environment);
+    let mut command = match what {
+        What::Sftp(sftp, connection) => sftp.command(connection, environment),
+        What::Shell(_) | What::Instead(_) => {
+            let mut command = second_stage(account, what, pty);
+            command.env_clear().envs(environment);
+            command
+        }
+    };
     let descriptors = match pty {
         Some(pty) => {
             command
@@ -61,6 +71,12 @@ pub(crate) fn start(
                 .stdin(stdin_read)
                 .stdout(stdout_write)
                 .stderr(stderr_write);
+            if let What::Sftp(..) = what {
+                for pipe in [&stdin, &stdout] {
+                    // As large as it may be; a small one serves, too.
+                    rustix::pipe::fcntl_setpipe_size(pipe, SFTP_PIPE).ok();
+                }
+            }
             // Only our ends: a pipe's ends are separate open files, and programs expect theirs to block.
             for ours in [&stdin, &stdout, &stderr] {
                 rustix::io::ioctl_fionbio(ours, true)?;
@@ -109,6 +125,8 @@ fn second_stage(account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command
             command.arg(instead.argument());
             return command;
         }
+        // It has no second stage.
+        What::Sftp(..) => return command,
     };
     command.arg(second_stage::SHELL).arg(&account.home);
     match input {
@@ -128,6 +146,10 @@ fn second_stage(account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command
     }
     command
 }
+
+/// Size of the pipes of an SFTP server, in bytes: four of the longest packets, so that it and the worker seldom wait for
+/// each other.
+const SFTP_PIPE: usize = 1 << 20;
 
 /// A pipe of the default size, 64 KiB. With 256 KiB and 1 MiB, `cat` into a reader that does a cipher's work was no faster
 /// (0.66 to 0.74 GB/s, all sizes, two cores), and large pipes use up what the user may have in all pipes together

@@ -27,6 +27,7 @@ mod auth_info;
 mod environment;
 mod forward;
 mod glob;
+mod internal_sftp;
 pub mod lane;
 mod launch;
 mod modes;

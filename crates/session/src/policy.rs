@@ -5,6 +5,7 @@ use rpc::session::Program;
 
 use crate::environment;
 use crate::glob;
+use crate::internal_sftp::{InternalSftp, Line};
 
 /// The decisions of the monitor about this session, ready to be asked.
 #[derive(Debug)]
@@ -29,11 +30,22 @@ pub(crate) enum ShellInput {
     CommandLine(Vec<u8>),
 }
 
+/// Which program that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// The user's shell.
+    Shell(ShellInput),
+    /// The SFTP server.
+    Sftp(InternalSftp),
+    /// Nothing: the SFTP server is all that is permitted, and the client asked for something else.
+    SftpOnly,
+}
+
 /// What is started for a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Launch {
-    /// What the shell gets.
-    pub(crate) input: ShellInput,
+    /// What runs.
+    pub(crate) run: Run,
     /// SSH_ORIGINAL_COMMAND: what the client asked for in vain, unless that was a shell.
     pub(crate) original_command: Option<Vec<u8>>,
 }
@@ -108,6 +120,7 @@ impl Policy {
     ///
     /// As in OpenSSH, a forced command runs in place of whatever could be run, and of nothing else.
     pub(crate) fn launch(&self, program: Program) -> Option<Launch> {
+        let for_subsystem = matches!(program, Program::Subsystem(_));
         let asked = match program {
             Program::Shell => None,
             Program::Command(line) => Some(line),
@@ -116,15 +129,29 @@ impl Policy {
                 Some(known?.1.clone().into_bytes())
             }
         };
-        Some(match &self.forced_command {
-            Some(forced) => Launch {
-                input: ShellInput::CommandLine(forced.clone().into_bytes()),
-                original_command: asked,
-            },
-            None => Launch {
-                input: asked.map_or(ShellInput::Login, ShellInput::CommandLine),
-                original_command: None,
-            },
+        // The word has a meaning where the configuration says it, and none where a client does.
+        let configured = match (&self.forced_command, &asked) {
+            (Some(forced), _) => Line::of(forced),
+            (None, Some(line)) if for_subsystem => Line::of(str::from_utf8(line).ok()?),
+            (None, _) => Line::Shell,
+        };
+        let run = match configured {
+            Line::Sftp(sftp) if for_subsystem => Run::Sftp(sftp),
+            Line::Sftp(_) => Run::SftpOnly,
+            Line::Malformed => return None,
+            Line::Shell => Run::Shell(match (&self.forced_command, &asked) {
+                (Some(forced), _) => ShellInput::CommandLine(forced.clone().into_bytes()),
+                (None, Some(line)) => ShellInput::CommandLine(line.clone()),
+                (None, None) => ShellInput::Login,
+            }),
+        };
+        let original_command = match self.forced_command {
+            Some(_) => asked,
+            None => None,
+        };
+        Some(Launch {
+            run,
+            original_command,
         })
     }
 
@@ -217,7 +244,7 @@ pub(crate) mod tests {
         let policy = Policy::new(&start());
         let launch = policy.launch(Program::Subsystem("sftp".into())).unwrap();
         let line = b"/usr/lib/sftp-server -e".to_vec();
-        assert_eq!(launch.input, ShellInput::CommandLine(line));
+        assert_eq!(launch.run, Run::Shell(ShellInput::CommandLine(line)));
         assert_eq!(policy.launch(Program::Subsystem("sft".into())), None);
         assert_eq!(policy.launch(Program::Subsystem(String::new())), None);
     }
@@ -239,10 +266,47 @@ pub(crate) mod tests {
         ] {
             assert!(!policy.permits_signal(&asked));
             let launch = policy.launch(asked).unwrap();
-            let forced = ShellInput::CommandLine(line("/bin/only this"));
-            assert_eq!((launch.input, launch.original_command), (forced, original));
+            let forced = Run::Shell(ShellInput::CommandLine(line("/bin/only this")));
+            assert_eq!((launch.run, launch.original_command), (forced, original));
         }
         assert_eq!(policy.launch(Program::Subsystem("none".into())), None);
+    }
+
+    #[test]
+    fn internal_sftp_is_a_subsystem_and_nothing_that_a_client_can_name() {
+        let policy = Policy::new(&SessionStart {
+            subsystems: vec![("sftp".into(), "internal-sftp -R".into())],
+            ..start()
+        });
+        let Line::Sftp(sftp) = Line::of("internal-sftp -R") else {
+            panic!("not recognised");
+        };
+        let launch = policy.launch(Program::Subsystem("sftp".into())).unwrap();
+        assert_eq!(launch.run, Run::Sftp(sftp));
+        let line = b"internal-sftp".to_vec();
+        let launch = policy.launch(Program::Command(line.clone())).unwrap();
+        assert_eq!(launch.run, Run::Shell(ShellInput::CommandLine(line)));
+    }
+
+    #[test]
+    fn a_forced_internal_sftp_is_all_there_is() {
+        let policy = Policy::new(&SessionStart {
+            forced_command: Some("internal-sftp -u 027".into()),
+            ..start()
+        });
+        let Line::Sftp(sftp) = Line::of("internal-sftp -u 027") else {
+            panic!("not recognised");
+        };
+        let launch = policy.launch(Program::Subsystem("sftp".into())).unwrap();
+        assert_eq!(launch.run, Run::Sftp(sftp));
+        for asked in [Program::Shell, Program::Command(b"internal-sftp".to_vec())] {
+            assert_eq!(policy.launch(asked).unwrap().run, Run::SftpOnly);
+        }
+        let policy = Policy::new(&SessionStart {
+            forced_command: Some("internal-sftp -P \"remove".into()),
+            ..start()
+        });
+        assert_eq!(policy.launch(Program::Subsystem("sftp".into())), None);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum Instead {
     PasswordChange,
     /// `/etc/nologin` exists: what is in it.
     NoLogin,
+    /// Nothing but SFTP is permitted, and the client asked for something else.
+    SftpOnly,
 }
 
 impl Instead {
@@ -41,11 +43,12 @@ impl Instead {
         match self {
             Self::PasswordChange => "password-change",
             Self::NoLogin => "no-login",
+            Self::SftpOnly => "sftp-only",
         }
     }
 
     fn of(argument: &OsStr) -> Option<Self> {
-        let mut all = [Self::PasswordChange, Self::NoLogin].into_iter();
+        let mut all = [Self::PasswordChange, Self::NoLogin, Self::SftpOnly].into_iter();
         all.find(|instead| instead.argument() == argument)
     }
 
@@ -69,6 +72,11 @@ impl Instead {
                     drop(io::copy(&mut text, &mut io::stderr()));
                 }
                 ExitCode::from(NO_LOGIN_STATUS)
+            }
+            Self::SftpOnly => {
+                let said = writeln!(io::stdout(), "This service allows sftp connections only.");
+                drop(said);
+                ExitCode::FAILURE
             }
         }
     }

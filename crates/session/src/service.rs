@@ -13,13 +13,13 @@ use rpc::session::{
     Channel, Connect, Opened, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal,
     WindowSize,
 };
-use rpc::{Endpoints, Violation};
-use tracing::{debug, info, warn};
+use rpc::{ConnectionId, Endpoints, Violation};
+use tracing::{debug, error, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
 use crate::forward::{Connector, ForwardPolicy};
 use crate::launch::{self, What};
-use crate::policy::Policy;
+use crate::policy::{Policy, Run};
 use crate::process::Process;
 use crate::second_stage::{self, Instead};
 use crate::terminal::{Pty, Terminal};
@@ -35,6 +35,7 @@ pub struct Session(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    connection: ConnectionId,
     policy: Policy,
     account: Account,
     endpoints: Endpoints,
@@ -116,6 +117,7 @@ impl Session {
             Rank::User
         };
         Self(Arc::new(Inner {
+            connection: start.id,
             policy: Policy::new(&start),
             forward_policy: ForwardPolicy::new(&start),
             connector: Connector::default(),
@@ -210,9 +212,17 @@ impl Session {
             let name = environment::ORIGINAL_COMMAND.into();
             environment.insert(name, OsString::from_vec(command));
         }
-        let what = match self.instead() {
-            Some(instead) => What::Instead(instead),
-            None => What::Shell(&launch.input),
+        let what = match (self.instead(), &launch.run) {
+            (Some(instead), _) => What::Instead(instead),
+            (None, Run::Shell(input)) => What::Shell(input),
+            (None, Run::Sftp(sftp)) => What::Sftp(sftp, self.0.connection),
+            (None, Run::SftpOnly) => {
+                error!(
+                    "Connection from {}: refusing non-sftp session",
+                    self.0.endpoints.peer()
+                );
+                What::Instead(Instead::SftpOnly)
+            }
         };
         let started = launch::start(&self.0.account, what, &environment, pty.as_ref());
         let (process, descriptors) = match started {

@@ -82,10 +82,6 @@ fn errors_are_shown_with_file_line_column_and_suggestion() -> Result<()> {
             "\nChrootDirectory /srv/jail\n",
             &[":2:1: ", "cannot be ignored"],
         ),
-        (
-            "ForceCommand internal-sftp\n",
-            &[":1:1: ", "cannot be ignored"],
-        ),
         ("ChrootDirectory /srv\n", &[":1:1: ", "cannot be ignored"]),
         ("HostKey /etc/ssh/nonesuch\n", &["/etc/ssh/nonesuch"]),
     ];

@@ -25,10 +25,6 @@ pub(crate) enum State {
     ActiveThrough(&'static str),
     /// Obeyed, but for these values (in lower case) and what happens instead.
     ActiveExcept(&'static [(&'static str, &'static str)]),
-    /// Obeyed, but for values with this word, which come to nothing; why. A warning.
-    ActiveWithout(&'static str, &'static str),
-    /// Obeyed, but for values that begin with this word; why to ignore those would be dangerous.
-    ActiveUnless(&'static str, &'static str),
     /// Decided elsewhere.
     NoEffect(&'static str),
     /// Harmless to ignore.
@@ -185,11 +181,6 @@ pub fn support() -> Vec<KeywordSupport> {
                     .map(|(value, why)| format!("not \"{value}\": {why}"));
                 (Support::Active, but.collect::<Vec<_>>().join("; "))
             }
-            State::ActiveWithout(word, why) => (Support::Active, format!("not \"{word}\": {why}")),
-            State::ActiveUnless(word, why) => (
-                Support::Active,
-                format!("not \"{word}\", which is refused: {why}"),
-            ),
             State::NoEffect(why) => (Support::NoEffect, why.to_owned()),
             State::NotYet(why) => (Support::Planned, why.to_owned()),
             State::Refused(why) => (Support::Refused, why.to_owned()),

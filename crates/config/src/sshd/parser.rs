@@ -397,23 +397,6 @@ impl Parser<'_> {
                     why,
                 }
             }
-            State::ActiveWithout(word, why) => {
-                if !value.split(' ').any(|part| part == word) {
-                    return;
-                }
-                WarningKind::ValueNotYet {
-                    keyword,
-                    value: word,
-                    why,
-                }
-            }
-            State::ActiveUnless(word, why) => {
-                if value.split(' ').next() != Some(word) {
-                    return;
-                }
-                let kind = ErrorKind::Refused { keyword, why };
-                return self.problem(place.line, span, kind, Weight::Unenforced);
-            }
             State::NoEffect(why) => WarningKind::NoEffect { keyword, why },
             State::NotYet(why) => WarningKind::NotYet { keyword, why },
             State::Deprecated => WarningKind::Deprecated { keyword },

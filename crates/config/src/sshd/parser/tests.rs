@@ -345,7 +345,6 @@ fn a_pam_service_is_a_file_name() {
 #[test]
 fn what_forbids_something_is_never_ignored() {
     for line in [
-        "ForceCommand internal-sftp -R",
         "ChrootDirectory /srv",
         "Match User alice\n ChrootDirectory /srv",
         "ChannelTimeout session=1h",
@@ -416,21 +415,6 @@ fn what_has_no_effect_is_remarked() {
         "KerberosAuthentication has no effect in this version: GSSAPI and Kerberos are not offered"
     ));
     assert_eq!(got.len(), 4);
-}
-
-#[test]
-fn a_subsystem_that_only_sshd_has_in_itself_is_remarked() {
-    for line in [
-        "Subsystem sftp internal-sftp",
-        "Match User a\n Subsystem\tsftp\tinternal-sftp -l INFO",
-    ] {
-        let got = warnings(line);
-        assert!(
-            got.len() == 1 && got[0].contains("internal-sftp"),
-            "{line:?}: {got:?}"
-        );
-    }
-    assert!(warnings("Subsystem sftp /usr/lib/openssh/sftp-server").is_empty());
 }
 
 #[test]

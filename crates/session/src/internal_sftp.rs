@@ -1,0 +1,176 @@
+//! `internal-sftp` of sshd_config(5): the SFTP server that is started without a shell.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use rpc::ConnectionId;
+
+/// The word by which the configuration names it.
+const WORD: &str = "internal-sftp";
+
+/// The program. It is a file of the package: no word of a client or a user has a part in which program runs.
+const PROGRAM: &str = "/usr/libexec/sshd-privsep/sftp";
+
+/// What it is told of its environment. Above all no LD_PRELOAD: the account may be one that is to run no program of its
+/// own, and its key, `~/.ssh/environment` and AcceptEnv may name any variable.
+const VARIABLES: &[&str] = &["HOME", "SSH_CONNECTION", "TZ", "USER"];
+
+/// Its arguments, as the administrator or the owner of the key wrote them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InternalSftp {
+    arguments: Vec<String>,
+}
+
+/// What a command line of the configuration is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// The SFTP server.
+    Sftp(InternalSftp),
+    /// Something for the user's shell.
+    Shell,
+    /// The SFTP server with a quotation that has no end. What was meant may forbid something.
+    Malformed,
+}
+
+impl Line {
+    /// Tells what `line` is.
+    pub(crate) fn of(line: &str) -> Self {
+        let rest = match line.strip_prefix(WORD) {
+            Some(rest) if rest.is_empty() || rest.starts_with([' ', '\t']) => rest,
+            _ => return Self::Shell,
+        };
+        match words(rest) {
+            Some(arguments) => Self::Sftp(InternalSftp { arguments }),
+            None => Self::Malformed,
+        }
+    }
+}
+
+impl InternalSftp {
+    /// The command that becomes it, on behalf of a connection.
+    pub(crate) fn command(
+        &self,
+        connection: ConnectionId,
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Command {
+        let known = |name: &OsStr| VARIABLES.iter().any(|known| name == *known);
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg0(WORD)
+            .arg(format!("--connection={connection}"))
+            .args(&self.arguments)
+            .env_clear()
+            .envs(environment.iter().filter(|(name, _)| known(name)))
+            // As the second stage of a shell would: signals go to the group.
+            .process_group(0);
+        command
+    }
+}
+
+/// The words of a line, with quotes and backslashes as elsewhere in sshd_config(5); none if a quotation has no end.
+///
+/// OpenSSH splits this one line at each space, quoted or not, and drops what is behind the ninth: of
+/// `-P "remove,rmdir"` neither would be refused.
+fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut rest = line.chars();
+    while let Some(c) = rest.next() {
+        match (c, quote) {
+            ('\\', _) => word.get_or_insert_default().push(rest.next()?),
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => {
+                word.get_or_insert_default();
+                quote = Some(c);
+            }
+            (' ' | '\t', None) => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(line: &str) -> Option<Vec<String>> {
+        match Line::of(line) {
+            Line::Sftp(sftp) => Some(sftp.arguments),
+            Line::Shell | Line::Malformed => None,
+        }
+    }
+
+    #[test]
+    fn it_is_the_first_word_that_counts() {
+        for (line, expected) in [
+            ("internal-sftp", vec![]),
+            ("internal-sftp ", vec![]),
+            ("internal-sftp\t-R", vec!["-R"]),
+            (
+                "internal-sftp  -l INFO\t-u 027",
+                vec!["-l", "INFO", "-u", "027"],
+            ),
+            (
+                "internal-sftp -P \"remove,rmdir\"",
+                vec!["-P", "remove,rmdir"],
+            ),
+            (
+                "internal-sftp -d '/a b' -d /a\\ b",
+                vec!["-d", "/a b", "-d", "/a b"],
+            ),
+            ("internal-sftp ''", vec![""]),
+        ] {
+            assert_eq!(arguments(line).unwrap(), expected, "{line}");
+        }
+        for line in [
+            "internal-sftpd",
+            "/internal-sftp",
+            " internal-sftp",
+            "",
+            "INTERNAL-SFTP",
+        ] {
+            assert_eq!(Line::of(line), Line::Shell, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_argument_is_dropped() {
+        let line = format!("internal-sftp {}-R", "-e ".repeat(20));
+        assert_eq!(arguments(&line).unwrap().last().unwrap(), "-R");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_not_run() {
+        for line in [
+            "internal-sftp -P \"remove",
+            "internal-sftp 'x",
+            "internal-sftp \\",
+        ] {
+            assert_eq!(Line::of(line), Line::Malformed, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_variable_chooses_code() {
+        let environment = [
+            ("HOME", "/home/alice"),
+            ("LD_PRELOAD", "/home/alice/x.so"),
+            ("LD_LIBRARY_PATH", "/home/alice"),
+            ("GCONV_PATH", "/home/alice"),
+            ("USER", "alice"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()));
+        let Line::Sftp(sftp) = Line::of("internal-sftp") else {
+            panic!("not recognised");
+        };
+        let id = ConnectionId::from_bytes([7; 8]);
+        let command = sftp.command(id, &environment.into());
+        let names: Vec<_> = command.get_envs().map(|(name, _)| name).collect();
+        assert_eq!(names, ["HOME", "USER"]);
+    }
+}
