@@ -186,6 +186,7 @@ async fn state<M: ServiceManager>(
         user: name.unwrap_or_else(|| user.clone()),
         remote_host,
         remote_user: None,
+        auth_info: String::new(),
         empty_passwords: EmptyPasswords::Refused,
     };
     let deadline = terms.deadline.min(Instant::now() + LOOKUP_DEADLINE);

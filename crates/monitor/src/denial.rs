@@ -55,6 +55,7 @@ pub async fn inquire<M: ServiceManager>(
         subject: Subject::Somebody,
         remote_host,
         remote_user: None,
+        auth_info: user.auth_info(),
         empty_passwords: EmptyPasswords::Refused,
     };
     match pam_process::account(services, applicant, Instant::now() + DEADLINE).await {

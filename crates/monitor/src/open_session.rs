@@ -4,7 +4,7 @@
 //!            ┌── gRPC stream ──┐
 //!  worker ◀──┤                 ├──▶ session        both ends made here, sent through the lanes
 //!            └──── lane ───────┘
-//!  monitor ◀──────── lane ──────────▶ session      its stdin: Start is in it before systemd is asked
+//!  monitor ◀──────── lane ──────────▶ session      its stdin: what PAM and it are to know is in it before
 //! ```
 //!
 //! PAM's account phase is a part of the unit's start, so a client hears of its login only when the session says that
@@ -114,6 +114,7 @@ impl Starting {
             rpc: session_rpc,
             lane: session_lane,
         };
+        own_lane.send_auth_info(&user.auth_info()).await?;
         own_lane.send_to_session(&start).await?;
         drop(start);
 
@@ -122,7 +123,6 @@ impl Starting {
             user: user.account().name.clone(),
             remote_host: remote_host.to_owned(),
             authority: rules.authority(),
-            auth_info: user.auth_info(),
             properties: rules.config.session_properties.clone(),
             stdio,
         };

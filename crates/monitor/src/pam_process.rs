@@ -72,6 +72,8 @@ pub struct Applicant {
     pub remote_host: RemoteName,
     /// PAM_RUSER, with hostbased authentication only.
     pub remote_user: Option<RemoteName>,
+    /// The methods that were completed before, for PAM modules: a line for each.
+    pub auth_info: String,
     /// PermitEmptyPasswords
     pub empty_passwords: EmptyPasswords,
 }
@@ -240,6 +242,7 @@ async fn start<M: ServiceManager>(
         subject: applicant.subject,
         remote_host: applicant.remote_host,
         remote_user: applicant.remote_user,
+        auth_info: applicant.auth_info,
         empty_passwords: applicant.empty_passwords,
         task,
     };

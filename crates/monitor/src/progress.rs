@@ -200,6 +200,12 @@ impl Progress {
         format!("{:?} {:?}", self.wanted, proofs.collect::<Vec<_>>())
     }
 
+    /// What was completed, as ExposeAuthInfo and PAM modules are told: a line for each method, in
+    /// sshd's form.
+    pub fn auth_info(&self) -> String {
+        self.proofs.iter().map(MethodProof::auth_info).collect()
+    }
+
     /// Whether a method can be tried now, as far as its name tells.
     pub fn wants(&self, method: Method) -> bool {
         self.wanted.begins_with(|item| item.method == method)

@@ -132,7 +132,7 @@ impl MethodProof {
     }
 
     /// Its line for ExposeAuthInfo: `METHOD[/SUBMETHOD] [KEY] [DETAIL]`.
-    fn auth_info(&self) -> String {
+    pub fn auth_info(&self) -> String {
         let mut line = self.method().name().to_owned();
         if let Some(submethod) = self.submethod() {
             line = format!("{line}/{submethod}");

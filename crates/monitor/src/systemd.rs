@@ -88,8 +88,6 @@ pub struct SessionUnit {
     pub remote_host: String,
     /// Who judges whether the account may be used: pam_sshd_privsep(8) asks.
     pub authority: Authority,
-    /// How the user was authenticated, for PAM modules: `SSH_AUTH_INFO_0`, as sshd has it.
-    pub auth_info: String,
     /// What it may use of the machine. It has no limits of its own without them.
     pub properties: Vec<SessionProperty>,
     /// Standard input and output: the session's end of its lane.
@@ -289,17 +287,10 @@ impl ServiceManager for Systemd {
 
     async fn start_session(&self, unit: SessionUnit) -> Result<(), StartError> {
         let description = format!("SSH session of {} from {}", unit.user, unit.remote_host);
-        let mut environment = vec![
-            format!("SSHD_PRIVSEP_RHOST={}", unit.remote_host),
-            "SSHD_PRIVSEP_TTY=ssh".to_owned(),
-            format!("SSHD_PRIVSEP_ACCOUNT={}", judge(&unit.authority)),
-            format!("SSH_AUTH_INFO_0={}", unit.auth_info),
-        ];
-        environment.extend(unit.properties.iter().map(variable));
         let properties = vec![
             ("Description", Variant::from(description)),
+            ("Environment", Variant::from(environment(&unit))),
             ("User", Variant::from(unit.user)),
-            ("Environment", Variant::from(environment)),
         ];
         let name = SessionUnit::name(unit.id);
         self.start_transient(name, SESSION_PROGRAM, unit.stdio, properties)
@@ -335,6 +326,20 @@ impl ServiceManager for Systemd {
     async fn stop_pam(&self, unit: &str) -> Result<(), StartError> {
         self.stop(unit).await
     }
+}
+
+/// What pam_sshd_privsep(8) is told. Everybody may read it, as all of a unit's properties: nothing
+/// here says more than the lists of units and of who is logged in. How the user was authenticated is
+/// in the unit's standard input.
+fn environment(unit: &SessionUnit) -> Vec<String> {
+    let mut environment = vec![
+        format!("SSHD_PRIVSEP_RHOST={}", unit.remote_host),
+        "SSHD_PRIVSEP_TTY=ssh".to_owned(),
+        format!("SSHD_PRIVSEP_ACCOUNT={}", judge(&unit.authority)),
+        "SSHD_PRIVSEP_AUTH_INFO=stdin".to_owned(),
+    ];
+    environment.extend(unit.properties.iter().map(variable));
+    environment
 }
 
 /// Who judges, as pam_sshd_privsep(8) reads it. A drop-in with another `PAMName=` has the last word, as far as that has

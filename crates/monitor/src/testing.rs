@@ -34,7 +34,8 @@ use crate::options::Source;
 use crate::policy::Policy;
 use crate::routing_domain::RoutingDomain;
 use crate::systemd::{
-    CommandEnd, CommandUnit, PamUnit, ServiceManager, SessionUnit, StartError, WorkerUnit,
+    CommandEnd, CommandUnit, PamUnit, ServiceManager, SessionUnit, StartError,
+    WorkerUnit,
 };
 use crate::verify::SERVICE;
 
@@ -427,6 +428,8 @@ pub(crate) struct Services {
     /// Otherwise it refuses workers.
     pub(crate) starts_workers: bool,
     pub(crate) workers: Mutex<Vec<WorkerUnit>>,
+    /// How each session's user was authenticated, as the PAM stack of its unit hears.
+    pub(crate) told_pam: Mutex<Vec<String>>,
     /// User and standard input of each session.
     pub(crate) sessions: Mutex<Vec<(String, OwnedFd)>>,
     pub(crate) killed: Mutex<Vec<String>>,
@@ -462,6 +465,10 @@ impl ServiceManager for Services {
             return Err(StartError::Deadline);
         }
         if !self.fails_sessions {
+            let mut heard = [0; 1024];
+            let length = rustix::io::read(&unit.stdio, &mut heard).unwrap();
+            let heard = String::from_utf8(heard[..length].to_vec()).unwrap();
+            self.told_pam.lock().unwrap().push(heard);
             // The program's part: it says so when it has read what it is to know, which waits for the test.
             let stdio = unit.stdio.try_clone().unwrap();
             Lane::new(stdio).unwrap().send_ready().await.unwrap();

@@ -152,6 +152,14 @@ impl<'c, C: Converse> Transaction<'c, C> {
         check(unsafe { pam_set_item(self.raw(), item as c_int, value.as_ptr().cast()) })
     }
 
+    /// Puts a variable into the PAM environment.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) -> Result<(), Code> {
+        let variable = c_string(format!("{name}={value}").as_ref())?;
+        // JUSTIFICATION: the only way to set a variable.
+        // SAFETY: the handle is live; libpam copies the text (pam_putenv(3)).
+        check(unsafe { pam_putenv(self.raw(), variable.as_ptr()) })
+    }
+
     /// PAM_USER, as modules left it.
     pub(crate) fn user(&self) -> Option<CString> {
         let mut value = std::ptr::null();
@@ -481,6 +489,7 @@ unsafe extern "C" {
     fn pam_authenticate(handle: *mut RawTransaction, flags: c_int) -> c_int;
     fn pam_acct_mgmt(handle: *mut RawTransaction, flags: c_int) -> c_int;
     fn pam_chauthtok(handle: *mut RawTransaction, flags: c_int) -> c_int;
+    fn pam_putenv(handle: *mut RawTransaction, name_value: *const c_char) -> c_int;
     fn pam_set_item(handle: *mut RawTransaction, item: c_int, value: *const c_void) -> c_int;
     fn pam_get_item(handle: *const RawTransaction, item: c_int, value: *mut *const c_void)
     -> c_int;

@@ -9,6 +9,9 @@ use crate::conversation::{Conversation, Phase};
 use crate::libpam::{Code, Item, NullPasswords, Stacks, Transaction};
 use crate::shadow;
 
+/// How the user was authenticated until now, as sshd tells PAM modules.
+const AUTH_INFO: &str = "SSH_AUTH_INFO_0";
+
 /// Goes through the phases of the task.
 pub(crate) fn hold(channel: &Channel, service: &Service, start: &Start, stacks: &Stacks) -> End {
     let conversation = Conversation::new(channel, &start.task, start.subject);
@@ -48,6 +51,9 @@ fn judge(
         .map_err(system)?;
     // Modules such as pam_time want a terminal, and there is none yet. sshd says the same word.
     pam.set_item(Item::Terminal, "ssh").map_err(system)?;
+    // In every phase, as sshd has it in that of answers and in those of account and session.
+    pam.set_variable(AUTH_INFO, &start.auth_info)
+        .map_err(system)?;
     if let Some(remote_user) = &start.remote_user {
         pam.set_item(Item::RemoteUser, remote_user.as_str())
             .map_err(system)?;
@@ -119,7 +125,9 @@ fn same_user(pam: &Transaction<'_, Conversation<'_>>, user: &str) -> Result<(), 
 
 /// The environment, whole: a session that lacks a part of it could lack a restriction.
 fn environment(pam: &Transaction<'_, Conversation<'_>>) -> Result<Vec<Variable>, Refused> {
-    let environment = pam.environment();
+    let mut environment = pam.environment();
+    // The monitor's own word.
+    environment.retain(|variable| variable.name != AUTH_INFO.as_bytes());
     if environment.len() > VARIABLE_LIMIT {
         return Err(Refused {
             refusal: Refusal::System,

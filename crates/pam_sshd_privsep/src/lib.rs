@@ -13,6 +13,8 @@
 //! become data of the transaction, `systemd.memory_max` and so on, from which pam_systemd(8) makes properties of the
 //! session's scope. The variables end here: the user's processes do not inherit them.
 //!
+//! * `SSHD_PRIVSEP_AUTH_INFO=stdin` says that how the user was authenticated is in the unit's standard input, for modules
+//!   to find in `SSH_AUTH_INFO_0` as with sshd (`auth_info`).
 //! * `SSHD_PRIVSEP_ACCOUNT=` who judges whether the account may be used: a PAM service, or `-` for nobody (UsePAM no).
 //!   The module asks that service in a transaction of its own (`account`).
 //!
@@ -29,6 +31,7 @@
 //! This crate is the one island of unsafe code: module `transaction` holds all of it but the entry points' signatures.
 
 mod account;
+mod auth_info;
 mod origin;
 mod transaction;
 

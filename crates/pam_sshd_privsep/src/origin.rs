@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use crate::auth_info;
 use crate::transaction::{Item, PamError, Transaction};
 
 /// What there was to adopt.
@@ -24,7 +25,7 @@ pub(crate) enum Refusal {
 
 /// Makes items and data of the variables, and removes the variables.
 pub(crate) fn adopt(transaction: &mut Transaction<'_>) -> Result<Found, Refusal> {
-    let mut found = Found::Nothing;
+    let mut found = auth_info::receive(transaction)?;
     for variable in VARIABLES {
         let Some(value) = transaction.variable(variable.name) else {
             continue;

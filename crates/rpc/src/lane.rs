@@ -418,6 +418,17 @@ impl Lane {
         self.send(&bytes, &descriptors).await
     }
 
+    /// Tells the PAM stack of a session's unit how its user was authenticated: the first datagram, ahead of the
+    /// [`ToSession::Start`]. pam_sshd_privsep(8) takes it from the unit's standard input before the session's program
+    /// is run. A unit's properties would be for everybody to read.
+    ///
+    /// # Errors
+    /// [`LaneError::Closed`] when the session is gone.
+    pub async fn send_auth_info(&self, text: &str) -> Result<(), LaneError> {
+        let variable = format!("SSH_AUTH_INFO_0={text}");
+        self.send(variable.as_bytes(), &[]).await
+    }
+
     /// Sends a started program's descriptors to the worker.
     ///
     /// # Errors

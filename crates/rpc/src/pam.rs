@@ -44,6 +44,9 @@ pub const VARIABLE_LIMIT: usize = 256;
 /// Longest name of a PAM service in bytes.
 const SERVICE_LIMIT: usize = 64;
 
+/// Longest text about methods that were completed, in bytes: several of the largest certificates.
+pub const AUTH_INFO_LIMIT: usize = 48 * 1024;
+
 /// Longest host name or user name of the client's side in bytes.
 const REMOTE_LIMIT: usize = 256;
 
@@ -122,6 +125,9 @@ pub struct Start {
     pub remote_host: RemoteName,
     /// PAM_RUSER
     pub remote_user: Option<RemoteName>,
+    /// SSH_AUTH_INFO_0, as sshd has it: the methods that were completed before, a line for each. At most
+    /// [`AUTH_INFO_LIMIT`] bytes, without NUL.
+    pub auth_info: String,
     /// PermitEmptyPasswords
     pub empty_passwords: EmptyPasswords,
     /// What to do.

@@ -159,9 +159,13 @@ impl UnitEnvironment {
     /// A variable is still there. The user cannot have set it: nothing of theirs has run yet.
     pub fn taken_by_pam() -> Result<(), NotTaken> {
         let left = |name: &&str| std::env::var_os(name).is_some();
-        match ["SSHD_PRIVSEP_ACCOUNT", "SSHD_PRIVSEP_RHOST"]
-            .into_iter()
-            .find(left)
+        match [
+            "SSHD_PRIVSEP_ACCOUNT",
+            "SSHD_PRIVSEP_RHOST",
+            "SSHD_PRIVSEP_AUTH_INFO",
+        ]
+        .into_iter()
+        .find(left)
         {
             Some(name) => Err(NotTaken(name)),
             None => Ok(()),

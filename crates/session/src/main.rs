@@ -61,6 +61,8 @@ struct Told {
 }
 
 fn hear() -> anyhow::Result<Told> {
+    // What PAM is to take from the lane comes first there.
+    UnitEnvironment::taken_by_pam()?;
     let descriptor = lane::take_from_stdin().context("lane at stdin")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -90,7 +92,6 @@ fn serve(told: Told) -> anyhow::Result<()> {
         monitor,
         start: ToSession::Start { start, rpc, lane },
     } = told;
-    UnitEnvironment::taken_by_pam()?;
     let login = start.login.clone();
     let password = password(&login);
     let unit = UnitEnvironment::of_this_process().after(login.environment);

@@ -190,6 +190,7 @@ impl Named {
             subject: self.subject_of(method),
             remote_host,
             remote_user: None,
+            auth_info: self.progress.auth_info(),
             empty_passwords: match self.rules.config.permit_empty_passwords {
                 YesNo::Yes => EmptyPasswords::Permitted,
                 YesNo::No => EmptyPasswords::Refused,

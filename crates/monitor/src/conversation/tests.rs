@@ -122,7 +122,10 @@ async fn a_key_of_the_user_logs_in_and_its_session_starts() {
         panic!("another message");
     };
     assert_eq!(grant.user, user);
-    // What the session is to know waits in its standard input.
+    // What PAM and then the session are to know waits in its standard input.
+    let told = bench.services.told_pam.lock().unwrap().remove(0);
+    let key = client.line();
+    assert_eq!(told, format!("SSH_AUTH_INFO_0=publickey {key}"));
     let (started, stdio) = bench.services.sessions.lock().unwrap().remove(0);
     assert_eq!(started, user);
     let stdio = Lane::new(stdio).unwrap();

@@ -25,6 +25,7 @@ fn applicant(subject: Subject) -> Applicant {
         subject,
         remote_host: RemoteName::new("192.0.2.7").unwrap(),
         remote_user: None,
+        auth_info: String::new(),
         empty_passwords: EmptyPasswords::Refused,
     }
 }

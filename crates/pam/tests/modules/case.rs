@@ -63,6 +63,10 @@ pub(crate) const CASES: &[(&str, fn())] = &[
         shadow_judges_passwords_and_accounts_only,
     ),
     (
+        "modules_know_what_was_completed_before",
+        modules_know_what_was_completed_before,
+    ),
+    (
         "shadow_judges_accounts_of_the_name_service",
         shadow_judges_accounts_of_the_name_service,
     ),
@@ -285,6 +289,14 @@ fn shadow_judges_accounts_of_the_name_service() {
     assert_eq!(refusal(end), Refusal::Credentials);
 }
 
+fn modules_know_what_was_completed_before() {
+    for (variable, expected) in [("SSH_AUTH_INFO_0", true), ("SSH_AUTH_INFO_1", false)] {
+        let known = format!("auth required pam_exec.so quiet /usr/bin/printenv {variable}");
+        let stack = format!("{known}\naccount required pam_permit.so");
+        assert_eq!(accepted(&login(&stack, password("x"))), expected);
+    }
+}
+
 fn delays_are_reported() {
     let begun = Instant::now();
     let end = login("auth required STUNTS delay return=7", password("x"));
@@ -499,6 +511,7 @@ impl Login {
             user: UserName::new("alice").unwrap(),
             remote_host: RemoteName::new("192.0.2.1").unwrap(),
             remote_user: RemoteName::new("bob"),
+            auth_info: "publickey ssh-ed25519 AAAA\n".to_owned(),
             empty_passwords: EmptyPasswords::Refused,
             task,
         };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 
@@ -174,6 +175,12 @@ impl Drop for Application {
     }
 }
 
+/// Puts a socket at standard input, where systemd has that of a unit.
+pub(crate) fn become_stdin(socket: &impl AsRawFd) {
+    // SAFETY: both descriptors are open, and nobody else in these tests uses descriptor 0.
+    assert_eq!(unsafe { dup2(socket.as_raw_fd(), 0) }, 0);
+}
+
 fn copy(value: *const c_char) -> Option<String> {
     if value.is_null() {
         return None;
@@ -188,6 +195,10 @@ fn copy(value: *const c_char) -> Option<String> {
 struct Conversation {
     _conv: extern "C" fn(c_int, *const c_void, *mut c_void, *mut c_void) -> c_int,
     _data: *mut c_void,
+}
+
+unsafe extern "C" {
+    fn dup2(old: c_int, new: c_int) -> c_int;
 }
 
 #[link(name = "pam")]

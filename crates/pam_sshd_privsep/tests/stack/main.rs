@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod application;
 
+use std::os::unix::net::UnixDatagram;
+
 use application::{
     Application, PAM_ACCT_EXPIRED, PAM_RHOST, PAM_SESSION_ERR, PAM_SUCCESS, PAM_SYSTEM_ERR, PAM_TTY,
 };
@@ -129,6 +131,43 @@ fn an_expired_password_is_for_the_session_to_change() {
         pam.variable(c"SSHD_PRIVSEP_PASSWORD").as_deref(),
         Some("expired")
     );
+}
+
+#[test]
+fn how_the_user_was_authenticated_comes_from_standard_input() {
+    let (monitor, unit) = UnixDatagram::pair().unwrap();
+    unit.set_nonblocking(true).unwrap();
+    application::become_stdin(&unit);
+    for (datagrams, answer) in [
+        (
+            &[
+                &b"SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA\npassword\n"[..],
+                b"start",
+            ][..],
+            PAM_SUCCESS,
+        ),
+        (&[b"start"], PAM_SYSTEM_ERR),
+        (&[b"PATH=/x"], PAM_SYSTEM_ERR),
+        (&[b"SSH_AUTH_INFO_0=\0"], PAM_SYSTEM_ERR),
+        (&[], PAM_SYSTEM_ERR),
+    ] {
+        for datagram in datagrams {
+            monitor.send(datagram).unwrap();
+        }
+        let pam = Application::start("authenticated");
+        pam.put(c"SSHD_PRIVSEP_AUTH_INFO=stdin");
+        pam.put(c"SSHD_PRIVSEP_ACCOUNT=-");
+        assert_eq!(pam.account(), answer);
+        assert_eq!(pam.variable(c"SSHD_PRIVSEP_AUTH_INFO"), None);
+        let expected = (answer == PAM_SUCCESS).then_some("publickey ssh-ed25519 AAAA\npassword\n");
+        assert_eq!(pam.variable(c"SSH_AUTH_INFO_0").as_deref(), expected);
+        if answer == PAM_SUCCESS {
+            // It is there for the modules of the session too, and what is the program's is left to it.
+            assert_eq!(pam.open(), PAM_SUCCESS);
+            let mut rest = [0; 16];
+            assert_eq!(unit.recv(&mut rest).unwrap(), 5);
+        }
+    }
 }
 
 #[test]

@@ -7,9 +7,9 @@ use wire::userauth::UserName;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
-    Authority, EmptyPasswords, End, MESSAGE_LIMIT, Message, PamError, PasswordState, Question,
-    Refusal, RemoteName, Secret, Service, Start, Style, Subject, TEXT_LIMIT, Task, VARIABLE_LIMIT,
-    Variable, Verdict,
+    AUTH_INFO_LIMIT, Authority, EmptyPasswords, End, MESSAGE_LIMIT, Message, PamError,
+    PasswordState, Question, Refusal, RemoteName, Secret, Service, Start, Style, Subject,
+    TEXT_LIMIT, Task, VARIABLE_LIMIT, Variable, Verdict,
 };
 use crate::proto::pam::v1 as pb;
 use pb::end::Verdict as PbVerdict;
@@ -51,6 +51,7 @@ pub(super) fn start(start: Start) -> Zeroizing<Vec<u8>> {
         subject: subject.into(),
         remote_host: start.remote_host.0,
         remote_user: start.remote_user.map(|name| name.0),
+        auth_info: start.auth_info,
         empty_passwords: empty_passwords.into(),
         task: Some(task),
     }))
@@ -129,8 +130,12 @@ pub(super) fn read_start(bytes: &[u8]) -> Result<Start, PamError> {
     };
     let remote = |name: &str| RemoteName::new(name).ok_or(PamError::Malformed("remote name"));
     let remote_user = start.remote_user.as_deref().map(remote).transpose()?;
+    if start.auth_info.len() > AUTH_INFO_LIMIT || start.auth_info.contains('\0') {
+        return Err(PamError::Malformed("completed methods"));
+    }
     Ok(Start {
         authority,
+        auth_info: start.auth_info,
         user: UserName::new(&start.user).map_err(|_| PamError::Malformed("user"))?,
         subject,
         remote_host: remote(&start.remote_host)?,

@@ -23,6 +23,7 @@ fn start(task: Task) -> Start {
         subject: Subject::Somebody,
         remote_host: RemoteName::new("2001:db8::1").unwrap(),
         remote_user: None,
+        auth_info: "publickey ssh-ed25519 AAAA\n".to_owned(),
         empty_passwords: EmptyPasswords::Refused,
         task,
     }
