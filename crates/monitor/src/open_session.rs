@@ -123,6 +123,7 @@ impl Starting {
             user: user.account().name.clone(),
             remote_host: remote_host.to_owned(),
             authority: rules.authority(),
+            exposes_auth_info: rules.config.expose_auth_info,
             properties: rules.config.session_properties.clone(),
             stdio,
         };

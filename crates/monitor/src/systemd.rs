@@ -12,7 +12,7 @@ use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use config::sshd::SessionProperty;
+use config::sshd::{SessionProperty, YesNo};
 use rpc::ConnectionId;
 use rpc::pam::Authority;
 use thiserror::Error;
@@ -88,6 +88,8 @@ pub struct SessionUnit {
     pub remote_host: String,
     /// Who judges whether the account may be used: pam_sshd_privsep(8) asks.
     pub authority: Authority,
+    /// ExposeAuthInfo: the session needs a place for a file that goes with it.
+    pub exposes_auth_info: YesNo,
     /// What it may use of the machine. It has no limits of its own without them.
     pub properties: Vec<SessionProperty>,
     /// Standard input and output: the session's end of its lane.
@@ -97,7 +99,12 @@ pub struct SessionUnit {
 impl SessionUnit {
     /// The unit of a connection's session.
     pub fn name(id: ConnectionId) -> String {
-        format!("sshd-privsep-session-{id}.service")
+        format!("{}.service", Self::directory(id))
+    }
+
+    /// Its directory in `/run`, if it has one.
+    fn directory(id: ConnectionId) -> String {
+        format!("sshd-privsep-session-{id}")
     }
 }
 
@@ -287,11 +294,17 @@ impl ServiceManager for Systemd {
 
     async fn start_session(&self, unit: SessionUnit) -> Result<(), StartError> {
         let description = format!("SSH session of {} from {}", unit.user, unit.remote_host);
-        let properties = vec![
+        let mut properties = vec![
             ("Description", Variant::from(description)),
             ("Environment", Variant::from(environment(&unit))),
             ("User", Variant::from(unit.user)),
         ];
+        if unit.exposes_auth_info == YesNo::Yes {
+            // Whatever becomes of the session, systemd removes it.
+            let directory = vec![SessionUnit::directory(unit.id)];
+            properties.push(("RuntimeDirectory", Variant::from(directory)));
+            properties.push(("RuntimeDirectoryMode", Variant::from(0o700_u32)));
+        }
         let name = SessionUnit::name(unit.id);
         self.start_transient(name, SESSION_PROGRAM, unit.stdio, properties)
             .await
