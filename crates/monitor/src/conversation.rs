@@ -36,6 +36,7 @@ use crate::phase::{
 use crate::policy::Policy;
 use crate::proof::AuthenticatedUser;
 use crate::rules::Rules;
+use crate::signing;
 use crate::systemd::ServiceManager;
 
 /// Questions that may wait while one is answered. An honest worker asks one at a time.
@@ -162,7 +163,7 @@ impl<M: ServiceManager> Conversation<M> {
                 drop(reply.send(self.answer_question(responses).await?));
             }
             Question::ProveHostKeys(host_keys, reply) => {
-                drop(reply.send(self.prove_host_keys(&host_keys)?));
+                drop(reply.send(self.prove_host_keys(host_keys).await?));
             }
             Question::Report(end, reply) => drop(reply.send(self.report(&end)?)),
         }
@@ -194,13 +195,18 @@ impl<M: ServiceManager> Conversation<M> {
             sleep(*pause).await;
         }
         let group = mem::take(&mut self.group);
-        let signed =
-            exchange::sign(&self.policy.offer, &values, group).map_err(|error| match error {
-                ExchangeError::Sign(error) => Broken::Sign(error),
-                ExchangeError::Kex(_) | ExchangeError::HostKey(_) | ExchangeError::Group(_) => {
-                    Violation::new(error.to_string()).into()
-                }
-            })?;
+        let policy = Arc::clone(&self.policy);
+        let sign = move || exchange::sign(&policy.offer, &values, group);
+        let signed = match &permitted {
+            Exchange::First | Exchange::Early(_) => sign(),
+            Exchange::Late(open, _) => signing::aside(&open.session.user, sign).await?,
+        };
+        let signed = signed.map_err(|error| match error {
+            ExchangeError::Sign(error) => Broken::Sign(error),
+            ExchangeError::Kex(_) | ExchangeError::HostKey(_) | ExchangeError::Group(_) => {
+                Violation::new(error.to_string()).into()
+            }
+        })?;
         let signature = signed.signature.clone();
         self.phase = match permitted {
             Exchange::First => Phase::Authenticating(Authenticating::new(signed.fix())),
@@ -340,14 +346,21 @@ impl<M: ServiceManager> Conversation<M> {
     }
 
     /// `ProveHostKeys` of `preauth.proto`.
-    fn prove_host_keys(&mut self, wanted: &[Vec<u8>]) -> Result<KeyProofs, Broken> {
+    async fn prove_host_keys(&mut self, wanted: Vec<Vec<u8>>) -> Result<KeyProofs, Broken> {
         let (open, budget) = self.take_phase().prove_host_keys()?;
-        let proofs = match budget {
-            ProofBudget::Left => self.policy.offer.host_keys.prove(&open.first, wanted)?,
-            ProofBudget::UsedUp => None,
+        let (open, proofs) = match budget {
+            ProofBudget::Left => {
+                let (user, policy) = (open.session.user.clone(), Arc::clone(&self.policy));
+                let prove = move || {
+                    let proofs = policy.offer.host_keys.prove(&open.first, &wanted);
+                    (open, proofs)
+                };
+                signing::aside(&user, prove).await?
+            }
+            ProofBudget::UsedUp => (open, Ok(None)),
         };
         self.phase = Phase::Open(open);
-        Ok(proofs.map_or(KeyProofs::Refused, KeyProofs::Proved))
+        Ok(proofs?.map_or(KeyProofs::Refused, KeyProofs::Proved))
     }
 
     /// `Report` of `preauth.proto`.

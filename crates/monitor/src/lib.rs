@@ -31,6 +31,7 @@
 //! - [`open_session`], [`session_start`]: from an authenticated user to a session unit, and what it
 //!   may do.
 //! - [`conduct`]: what a client without a login did, for which its source may be refused.
+//! - [`signing`], [`shares`]: what one user may not use up of what is for all.
 //! - [`delay`], [`audit`]: what a refused client can measure, and what the journal says.
 //!
 //! The process around them:
@@ -81,7 +82,9 @@ pub mod routing_domain;
 pub mod rules;
 pub mod server;
 pub mod session_start;
+pub mod shares;
 pub mod signals;
+pub mod signing;
 pub mod sockets;
 pub mod stored;
 pub mod systemd;

@@ -544,6 +544,37 @@ async fn the_first_exchange_is_the_session_identifier_for_good() {
 }
 
 #[tokio::test]
+async fn later_exchanges_of_a_user_take_turns_and_keep_nobody_waiting() {
+    let client = Client::new();
+    let machine = Machine::new(&[&client], "");
+    let (mut bench, session) = Bench::exchanged(&machine).await;
+    let user = machine.user.clone();
+    let signs = publickey(&user, client.blob(), Some(client.sign(&session, &user)));
+    assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
+    // Another connection of the same user has a signature made that takes long.
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let storm =
+        tokio::spawn(async move { signing::aside(&user, move || wait.recv().is_err()).await });
+    tokio::task::yield_now().await;
+    let rekey = tokio::spawn(async move {
+        bench
+            .conversation
+            .sign_exchange(machine.exchange(2))
+            .await
+            .unwrap();
+        machine
+    });
+    // Others are served meanwhile, by this very thread.
+    let other = Machine::new(&[], "");
+    let (mut stranger, _) = Bench::exchanged(&other).await;
+    stranger.refused(request(UNKNOWN, AuthMethod::None)).await;
+    assert!(!rekey.is_finished());
+    drop(release);
+    storm.await.unwrap().unwrap();
+    rekey.await.unwrap();
+}
+
+#[tokio::test]
 async fn too_many_or_foreign_exchanges_end_the_connection() {
     let machine = Machine::new(&[], "KexAlgorithms curve25519-sha256");
     let (mut bench, _) = Bench::exchanged(&machine).await;
@@ -599,11 +630,11 @@ async fn host_keys_are_proved_after_login_each_once_per_request() {
     assert_eq!(bench.ask(signs).await.unwrap(), AuthOutcome::Accepted);
 
     let ours = machine.policy.offer.host_keys.public().remove(0).public_key;
-    let mut ask = |keys: &[&[u8]]| {
+    let mut ask = async |keys: &[&[u8]]| {
         let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
-        bench.conversation.prove_host_keys(&keys).unwrap()
+        bench.conversation.prove_host_keys(keys).await.unwrap()
     };
-    let KeyProofs::Proved(proofs) = ask(&[&ours]) else {
+    let KeyProofs::Proved(proofs) = ask(&[&ours]).await else {
         panic!("refused");
     };
     let key = PublicKey::parse(&ours, RequiredRsaSize(2048)).unwrap();
@@ -617,11 +648,11 @@ async fn host_keys_are_proved_after_login_each_once_per_request() {
         Ok(None)
     );
 
-    assert_eq!(ask(&[&ours, &ours]), KeyProofs::Refused);
-    assert_eq!(ask(&[&client.blob()]), KeyProofs::Refused);
-    assert_eq!(ask(&[&ours, &client.blob()]), KeyProofs::Refused);
+    assert_eq!(ask(&[&ours, &ours]).await, KeyProofs::Refused);
+    assert_eq!(ask(&[&client.blob()]).await, KeyProofs::Refused);
+    assert_eq!(ask(&[&ours, &client.blob()]).await, KeyProofs::Refused);
     // Refused ones count as well.
-    assert_eq!(ask(&[&ours]), KeyProofs::Refused);
+    assert_eq!(ask(&[&ours]).await, KeyProofs::Refused);
 }
 
 #[tokio::test]
@@ -629,7 +660,11 @@ async fn host_keys_are_not_proved_before_login() {
     let machine = Machine::new(&[], "");
     let ours = machine.policy.offer.host_keys.public().remove(0).public_key;
     let (mut bench, _) = Bench::exchanged(&machine).await;
-    let broken = bench.conversation.prove_host_keys(&[ours]).unwrap_err();
+    let broken = bench
+        .conversation
+        .prove_host_keys(vec![ours])
+        .await
+        .unwrap_err();
     assert!(matches!(broken, Broken::Violation(_)), "{broken}");
     assert_eq!(bench.conversation.phase.name(), "over");
 }
