@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,7 @@ use journal::{Escaped, RateLimit, Verdict};
 use rpc::ConnectionId;
 use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{AcquireError, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio::{join, select};
 use tracing::{Instrument, Span, error};
@@ -40,7 +41,8 @@ use tracing::{Instrument, Span, error};
 use crate::account::blocking;
 use crate::client_key::ClientKey;
 use crate::open_session::Origin;
-use crate::systemd::{CommandEnd, CommandUnit, ServiceManager, StartError};
+use crate::shares::{Share, Shares};
+use crate::systemd::{CommandEnd, CommandUnit, CommandUser, ServiceManager, StartError};
 
 /// How long a command may take, from the wish to run it to its end. Who must wait longer for a
 /// directory server does better with a cache of its own, as SSSD has.
@@ -61,10 +63,13 @@ const USE_DNS: &str = "UseDNS";
 /// Status of getent(1) for what is not there.
 const NOT_FOUND: i32 = 2;
 
-/// How many run at the same time. Others wait, within their own deadline. Strangers choose which name servers are asked,
-/// and how slowly these answer: that must not keep anybody's keys from being found.
-static ROOM: Semaphore = Semaphore::const_new(32);
-static NAMES_ROOM: Semaphore = Semaphore::const_new(16);
+/// How many run at the same time, and for one account. Others wait, within their own deadline. One account's command that
+/// hangs must not keep the keys of another from being found.
+static ROOM: Shares<u32> = Shares::new(32, 8);
+
+/// How many ask for names of hosts, and for one client. Strangers choose which name servers are asked, and how slowly these
+/// answer: that must not keep anybody's keys from being found either.
+static NAMES_ROOM: Shares<Option<IpAddr>> = Shares::new(16, 4);
 
 /// Which command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,19 +109,22 @@ pub async fn ask<M: ServiceManager>(
     text
 }
 
-/// Asks the name service through getent(1), as `nobody`. `None` if it does not know, or not in time.
+/// Asks the name service through getent(1), as a user that is there for this one process: other processes of `nobody`
+/// could have a say in the answer, and those of the workers' user would be within the reach of whoever answers. `None` if
+/// it does not know, or not in time.
 pub async fn getent<M: ServiceManager>(
     services: &Arc<M>,
-    id: ConnectionId,
+    origin: Origin,
     database: &str,
     key: String,
 ) -> Option<Vec<u8>> {
     let invocation = Invocation {
         keyword: USE_DNS,
         words: vec!["/usr/bin/getent".to_owned(), database.to_owned(), key],
-        user: "nobody".to_owned(),
+        user: CommandUser::OfItsOwn,
+        asker: Asker::Client(origin.endpoints.peer().ip()),
     };
-    invocation.spawn(services, id).await
+    invocation.spawn(services, origin.id).await
 }
 
 /// Takes the time of the command of `purpose`, if one is configured, for those for whom it is not
@@ -203,7 +211,27 @@ struct Invocation {
     /// The program and its arguments; empty if the command has a quotation without end.
     words: Vec<String>,
     /// Who runs it.
-    user: String,
+    user: CommandUser,
+    asker: Asker,
+}
+
+/// Who is to have an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// The account with this user id.
+    Account(u32),
+    /// A client, by its address.
+    Client(Option<IpAddr>),
+}
+
+impl Asker {
+    /// Waits until it may have a command run.
+    async fn room(self) -> Result<Share<'static>, AcquireError> {
+        match self {
+            Self::Account(uid) => ROOM.enter(uid).await,
+            Self::Client(address) => NAMES_ROOM.enter(address).await,
+        }
+    }
 }
 
 impl Invocation {
@@ -221,7 +249,8 @@ impl Invocation {
             keyword: purpose.keyword(),
             words,
             // Other tokens are refused with the configuration.
-            user: user.expand(|_u| name.clone()),
+            user: CommandUser::Login(user.expand(|_u| name.clone())),
+            asker: Asker::Account(question.account.uid),
         }
     }
 
@@ -245,13 +274,6 @@ impl Invocation {
         asked.await.ok().flatten()
     }
 
-    fn room(&self) -> &'static Semaphore {
-        match self.keyword {
-            USE_DNS => &NAMES_ROOM,
-            _ => &ROOM,
-        }
-    }
-
     async fn run<M: ServiceManager>(
         &self,
         services: &M,
@@ -265,7 +287,7 @@ impl Invocation {
         if self.words.iter().any(|word| word.contains('\0')) {
             return Err(Silent::Nul);
         }
-        let room = timeout_at(deadline, self.room().acquire()).await;
+        let room = timeout_at(deadline, self.asker.room()).await;
         let _room = room.map_err(|_elapsed| Silent::Deadline)?;
         let Prepared { user, ours, theirs } = self.prepare(program).await?;
         let pipe = Receiver::from_owned_fd(ours)?;
@@ -298,19 +320,31 @@ impl Invocation {
     }
 
     /// Looks at the program, and makes a pipe, as the user who is to run it: what that user may not
-    /// reach is not there, and the pipe belongs to them, so that `/dev/stdout` can be opened.
+    /// reach is not there, and the pipe belongs to them, so that `/dev/stdout` can be opened. A user
+    /// of its own is not there yet.
     async fn prepare(&self, program: &str) -> Result<Prepared, Silent> {
         let (user, program) = (self.user.clone(), PathBuf::from(program));
         let work = move || {
-            let account = lookup_within(&user, PREPARATION_DEADLINE)?.ok_or(Silent::NoUser)?;
-            let (user, of_program, program) =
-                (account.name.clone(), program.clone(), program.clone());
+            let account = match &user {
+                CommandUser::OfItsOwn => None,
+                CommandUser::Login(name) => {
+                    let found = lookup_within(name, PREPARATION_DEADLINE)?;
+                    Some(found.ok_or_else(|| Silent::NoUser(name.clone()))?)
+                }
+            };
+            let user = match &account {
+                None => CommandUser::OfItsOwn,
+                Some(account) => CommandUser::Login(account.name.clone()),
+            };
+            let owner = Owner::Server(number_of(&program));
+            let program = program.clone();
             let look = move || {
-                identity::assume(&account)?;
+                if let Some(account) = &account {
+                    identity::assume(account)?;
+                }
                 check_program(&program)?;
                 Ok::<_, Silent>(io::pipe()?)
             };
-            let owner = Owner::Server(number_of(&of_program));
             let (ours, theirs) = bounded::run(owner, PREPARATION_DEADLINE, look)??;
             Ok(Prepared {
                 user,
@@ -345,7 +379,7 @@ impl Invocation {
         // The client chose what some tokens stand for.
         let line = Escaped::new(&line).limit(512);
         match why {
-            Silent::NoUser => error!(suppressed, "Invalid {keyword}User \"{}\"", self.user),
+            Silent::NoUser(user) => error!(suppressed, "Invalid {keyword}User \"{user}\""),
             Silent::Program(ProgramRefusal::Unknown(error)) => {
                 error!(
                     suppressed,
@@ -362,7 +396,7 @@ impl Invocation {
 
 /// What a command can be started with.
 struct Prepared {
-    user: String,
+    user: CommandUser,
     ours: OwnedFd,
     theirs: OwnedFd,
 }
@@ -375,7 +409,7 @@ enum Silent {
     #[error("would have a NUL in an argument")]
     Nul,
     #[error("would run as a user who does not exist")]
-    NoUser,
+    NoUser(String),
     #[error("could not be run: {0}")]
     Lookup(#[from] LookupError),
     #[error("could not be run: {0}")]

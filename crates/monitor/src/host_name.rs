@@ -32,7 +32,7 @@ pub async fn source<M: ServiceManager>(
     let (YesNo::Yes, Some(address)) = (use_dns, source.address) else {
         return source;
     };
-    let ask = async |database, key| command::getent(services, origin.id, database, key).await;
+    let ask = async |database, key| command::getent(services, origin, database, key).await;
     let Some(answer) = ask("hosts", address.to_string()).await else {
         return source;
     };

@@ -21,7 +21,7 @@ use zbus::connection::Builder;
 use zbus::export::serde::Serialize;
 use zbus::{Connection, DynamicType, Fd, Message, Variant};
 
-pub use self::command::{CommandEnd, CommandUnit};
+pub use self::command::{CommandEnd, CommandUnit, CommandUser};
 
 /// How long systemd may take to accept a job. It answers in 2 to 5 ms; this is for a bus that hangs.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);

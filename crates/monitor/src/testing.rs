@@ -34,7 +34,7 @@ use crate::options::Source;
 use crate::policy::Policy;
 use crate::routing_domain::RoutingDomain;
 use crate::systemd::{
-    CommandEnd, CommandUnit, PamUnit, ServiceManager, SessionUnit, StartError,
+    CommandEnd, CommandUnit, CommandUser, PamUnit, ServiceManager, SessionUnit, StartError,
     WorkerUnit,
 };
 use crate::verify::SERVICE;
@@ -436,7 +436,7 @@ pub(crate) struct Services {
     /// What commands write and how they end; none of them ends by itself without it.
     pub(crate) command: Option<(Vec<u8>, CommandEnd)>,
     /// User, program and arguments of each command.
-    pub(crate) commands: Mutex<Vec<(String, Vec<String>)>>,
+    pub(crate) commands: Mutex<Vec<(CommandUser, Vec<String>)>>,
     /// What the next processes for PAM transactions do, each in a thread of its own. Without a script none is started.
     pub(crate) pam_scripts: Mutex<VecDeque<PamScript>>,
     /// Their units, in the order of their starts and of their ends.

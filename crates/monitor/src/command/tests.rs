@@ -83,7 +83,8 @@ fn tokens_of_a_plain_key() {
             "[]"
         ]
     );
-    assert_eq!(invocation.user, "keys-alice");
+    let user = CommandUser::Login("keys-alice".to_owned());
+    assert_eq!(invocation.user, user);
 }
 
 #[test]
@@ -152,7 +153,7 @@ async fn what_a_successful_command_writes_is_the_answer() {
     assert_eq!(said.as_deref(), Some(b"ssh-ed25519 AAAA\n".as_slice()));
     let expected = ["/usr/bin/env", "-i", "alice"].map(str::to_owned).to_vec();
     let ran = services.commands.lock().unwrap().clone();
-    assert_eq!(ran, [(own_name(), expected)]);
+    assert_eq!(ran, [(CommandUser::Login(own_name()), expected)]);
 }
 
 #[tokio::test]
@@ -212,6 +213,35 @@ async fn a_command_is_not_run_if_somebody_else_could_have_changed_it() {
     assert_eq!(answer(&services, nobody).await, None);
     assert_eq!(answer_of(&services, "/usr/bin/env # it's").await, None);
     assert!(services.commands.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn commands_of_one_account_that_hang_leave_room_for_others() {
+    let hanging: Vec<_> = (0..100)
+        .map(|_| tokio::spawn(Asker::Account(4_000_001).room()))
+        .collect();
+    tokio::task::yield_now().await;
+    let soon = Duration::from_secs(5);
+    let other = timeout_at(Instant::now() + soon, Asker::Account(4_000_002).room()).await;
+    assert!(other.is_ok());
+    let client = Asker::Client("192.0.2.99".parse().ok());
+    assert!(
+        timeout_at(Instant::now() + soon, client.room())
+            .await
+            .is_ok()
+    );
+    let waiting = hanging.iter().filter(|room| !room.is_finished()).count();
+    assert_eq!(waiting, 92);
+}
+
+#[tokio::test]
+async fn names_of_hosts_are_asked_for_by_a_user_who_is_nothing_else() {
+    let services = saying(b"192.0.2.7 client", CommandEnd::Exited(0));
+    let said = getent(&services, origin(), "hosts", "192.0.2.7".to_owned()).await;
+    assert_eq!(said.as_deref(), Some(b"192.0.2.7 client".as_slice()));
+    let ran = services.commands.lock().unwrap().clone();
+    let words = ["/usr/bin/getent", "hosts", "192.0.2.7"].map(str::to_owned);
+    assert_eq!(ran, [(CommandUser::OfItsOwn, words.to_vec())]);
 }
 
 #[test]

@@ -23,14 +23,23 @@ pub struct CommandUnit {
     pub name: String,
     /// What it is for.
     pub description: String,
-    /// Login name, for `User=`.
-    pub user: String,
+    /// Who runs it.
+    pub user: CommandUser,
     /// The program, by its path.
     pub program: String,
     /// Its arguments: to be passed as they are.
     pub arguments: Vec<String>,
     /// Standard output.
     pub stdout: OwnedFd,
+}
+
+/// Who runs a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandUser {
+    /// The account with this login name, for `User=`.
+    Login(String),
+    /// A user that is there as long as the command, `DynamicUser=`.
+    OfItsOwn,
 }
 
 /// How a command ended.
@@ -116,7 +125,10 @@ impl Systemd {
         let program = vec![(unit.program, words, vec!["no-env-expand"])];
         let properties = vec![
             ("Description", Variant::from(unit.description)),
-            ("User", Variant::from(unit.user)),
+            match unit.user {
+                CommandUser::Login(name) => ("User", Variant::from(name)),
+                CommandUser::OfItsOwn => ("DynamicUser", Variant::from(true)),
+            },
             ("ExecStartEx", Variant::from(program)),
             (
                 "StandardOutputFileDescriptor",
