@@ -177,6 +177,51 @@ async fn the_grace_time_shuts_the_socket_and_the_worker_is_killed() {
     assert_eq!(bench.admission.unauthenticated(), 0);
 }
 
+/// It says that the connection is over, and that much is asked: neither gives its place among those without a login to
+/// somebody else (MaxStartups), nor more time (LoginGraceTime).
+#[tokio::test]
+async fn a_worker_that_lies_keeps_its_place_and_gets_no_more_time() {
+    let machine = Machine::new(&[], "MaxAuthTries 100000");
+    let grace = Duration::from_millis(500);
+    let mut bench = Bench::new(&machine, Some(grace)).await;
+    let begun = Instant::now();
+    let values = machine.exchange(1);
+    bench.monitor.sign_exchange(values).await.unwrap();
+    // Each call is permitted and refused after a while: the last one is cut off.
+    let user = machine.user.as_str();
+    let mut asked = 0;
+    while asked < 1000
+        && bench
+            .monitor
+            .authenticate(publickey(user, Key::new().blob(), None))
+            .await
+            .is_ok()
+    {
+        asked += 1;
+        if begun.elapsed() < grace / 2 {
+            assert_eq!(bench.admission.unauthenticated(), 1);
+        }
+    }
+    let outcome = (&mut bench.serving).await.unwrap();
+    assert_eq!(outcome, Outcome::NotLoggedIn);
+    assert!((1..1000).contains(&asked));
+    assert!((grace..4 * grace).contains(&begun.elapsed()));
+    assert!(bench.client_is_shut());
+    assert_eq!(bench.admission.unauthenticated(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_reports_an_end_and_stays_keeps_its_place() {
+    let machine = Machine::new(&[], "");
+    let mut bench = Bench::new(&machine, Some(Duration::from_millis(500))).await;
+    bench.monitor.report(ConnectionEnd::Closed).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bench.admission.unauthenticated(), 1);
+    (&mut bench.serving).await.unwrap();
+    assert!(bench.client_is_shut());
+    assert_eq!(bench.admission.unauthenticated(), 0);
+}
+
 #[tokio::test]
 async fn a_violation_is_not_answered_and_the_worker_is_killed() {
     let key = Key::new();

@@ -61,3 +61,44 @@ async fn a_user_whose_lists_are_all_switched_off_is_sent_away() {
         assert!(matches!(again, Err(Broken::Violation(_))));
     }
 }
+
+#[tokio::test]
+async fn two_keys_that_force_two_commands_are_no_login() {
+    let (one, other) = (Client::new(), Client::new());
+    let lines = |second: &str| {
+        format!(
+            "command=\"one\" {}command=\"{second}\" {}",
+            one.line(),
+            other.line()
+        )
+    };
+    for (second, expected) in [
+        ("two", methods_left(&["publickey"])),
+        ("one", AuthOutcome::Accepted),
+    ] {
+        let machine =
+            Machine::with_lines(&lines(second), "AuthenticationMethods publickey,publickey");
+        let (mut bench, session) = Bench::exchanged(&machine).await;
+        let user = machine.user.as_str();
+        let signed =
+            |client: &Client| publickey(user, client.blob(), Some(client.sign(&session, user)));
+        assert_eq!(
+            bench.ask(signed(&one)).await.unwrap(),
+            partial(&["publickey"])
+        );
+        assert_eq!(
+            bench.ask(signed(&other)).await.unwrap(),
+            expected,
+            "{second}"
+        );
+        let opened = bench.services.sessions.lock().unwrap().len();
+        assert_eq!(opened, usize::from(expected == AuthOutcome::Accepted));
+    }
+}
+
+fn methods_left(methods: &[&str]) -> AuthOutcome {
+    AuthOutcome::Refused {
+        methods: methods.iter().map(ToString::to_string).collect(),
+        partial_success: false,
+    }
+}
