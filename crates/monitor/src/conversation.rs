@@ -29,7 +29,7 @@ use crate::denial::{self, Reason};
 use crate::exchange::{self, ExchangeError};
 use crate::groups::GroupExchange;
 use crate::hostkeys::SignError;
-use crate::open_session::{OpenError, Origin, open_session};
+use crate::open_session::{OpenError, Opened, Origin, open_session};
 use crate::phase::{
     Authenticating, Denied, EarlyRekeys, Exchange, Open, Phase, ProofBudget, Running,
 };
@@ -281,8 +281,8 @@ impl<M: ServiceManager> Conversation<M> {
                 return Ok((said, AuthOutcome::Denied));
             }
             Decision::Accepted(login) => {
-                let (denial, outcome) = self.log_in(*login).await?;
-                return Ok((denial.or(said), outcome));
+                let (news, outcome) = self.log_in(*login).await?;
+                return Ok((news.or(said), outcome));
             }
         };
         self.phase = Phase::Authenticating(Authenticating {
@@ -312,8 +312,11 @@ impl<M: ServiceManager> Conversation<M> {
         } = login;
         let (services, origin) = (&*self.services, self.origin);
         let opened = open_session(services, &self.worker, &rules, origin, &host, &user).await;
-        let session = match opened {
-            Ok(session) => session,
+        let Opened {
+            session,
+            said: account_said,
+        } = match opened {
+            Ok(opened) => opened,
             Err(error @ OpenError::NeverUp { .. }) => {
                 return self.not_up(&user, &rules, &host, error).await;
             }
@@ -323,7 +326,12 @@ impl<M: ServiceManager> Conversation<M> {
         audit::session_started(&session.user, &session.unit);
         drop(self.login.set(()));
         self.phase = Phase::Open(Open::new(session, first, Instant::now()));
-        Ok((None, AuthOutcome::Accepted))
+        // As sshd. Who had a dialog with PAM has read it there, or reads it now.
+        let news = match user.dialogs().next() {
+            None if !account_said.is_empty() => Some(account_said.into_bytes()),
+            None | Some(_) => None,
+        };
+        Ok((news, AuthOutcome::Accepted))
     }
 
     /// The session of a user did not come up. If PAM is why, the user is told.

@@ -68,6 +68,15 @@ struct Starting {
     worker_lane: OwnedFd,
 }
 
+/// A session that has come up just now.
+#[derive(Debug)]
+pub struct Opened {
+    /// It.
+    pub session: Session,
+    /// What PAM's account phase said to the user as it started.
+    pub said: String,
+}
+
 /// A session that is up.
 #[derive(Debug)]
 pub struct Session {
@@ -91,7 +100,7 @@ pub async fn open_session<M: ServiceManager>(
     origin: Origin,
     remote_host: &str,
     user: &AuthenticatedUser,
-) -> Result<Session, OpenError> {
+) -> Result<Opened, OpenError> {
     let starting = Starting::begin(services, rules, origin, remote_host, user).await?;
     starting.up(worker, rules, user).await
 }
@@ -141,27 +150,29 @@ impl Starting {
         worker: &Lane,
         rules: &Rules,
         user: &AuthenticatedUser,
-    ) -> Result<Session, OpenError> {
+    ) -> Result<Opened, OpenError> {
         let Self {
             unit,
             lane,
             rpc,
             worker_lane,
         } = self;
-        if let Err(error) = lane.receive_ready().await {
-            return Err(OpenError::NeverUp { unit, error });
-        }
+        let said = match lane.receive_ready().await {
+            Ok(said) => said,
+            Err(error) => return Err(OpenError::NeverUp { unit, error }),
+        };
         let session = ToWorker::Session {
             grant: grant(rules, user),
             rpc,
             lane: worker_lane,
         };
         worker.send_to_worker(&session).await?;
-        Ok(Session {
+        let session = Session {
             user: user.account().name.clone(),
             unit,
             lane,
-        })
+        };
+        Ok(Opened { session, said })
     }
 }
 

@@ -28,6 +28,7 @@ use crate::authenticate::dialog::{self, DialogProof};
 use crate::client_key::ClientKey;
 use crate::hostbased::HostProof;
 use crate::listing::ListedKey;
+use crate::pam_process::PamProof;
 use crate::progress::CompletedMethods;
 use crate::verify::{Demands, SignatureProof, Unsaid};
 
@@ -207,23 +208,24 @@ impl AuthenticatedUser {
         self.methods.constraints()
     }
 
+    /// What PAM or shadow(5) accepted, in the order of it.
+    pub fn dialogs(&self) -> impl Iterator<Item = &PamProof> {
+        self.methods().iter().filter_map(|proof| match proof {
+            MethodProof::Dialog(proof) => Some(proof.accepted()),
+            MethodProof::PublicKey(_) | MethodProof::Hostbased(_) => None,
+        })
+    }
+
     /// The environment of the PAM transactions, in the order of the methods.
     pub fn pam_environment(&self) -> impl Iterator<Item = &Variable> {
-        let transactions = self.methods().iter().filter_map(|proof| match proof {
-            MethodProof::Dialog(proof) => Some(proof.accepted().environment()),
-            MethodProof::PublicKey(_) | MethodProof::Hostbased(_) => None,
-        });
-        transactions.flatten()
+        self.dialogs().flat_map(PamProof::environment)
     }
 
     /// Whether the session is for a change of the password only: shadow(5) says so (UsePAM no), whatever other method was
     /// completed besides. PAM has had it changed, or says so to the session itself.
     pub fn password(&self) -> Password {
-        let expired = |proof: &MethodProof| match proof {
-            MethodProof::Dialog(proof) => proof.accepted().password() == PasswordState::MustChange,
-            MethodProof::PublicKey(_) | MethodProof::Hostbased(_) => false,
-        };
-        match self.methods().iter().any(expired) {
+        let expired = |proof: &PamProof| proof.password() == PasswordState::MustChange;
+        match self.dialogs().any(expired) {
             true => Password::Expired,
             false => Password::Good,
         }

@@ -471,7 +471,7 @@ impl ServiceManager for Services {
             self.told_pam.lock().unwrap().push(heard);
             // The program's part: it says so when it has read what it is to know, which waits for the test.
             let stdio = unit.stdio.try_clone().unwrap();
-            Lane::new(stdio).unwrap().send_ready().await.unwrap();
+            Lane::new(stdio).unwrap().send_ready("").await.unwrap();
             self.sessions.lock().unwrap().push((unit.user, unit.stdio));
         }
         Ok(())

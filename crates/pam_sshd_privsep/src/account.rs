@@ -4,8 +4,10 @@
 //! in is judged by the stack of PAMServiceName, which is a setting of the server. So the monitor names it in the unit's
 //! environment, and this module asks it about the same user, from the same host.
 
-use std::ffi::{CStr, CString};
+use std::cell::RefCell;
+use std::ffi::CStr;
 
+use crate::said::Said;
 use crate::transaction::{Item, Nested, PamError, Transaction};
 
 /// Who judges: the name of a service, or [`NOBODY`].
@@ -64,7 +66,12 @@ pub(crate) fn judge(
     if !is_service(service.to_bytes()) {
         return Err(Refusal::Form);
     }
-    match ask(transaction, &service, directory) {
+    let said = RefCell::default();
+    let answer = ask(transaction, &service, directory, &said);
+    if let Some(said) = said.into_inner().variable() {
+        transaction.set_variable(&said).map_err(Refusal::Pam)?;
+    }
+    match answer {
         Ok(()) => Ok(Judgement::Permitted),
         Err(PamError::PASSWORD_EXPIRED) => {
             let told = transaction.set_variable(EXPIRED);
@@ -74,13 +81,15 @@ pub(crate) fn judge(
     }
 }
 
+/// What the service says of the user; what it says to the user goes to `said`.
 fn ask(
     transaction: &Transaction<'_>,
     service: &CStr,
     directory: Option<&CStr>,
+    said: &RefCell<Said>,
 ) -> Result<(), PamError> {
-    let user: CString = transaction.item(Item::User).ok_or(PamError::SYSTEM)?;
-    let mut nested = Nested::start(service, &user, directory)?;
+    let user = transaction.item(Item::User).ok_or(PamError::SYSTEM)?;
+    let mut nested = Nested::start(service, &user, directory, said)?;
     for item in [Item::RemoteHost, Item::Terminal] {
         if let Some(value) = transaction.item(item) {
             nested.set_item(item, &value)?;

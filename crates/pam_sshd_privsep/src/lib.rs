@@ -16,7 +16,8 @@
 //! * `SSHD_PRIVSEP_AUTH_INFO=stdin` says that how the user was authenticated is in the unit's standard input, for modules
 //!   to find in `SSH_AUTH_INFO_0` as with sshd (`auth_info`).
 //! * `SSHD_PRIVSEP_ACCOUNT=` who judges whether the account may be used: a PAM service, or `-` for nobody (UsePAM no).
-//!   The module asks that service in a transaction of its own (`account`).
+//!   The module asks that service in a transaction of its own (`account`), and leaves what it says to the user in
+//!   `SSHD_PRIVSEP_SAID=` for the session process, where the server finds it (`said`).
 //!
 //! In `/etc/pam.d/sshd-privsep` it stands first in the `account` and `session` stacks (pam.d(5)):
 //!
@@ -33,6 +34,7 @@
 mod account;
 mod auth_info;
 mod origin;
+mod said;
 mod transaction;
 
 use std::ffi::{CStr, c_char, c_int};

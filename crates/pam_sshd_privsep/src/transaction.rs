@@ -4,9 +4,12 @@
     reason = "libpam is a C library; this module is the border to it"
 )]
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{NonNull, null, null_mut};
+
+use crate::said::Said;
 
 /// `pam_handle_t`: only libpam knows what is in it.
 #[repr(C)]
@@ -124,33 +127,38 @@ impl Transaction<'_> {
 
 /// A transaction of this module's own, which asks another service.
 #[derive(Debug)]
-pub(crate) struct Nested {
+pub(crate) struct Nested<'said> {
     handle: NonNull<RawTransaction>,
     /// The last result, which `pam_end` tells the modules.
     status: c_int,
+    /// libpam knows it by its address.
+    _said: PhantomData<&'said RefCell<Said>>,
 }
 
-impl Nested {
-    /// Begins one. Its modules are answered nothing: nobody is there.
+impl<'said> Nested<'said> {
+    /// Begins one. What its modules say goes to `said`, and they are answered nothing: nobody is there.
     pub(crate) fn start(
         service: &CStr,
         user: &CStr,
         directory: Option<&CStr>,
+        said: &'said RefCell<Said>,
     ) -> Result<Self, PamError> {
-        const NOBODY: Conversation = Conversation {
-            _conv: not_answered,
-            _data: null_mut(),
+        let conversation = Conversation {
+            _conv: hear,
+            _data: (&raw const *said).cast_mut().cast(),
         };
         let mut handle = null_mut();
         let (service, user) = (service.as_ptr(), user.as_ptr());
         let directory = directory.map_or(null(), CStr::as_ptr);
         // JUSTIFICATION: pam_start_confdir(3) is the only way to a transaction with a directory; without one (null) it
         // is pam_start(3).
-        // SAFETY: the strings outlive the call and are copied, as is the conversation; the handle is written once.
-        check(unsafe { pam_start_confdir(service, user, &NOBODY, directory, &mut handle) })?;
+        // SAFETY: the strings outlive the call and are copied, as is the conversation; its data is what `hear` takes, and
+        // outlives the transaction; the handle is written once.
+        check(unsafe { pam_start_confdir(service, user, &conversation, directory, &mut handle) })?;
         Ok(Self {
             handle: NonNull::new(handle).ok_or(PamError::SYSTEM)?,
             status: 0,
+            _said: PhantomData,
         })
     }
 
@@ -184,7 +192,7 @@ impl Nested {
     }
 }
 
-impl Drop for Nested {
+impl Drop for Nested<'_> {
     fn drop(&mut self) {
         // JUSTIFICATION: modules free what they have with the transaction.
         // SAFETY: the handle came from pam_start_confdir and is ended once. A failure leaves nothing to be done.
@@ -195,21 +203,88 @@ impl Drop for Nested {
 /// `struct pam_conv`.
 #[repr(C)]
 struct Conversation {
-    _conv: extern "C" fn(c_int, *const c_void, *mut c_void, *mut c_void) -> c_int,
+    _conv: unsafe extern "C" fn(
+        c_int,
+        *const *const Message,
+        *mut *mut Response,
+        *mut c_void,
+    ) -> c_int,
     _data: *mut c_void,
 }
 
-/// The conversation of a [`Nested`] transaction. systemd's says the same.
-extern "C" fn not_answered(
-    _count: c_int,
-    _messages: *const c_void,
-    _responses: *mut c_void,
-    _data: *mut c_void,
+/// The conversation of a [`Nested`] transaction: texts are kept, and a question is an error, as in systemd's.
+///
+/// # Safety
+/// Called by libpam or a module as pam_conv(3) has it, with the data of a [`Nested`] transaction.
+unsafe extern "C" fn hear(
+    count: c_int,
+    messages: *const *const Message,
+    responses: *mut *mut Response,
+    data: *mut c_void,
 ) -> c_int {
-    PAM_CONV_ERR
+    let count = usize::try_from(count).unwrap_or(0);
+    if !(1..=MESSAGES_LIMIT).contains(&count)
+        || messages.is_null()
+        || responses.is_null()
+        || data.is_null()
+    {
+        return PAM_CONV_ERR;
+    }
+    // JUSTIFICATION: the module's messages are a C array of pointers (Linux-PAM's reading of the interface).
+    // SAFETY: not null, and `count` pointers by the contract of pam_conv(3).
+    let messages = unsafe { std::slice::from_raw_parts(messages, count) };
+    // JUSTIFICATION: C has no closures.
+    // SAFETY: the data of `Nested::start`, which outlives the transaction, and is only ever used shared.
+    let said = unsafe { &*data.cast::<RefCell<Said>>() };
+    for message in messages {
+        // JUSTIFICATION: as above.
+        // SAFETY: null or a message, by the same contract.
+        let Some(message) = (unsafe { message.as_ref() }) else {
+            return PAM_CONV_ERR;
+        };
+        if !matches!(message.style, PAM_ERROR_MSG | PAM_TEXT_INFO) {
+            return PAM_CONV_ERR;
+        }
+        if !message.text.is_null() {
+            // JUSTIFICATION: a C string.
+            // SAFETY: terminated, by the same contract.
+            said.borrow_mut()
+                .add(unsafe { CStr::from_ptr(message.text) });
+        }
+    }
+    // JUSTIFICATION: modules free it with free(3).
+    // SAFETY: always; zeroes are responses without a text.
+    let empty = unsafe { calloc(count, size_of::<Response>()) };
+    if empty.is_null() {
+        return PAM_BUF_ERR;
+    }
+    // JUSTIFICATION: the answer's place is the caller's.
+    // SAFETY: not null, and writable by the same contract.
+    unsafe { responses.write(empty.cast()) };
+    0
 }
 
+/// `struct pam_message`
+#[repr(C)]
+struct Message {
+    style: c_int,
+    text: *const c_char,
+}
+
+/// `struct pam_response`
+#[repr(C)]
+struct Response {
+    _text: *mut c_char,
+    _code: c_int,
+}
+
+/// `PAM_MAX_NUM_MSG`
+const MESSAGES_LIMIT: usize = 32;
+
+const PAM_BUF_ERR: c_int = 5;
 const PAM_CONV_ERR: c_int = 19;
+const PAM_ERROR_MSG: c_int = 3;
+const PAM_TEXT_INFO: c_int = 4;
 
 /// # Safety
 /// The handle is live, and used by nobody else.
@@ -301,4 +376,5 @@ unsafe extern "C" {
         data: *mut c_void,
         cleanup: Option<unsafe extern "C" fn(*mut RawTransaction, *mut c_void, c_int)>,
     ) -> c_int;
+    fn calloc(count: usize, size: usize) -> *mut c_void;
 }

@@ -438,28 +438,25 @@ impl Lane {
         self.send(&bytes, &descriptors).await
     }
 
-    /// Tells the monitor that its session is up.
+    /// Tells the monitor that its session is up, and what PAM said to the user.
     ///
     /// # Errors
     /// [`LaneError::Closed`] when the monitor is gone.
-    pub async fn send_ready(&self) -> Result<(), LaneError> {
-        self.send(&convert::ready(), &[]).await
+    pub async fn send_ready(&self, said: &str) -> Result<(), LaneError> {
+        self.send(&convert::ready(said), &[]).await
     }
 
-    /// Waits until a session says that it is up. A session is the user's process: anything else that it says
-    /// is an error.
+    /// Waits until a session says that it is up; yields what PAM said to its user, at most 16 KiB. A session is the
+    /// user's process: anything else that it says is an error.
     ///
     /// # Errors
     /// [`LaneError::Closed`] when the session ended, or was never started.
-    pub async fn receive_ready(&self) -> Result<(), LaneError> {
+    pub async fn receive_ready(&self) -> Result<String, LaneError> {
         let (bytes, descriptors) = self.receive().await?;
         if !descriptors.is_empty() {
             return Err(LaneError::Descriptors("none were asked for"));
         }
-        match bytes == convert::ready() {
-            true => Ok(()),
-            false => Err(LaneError::Malformed("not from a session that is up")),
-        }
+        convert::read_ready(&bytes)
     }
 
     /// Receives what the monitor sends to a worker.

@@ -146,6 +146,12 @@ pub fn password(login: &LoginDetails) -> Password {
     }
 }
 
+/// What PAM's account phase said to the user, as pam_sshd_privsep(8) has kept it.
+pub fn said() -> String {
+    let said = std::env::var_os("SSHD_PRIVSEP_SAID").unwrap_or_default();
+    said.to_string_lossy().into_owned()
+}
+
 /// The unit's `PAMName=` names a stack without pam_sshd_privsep(8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("PAM did not take {0}: the stack of the unit's PAMName= has no pam_sshd_privsep.so")]

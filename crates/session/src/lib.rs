@@ -39,6 +39,6 @@ mod terminal;
 mod user_environment;
 
 pub use auth_info::AuthInfo;
-pub use environment::{NotTaken, UnitEnvironment, password};
+pub use environment::{NotTaken, UnitEnvironment, password, said};
 pub use policy::Policy;
 pub use service::Session;

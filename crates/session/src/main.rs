@@ -12,7 +12,7 @@ use journal::{Destination, Facility, Identity, LevelFilter, Role};
 use rpc::ServeEnd;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
-use session::{AuthInfo, Session, UnitEnvironment, lane, password, second_stage};
+use session::{AuthInfo, Session, UnitEnvironment, lane, password, said, second_stage};
 use tokio::runtime::Runtime;
 
 /// How long the monitor may take for its one message; it has it ready before the unit is started.
@@ -126,7 +126,10 @@ fn serve(told: Told) -> anyhow::Result<()> {
         let lane = Lane::new(lane).context("lane of the worker")?;
         let session = Session::new(start, unit, password, lane);
         // The client hears of its login now. There is nothing more to say to the monitor.
-        monitor.send_ready().await.context("telling the monitor")?;
+        monitor
+            .send_ready(&said())
+            .await
+            .context("telling the monitor")?;
         drop(monitor);
         if let ServeEnd::Violation(violation) = rpc::session::serve(stream, session.clone()).await {
             tracing::error!("worker broke the contract: {violation}");

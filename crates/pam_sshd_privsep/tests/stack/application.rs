@@ -33,12 +33,16 @@ struct Listener {
 }
 
 /// Services that judge.
-const SERVICES: [(&str, &str); 4] = [
+const SERVICES: [(&str, &str); 5] = [
     ("permits", "required pam_permit.so"),
     ("refuses", "required pam_debug.so acct=acct_expired"),
     (
         "wants-a-new-password",
         "required pam_debug.so acct=new_authtok_reqd",
+    ),
+    (
+        "talks",
+        "required pam_echo.so the disk is\naccount required pam_echo.so full of %u",
     ),
     (
         "knows-whence",

@@ -109,6 +109,21 @@ fn the_service_that_judges_is_asked_and_its_answer_is_the_stacks() {
 }
 
 #[test]
+fn what_the_service_that_judges_says_is_left_for_the_session() {
+    let pam = Application::start("talks");
+    pam.put(c"SSHD_PRIVSEP_ACCOUNT=talks");
+    assert_eq!(pam.account(), PAM_SUCCESS);
+    assert_eq!(
+        pam.variable(c"SSHD_PRIVSEP_SAID").as_deref(),
+        Some("the disk is\nfull of nobody\n")
+    );
+    let pam = Application::start("silent");
+    pam.put(c"SSHD_PRIVSEP_ACCOUNT=permits");
+    assert_eq!(pam.account(), PAM_SUCCESS);
+    assert_eq!(pam.variable(c"SSHD_PRIVSEP_SAID"), None);
+}
+
+#[test]
 fn the_service_that_judges_knows_who_comes_from_where() {
     for (host, permitted) in [
         (c"SSHD_PRIVSEP_RHOST=203.0.113.9", true),

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use prost::Message;
 use tracing::level_filters::LevelFilter;
+use wire::message::TEXT_LIMIT;
 
 use super::descriptor::{
     expect_client, expect_forwarded, expect_lane, expect_program_stream, expect_stream,
@@ -84,9 +85,21 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
     encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
 }
 
-/// What a session says to the monitor. There is only this one thing.
-pub(super) fn ready() -> Vec<u8> {
-    encode(Body::SessionReady(pb::SessionReady {}), Vec::new()).0
+/// What a session says to the monitor. There is only this one thing. The text is cut to [`TEXT_LIMIT`].
+pub(super) fn ready(said: &str) -> Vec<u8> {
+    let said = said.get(..said.floor_char_boundary(TEXT_LIMIT));
+    let body = pb::SessionReady {
+        said: said.unwrap_or_default().to_owned(),
+    };
+    encode(Body::SessionReady(body), Vec::new()).0
+}
+
+pub(super) fn read_ready(bytes: &[u8]) -> Result<String, LaneError> {
+    match decode(bytes)? {
+        // Not in any other form than that which is sent.
+        Body::SessionReady(body) if ready(&body.said) == bytes => Ok(body.said),
+        _ => Err(LaneError::Malformed("not from a session that is up")),
+    }
 }
 
 pub(super) fn from_session(message: &FromSession) -> Encoded<'_> {

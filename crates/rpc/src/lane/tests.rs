@@ -2,6 +2,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::Permission::Denied;
 use super::*;
+use wire::message::TEXT_LIMIT;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
@@ -164,10 +165,17 @@ fn a_session_says_that_it_is_up_and_nothing_else() {
     runtime().block_on(async {
         let (monitor, session) = pair().unwrap();
         let (monitor, session) = (Lane::new(monitor).unwrap(), Lane::new(session).unwrap());
-        session.send_ready().await.unwrap();
-        monitor.receive_ready().await.unwrap();
+        let long = "ä".repeat(TEXT_LIMIT);
+        for (said, heard) in [
+            ("", ""),
+            ("mind the gap\n", "mind the gap\n"),
+            (&long, long.get(..TEXT_LIMIT).unwrap()),
+        ] {
+            session.send_ready(said).await.unwrap();
+            assert_eq!(monitor.receive_ready().await.unwrap(), heard);
+        }
 
-        let ready = convert::ready();
+        let ready = convert::ready("");
         let mut longer = ready.clone();
         longer.extend(&ready);
         for bytes in [b"ready".to_vec(), longer] {

@@ -86,6 +86,8 @@ pub(crate) struct Running {
     pub(crate) session: Session,
     lane: Lane,
     monitor: Option<Lane>,
+    /// What it told the monitor that PAM had said.
+    pub(crate) said: String,
 }
 
 impl Running {
@@ -108,7 +110,7 @@ impl Running {
         };
         monitor.send_to_session(&message).await.unwrap();
         drop(message);
-        soon(monitor.receive_ready()).await.expect("up");
+        let said = soon(monitor.receive_ready()).await.expect("up");
         let session = Session::start(rpc::grpc::stream(rpc).unwrap())
             .await
             .unwrap();
@@ -117,6 +119,7 @@ impl Running {
             session,
             lane: Lane::new(lane).unwrap(),
             monitor: Some(monitor),
+            said,
         }
     }
 
@@ -225,6 +228,7 @@ impl Running {
             session,
             lane,
             monitor,
+            said: _,
         } = self;
         drop((session, lane));
         let status = soon(exit_of(&mut child.0)).await;

@@ -24,6 +24,16 @@ async fn tells_systemd_when_it_is_ready_and_keeps_that_from_programs() {
 }
 
 #[tokio::test]
+async fn what_pam_said_goes_to_the_monitor_and_to_no_program() {
+    let mut command = program();
+    command.env("SSHD_PRIVSEP_SAID", "mind the gap\n");
+    let mut running = Running::from_command(&mut command, start()).await;
+    assert_eq!(running.said, "mind the gap\n");
+    let (out, ..) = running.output(0, "echo \"[$SSHD_PRIVSEP_SAID]\"").await;
+    assert_eq!(out, "[]\n");
+}
+
+#[tokio::test]
 async fn outlives_the_monitor() {
     let mut running = Running::new().await;
     running.lose_monitor();
