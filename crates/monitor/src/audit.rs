@@ -303,6 +303,12 @@ impl Subject<'_> {
         error!(user = %name, "inconsistent authentication options: {why} [preauth]");
     }
 
+    /// PermitRootLogin forced-commands-only, and the key has a command.
+    pub fn root_has_command(&self) {
+        let name = self.name();
+        info!(user = %name, "Root login accepted for forced command.");
+    }
+
     /// PAM refused somebody whom it talked with.
     pub fn pam_refused(&self, reason: &str) {
         let (name, peer, reason) = (self.name(), self.peer().address(), Escaped::new(reason));

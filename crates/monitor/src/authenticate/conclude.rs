@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use accounts::Method;
+use config::sshd::PermitRootLogin;
 use rpc::pam::Refusal as PamRefusal;
 use rpc::{Endpoints, Violation};
 use tokio::time::Instant;
@@ -143,6 +144,12 @@ impl Named {
         if let Err(denial) = account.permits(proof.method(), proof.forced_command()) {
             self.subject(endpoints).denied(&denial);
             return Ok(Advanced::Failed(Box::new(self), failed));
+        }
+        if account.account().uid == 0
+            && self.rules.config.permit_root_login == PermitRootLogin::ForcedCommandsOnly
+        {
+            // Or it would not be permitted.
+            self.subject(endpoints).root_has_command();
         }
         match self.progress.take(proof) {
             Advance::Complete(methods) => {
