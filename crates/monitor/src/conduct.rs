@@ -8,23 +8,32 @@ use wire::userauth::AuthMethod;
 use crate::admission::Offence;
 use crate::audit::Validity;
 
-/// What it did, the worst of it. As in sshd, a name that nobody has weighs more than an attempt.
+/// What it did, the worst of it. As in sshd (10.3), an attempt that somebody has judged weighs more than the name of
+/// nobody. Keys and hosts of nobody are not judged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Conduct {
     /// It did not try to authenticate.
     #[default]
     Silent,
-    /// It tried.
-    Attempted,
     /// It tried to be somebody who does not exist or may not log in.
     InvalidUser,
+    /// It tried.
+    Attempted,
 }
 
 impl Conduct {
     /// It asked to be authenticated with this method, as a user of this standing.
     pub fn asked(&mut self, method: &AuthMethod, validity: Validity) {
         let asked = match (validity, method) {
-            (Validity::Invalid, _) => Self::InvalidUser,
+            (Validity::Invalid, AuthMethod::Password(_)) => Self::Attempted,
+            (
+                Validity::Invalid,
+                AuthMethod::None
+                | AuthMethod::Unsupported(_)
+                | AuthMethod::KeyboardInteractive(_)
+                | AuthMethod::PublicKey(_)
+                | AuthMethod::Hostbased(_),
+            ) => Self::InvalidUser,
             // What clients begin with to hear what there is; and what nobody here looks at.
             (Validity::Valid, AuthMethod::None | AuthMethod::Unsupported(_)) => Self::Silent,
             // Asks to be asked. The attempt is the answer.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::admission::Force;
-use wire::userauth::{AuthMethod, AuthRequest, UserName};
+use wire::secret::Secret;
+use wire::userauth::{AuthMethod, AuthRequest, PasswordRequest, UserName};
 
 /// What the source of the bench has.
 fn penalties(bench: &Bench) -> Vec<Offence> {
@@ -88,7 +89,7 @@ async fn who_used_up_all_attempts_is_penalised_for_them() {
 }
 
 #[tokio::test]
-async fn the_name_of_nobody_is_penalised_whatever_was_tried_with_it() {
+async fn the_name_of_nobody_is_penalised_unless_a_password_was_tried_with_it() {
     let machine = Machine::new(&[], "");
     for method in [AuthMethod::None, AuthMethod::Unsupported("x".to_owned())] {
         let mut bench = Bench::new(&machine, None).await;
@@ -101,6 +102,16 @@ async fn the_name_of_nobody_is_penalised_whatever_was_tried_with_it() {
     let question = publickey("no-such-user", Key::new().blob(), None);
     bench.monitor.authenticate(question).await.unwrap();
     assert_eq!(bench.ends().await, [Offence::InvalidUser]);
+
+    // As with sshd, whose monitor is asked about passwords of nobody, but not about keys.
+    let mut bench = Bench::new(&machine, None).await;
+    bench.exchange_keys(&machine).await;
+    let password = PasswordRequest::Login(Secret::copy(b"guess").unwrap());
+    bench
+        .asks("no-such-user", AuthMethod::Password(password))
+        .await;
+    bench.asks("no-such-user", AuthMethod::None).await;
+    assert_eq!(bench.ends().await, [Offence::AuthFail]);
 }
 
 #[tokio::test]
