@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rpc::lane::{FromSession, Lane, Password, Permissions, ProgramDescriptors, SessionStart};
+use rpc::lane::{
+    FromSession, Lane, LaneError, Password, Permissions, ProgramDescriptors, SessionStart,
+};
 use rpc::session::{
     Channel, Connect, Opened, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal,
     WindowSize,
@@ -265,8 +267,9 @@ impl Session {
     async fn send(&self, message: &FromSession) -> Result<(), Violation> {
         let sent = tokio::time::timeout(LANE_DEADLINE, self.0.lane.send_from_session(message));
         match sent.await {
-            Ok(Ok(())) => Ok(()),
-            // A worker without its lane has no use for descriptors: the connection ends, and its programs with it.
+            // A worker goes with its client, lane and stream one after the other: nobody hears the answer.
+            Ok(Ok(()) | Err(LaneError::Closed)) => Ok(()),
+            // A lane that fails otherwise brings no descriptors: the connection ends, and its programs with it.
             Ok(Err(error)) => Err(Violation::new(format!("lane of the worker: {error}"))),
             Err(_elapsed) => Err(Violation::new("worker does not read its lane")),
         }

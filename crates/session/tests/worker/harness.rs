@@ -127,6 +127,11 @@ impl Running {
         self.child.0.id()
     }
 
+    pub(crate) fn lose_lane(&mut self) {
+        let (unused, _) = lane::pair().unwrap();
+        self.lane = Lane::new(unused).unwrap();
+    }
+
     pub(crate) fn lose_monitor(&mut self) {
         self.monitor = None;
     }

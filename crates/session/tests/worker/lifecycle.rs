@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rpc::session::ProgramEnd;
+use rpc::session::{Channel, Outcome, Program, ProgramEnd};
 
 use crate::harness::{Running, Scratch, exit_of, notify_socket, program, soon, spawn, start};
 
@@ -43,6 +43,19 @@ async fn outlives_the_monitor() {
 #[tokio::test]
 async fn ends_well_when_the_worker_is_gone() {
     let running = Running::new().await;
+    assert!(running.lose_worker().await.success());
+}
+
+/// Lane and stream of a worker close one after the other when it goes, and a call may be on its way.
+#[tokio::test]
+async fn a_worker_that_goes_while_its_program_starts_breaks_no_contract() {
+    let mut running = Running::new().await;
+    running.lose_lane();
+    for channel in 0..2 {
+        let program = Program::Command("true".into());
+        let started = running.session.start_program(Channel(channel), program);
+        assert_eq!(soon(started).await.unwrap(), Outcome::Done);
+    }
     assert!(running.lose_worker().await.success());
 }
 
