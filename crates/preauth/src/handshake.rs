@@ -163,6 +163,8 @@ impl Handshake<'_> {
                 Some(Event::Packet(_)) => (step.consumed, None),
             };
             self.consume(consumed);
+            // While a question is open nothing is read. A client that goes meanwhile is noticed with the answer, as by
+            // sshd: what it tried is judged, counted and logged whatever it does, and LoginGraceTime bounds the wait.
             match question {
                 Some(Question::Group(request)) => {
                     let group = monitor.choose_group(request).await?;
