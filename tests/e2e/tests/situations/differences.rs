@@ -173,11 +173,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
     },
     Difference {
-        place: "accounts and keys",
-        line: Only::Theirs("You are required to change your password immediately *"),
-        reason: "said beside the warning, which both give",
-    },
-    Difference {
         place: "expired          k",
         line: Only::Theirs(""),
         reason: "what PAM says at the end of a dialog comes as a banner, without the empty line that their last round has",
@@ -221,6 +216,16 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         place: "lists that nobody can complete",
         line: Only::Theirs("No AuthenticationMethods left after eliminating disabled methods"),
         reason: "their worker and their monitor both say it",
+    },
+    Difference {
+        place: "root             key:other              in",
+        line: Only::Theirs("Root login accepted for forced command. [preauth]"),
+        reason: "their worker and their monitor both say it",
+    },
+    Difference {
+        place: "passwords, without PAM",
+        line: Only::Theirs("User * password has expired (password aged)"),
+        reason: "the user is told, who may do nothing but change it",
     },
     Difference {
         place: "root             key:good               cut|",

@@ -22,7 +22,7 @@ use support::users::KNOWN_HOSTS;
 
 use crate::differences::{DIFFERENCES, Difference};
 use crate::events::Record;
-use crate::table::{Configuration, Situation, Whom};
+use crate::table::{Configuration, Situation};
 
 /// What stands after each configuration's lines: where a line is missing this holds.
 const COMMON: &str = "LogLevel VERBOSE\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM yes\n\
@@ -121,12 +121,7 @@ fn compare(tried: &[Tried<'_>], peer: Peer) -> Result<String> {
     let mut failures = String::new();
     let mut used = BTreeSet::new();
     for tried in tried {
-        let whom = match peer {
-            Peer::Ours => tried.situation.whom,
-            // The table is tried out: there is nothing of ours.
-            Peer::OpenSsh => Whom::Theirs,
-        };
-        let text = tried.compare(whom, &mut used)?;
+        let text = tried.compare(peer, &mut used)?;
         if !text.is_empty() {
             let title = &tried.configuration.title;
             writeln!(failures, "== {title}\n{}\n{text}", tried.situation.line)?;
@@ -149,17 +144,18 @@ fn compare(tried: &[Tried<'_>], peer: Peer) -> Result<String> {
 }
 
 impl Tried<'_> {
-    fn compare(&self, whom: Whom, used: &mut BTreeSet<usize>) -> Result<String> {
+    fn compare(&self, peer: Peer, used: &mut BTreeSet<usize>) -> Result<String> {
         let mut text = String::new();
         let Self {
             situation, records, ..
         } = self;
-        let judged = match whom {
-            Whom::Both => 0,
-            Whom::Theirs => 1,
+        let skipped = match peer {
+            Peer::Ours => 0,
+            // The table is tried out: there is nothing of ours.
+            Peer::OpenSsh => 1,
         };
         let answers = WHOSE.iter().zip(records).zip(situation.outcomes);
-        for ((whose, record), expected) in answers.skip(judged) {
+        for ((whose, record), expected) in answers.skip(skipped) {
             let outcome = record.outcome();
             if outcome != expected {
                 writeln!(text, "    {whose}: {outcome:?}")?;
@@ -172,7 +168,7 @@ impl Tried<'_> {
                 writeln!(text, "    {whose}: not said")?;
             }
         }
-        if whom == Whom::Theirs {
+        if peer == Peer::OpenSsh {
             return Ok(text);
         }
         let [ours, theirs] = records;

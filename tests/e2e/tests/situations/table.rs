@@ -24,21 +24,11 @@ pub(crate) struct Situation {
     pub(crate) account: String,
     /// The address that the client connects from, another one for each situation: by it lines in the log are found.
     pub(crate) from: String,
-    pub(crate) whom: Whom,
     /// With ours and with theirs.
     pub(crate) outcomes: [Outcome; 2],
     pub(crate) sentence: String,
     methods: Vec<Method>,
     options: Vec<String>,
-}
-
-/// Whose answer is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whom {
-    /// Both must answer as the table says, and alike.
-    Both,
-    /// Theirs only: ours does not know the method, or not all that goes with it, yet.
-    Theirs,
 }
 
 /// What comes of it.
@@ -99,10 +89,6 @@ pub(crate) fn read(text: &str) -> Result<Vec<Configuration>> {
 }
 
 fn situation(line: &str, number: usize) -> Result<Situation> {
-    let (whom, line) = match line.strip_prefix("? ") {
-        Some(line) => (Whom::Theirs, line),
-        None => (Whom::Both, line),
-    };
     let mut words = line.split_whitespace();
     let mut next = || words.next().context("a column is missing");
     let account = next()?.replace("%20", " ");
@@ -113,7 +99,6 @@ fn situation(line: &str, number: usize) -> Result<Situation> {
     let mut situation = Situation {
         line: line.to_owned(),
         account,
-        whom,
         from: format!("127.2.{}.{}", number / 250, number % 250 + 1),
         outcomes: [outcome(ours)?, outcome(theirs)?],
         sentence: words.collect::<Vec<_>>().join(" "),
