@@ -26,8 +26,16 @@ const METHOD_NAME_LIMIT: usize = 256;
 
 /// A user name from the network: 1 to 256 bytes of UTF-8 without control characters, not yet
 /// known to exist. Control characters would forge log lines and no account can have them.
+///
+/// Behind a colon there may be a style of authentication, as in OpenSSH: `alice:skey`. No account's name
+/// has a colon in it (passwd(5)), and no method here has styles, so it only counts in what is signed. Names
+/// with different styles are different ones.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct UserName(String);
+pub struct UserName {
+    sent: String,
+    /// Where the style begins with its colon, or the end.
+    style: usize,
+}
 
 impl UserName {
     /// Checks length and characters.
@@ -38,27 +46,34 @@ impl UserName {
                 limit: USER_NAME_LIMIT,
             });
         }
-        if name.is_empty() || name.chars().any(char::is_control) {
+        let style = name.find(':').unwrap_or(name.len());
+        if style == 0 || name.chars().any(char::is_control) {
             return Err(DecodeError::OutOfRange);
         }
-        Ok(Self(name.to_owned()))
+        let sent = name.to_owned();
+        Ok(Self { sent, style })
     }
 
-    /// The name.
+    /// The name that an account may have.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.sent.get(..self.style).unwrap_or_default()
+    }
+
+    /// The name with its style, as it was sent and signed.
+    pub fn as_sent(&self) -> &str {
+        &self.sent
     }
 }
 
 impl fmt::Debug for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.sent, f)
     }
 }
 
 impl fmt::Display for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -117,7 +132,7 @@ impl AuthRequest {
     /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.put_byte(Self::NUMBER);
-        out.put_string(self.user.as_str().as_bytes());
+        out.put_string(self.user.as_sent().as_bytes());
         out.put_string(self.service.as_bytes());
         match &self.method {
             AuthMethod::None => out.put_string(b"none"),
@@ -246,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_request_decodes_to_what_was_encoded(user in "[a-zåß0-9._@:-]{1,40}", method in method()) {
+        fn a_request_decodes_to_what_was_encoded(user in "[a-zåß0-9._@-][a-zåß0-9._@:-]{0,39}", method in method()) {
             let request = AuthRequest {
                 user: UserName::new(&user).unwrap(),
                 service: "ssh-connection".to_owned(),
@@ -286,6 +301,20 @@ mod tests {
             Err(DecodeError::TooLong { .. })
         ));
         assert!(UserName::new("alice").is_ok());
+    }
+
+    #[test]
+    fn a_style_is_signed_and_not_looked_up() {
+        let user = UserName::new("alice:a:b").unwrap();
+        assert_eq!(user.as_str(), "alice");
+        assert_eq!(user.to_string(), "alice");
+        assert_ne!(user, UserName::new("alice").unwrap());
+        let data = signed_data(b"id", &user, "x", "x", b"x", None);
+        assert!(data.windows(9).any(|part| part == b"alice:a:b"));
+        for nobody in [":", ":style"] {
+            assert_eq!(UserName::new(nobody), Err(DecodeError::OutOfRange));
+        }
+        assert_eq!(UserName::new("alice:").unwrap().as_str(), "alice");
     }
 
     #[test]

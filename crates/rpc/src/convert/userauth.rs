@@ -49,7 +49,7 @@ pub(crate) fn auth_to_proto(request: AuthRequest) -> pre::AuthenticateRequest {
         AuthMethod::Unsupported(name) => Method::Unsupported(name),
     };
     pre::AuthenticateRequest {
-        user: request.user.as_str().to_owned(),
+        user: request.user.as_sent().to_owned(),
         service: request.service,
         method: Some(method),
     }

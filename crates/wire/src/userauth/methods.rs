@@ -244,7 +244,7 @@ fn request_head(session_identifier: &[u8], user: &UserName, service: &str) -> Ve
     let mut out = Vec::new();
     out.put_string(session_identifier);
     out.put_byte(number::USERAUTH_REQUEST);
-    out.put_string(user.as_str().as_bytes());
+    out.put_string(user.as_sent().as_bytes());
     out.put_string(service.as_bytes());
     out
 }

@@ -70,7 +70,7 @@ sed -i "s|^inpasswd:x:|inpasswd:$SIX:|" /etc/passwd
 account nologin "$SIX" "$TODAY:0:99999:7::" /usr/sbin/nologin
 account falsy "$SIX" "$TODAY:0:99999:7::" /bin/false
 account noshell "$SIX" "$TODAY:0:99999:7::" /nonexistent/shell
-account notexec "$SIX" "$TODAY:0:99999:7::" /etc/hostname
+account notexec "$SIX" "$TODAY:0:99999:7::" /etc/passwd
 account dirshell "$SIX" "$TODAY:0:99999:7::" /tmp
 account emptyshell "$SIX" "$TODAY:0:99999:7::" ''
 account toor "$SIX" "$TODAY:0:99999:7::" /bin/sh 0

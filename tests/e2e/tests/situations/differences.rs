@@ -83,16 +83,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         reason: "an account brought from Solaris, or locked by hand as there, is locked",
     },
     Difference {
-        place: "alice:style ",
-        line: Only::Ours("*"),
-        reason: "a style is for BSD authentication, which there is not here; a name is a name",
-    },
-    Difference {
-        place: "alice:style ",
-        line: Only::Theirs("*"),
-        reason: "a style is for BSD authentication, which there is not here; a name is a name",
-    },
-    Difference {
         place: "lines of authorized_keys",
         line: Only::Ours("/home/*/.ssh/authorized_keys:*: *"),
         reason: "what is wrong with a line is told at every level, with the place",
