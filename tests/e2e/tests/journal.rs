@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use e2e::{Server, Shared};
 
-static SERVER: Shared = Shared::new("journal", "LogLevel VERBOSE");
+static SERVER: Shared = Shared::new("journal", "LogLevel VERBOSE\nSyslogFacility LOCAL3");
 
 /// The TCP port of the client in a line about it.
 fn port_in(message: &str) -> &str {
@@ -47,6 +47,24 @@ fn a_login_and_its_end_are_told_in_the_words_of_openssh() -> Result<()> {
     let sentence = format!("Starting session: command for words from 127.0.0.1 port {port} id 0");
     let entry = server.wait_for_entry(&since, &["Starting session", port])?;
     assert_eq!(entry.message(), sentence);
+    Ok(())
+}
+
+#[test]
+fn lines_have_the_facility_that_the_configuration_says() -> Result<()> {
+    let server = SERVER.get()?;
+    let key = server.add_user("facility")?;
+    let since = server.now()?;
+    server.must_serve(&key)?;
+    for part in [
+        "Accepted publickey for",
+        "Starting session",
+        "Disconnected from",
+    ] {
+        let entry = server.wait_for_entry(&since, &[part, " facility "])?;
+        // local3 of syslog(3)
+        assert_eq!(entry.field("SYSLOG_FACILITY"), "19", "{entry:?}");
+    }
     Ok(())
 }
 
