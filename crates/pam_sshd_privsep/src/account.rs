@@ -23,6 +23,9 @@ const EXPIRED: &CStr = c"SSHD_PRIVSEP_PASSWORD=expired";
 /// How the user was authenticated, as sshd tells PAM modules.
 const AUTH_INFO: &CStr = c"SSH_AUTH_INFO_0";
 
+/// The session process finds what was said under this name in its environment; monitor and worker show it.
+const SAID: &str = "SSHD_PRIVSEP_SAID";
+
 /// The longest name of a service, as the monitor knows them.
 const SERVICE_LIMIT: usize = 64;
 
@@ -68,7 +71,7 @@ pub(crate) fn judge(
     }
     let said = RefCell::default();
     let answer = ask(transaction, &service, directory, &said);
-    if let Some(said) = said.into_inner().variable() {
+    if let Some(said) = said.into_inner().variable(SAID) {
         transaction.set_variable(&said).map_err(Refusal::Pam)?;
     }
     match answer {

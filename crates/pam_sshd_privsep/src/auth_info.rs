@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 
-use crate::origin::{Found, Refusal};
+use crate::origin::Refusal;
 use crate::transaction::Transaction;
 
 /// Says where it is.
@@ -25,9 +25,9 @@ const PREFIX: &[u8] = b"SSH_AUTH_INFO_0=";
 const LIMIT: usize = 64 * 1024;
 
 /// Takes the text, if there is one, and puts it into the environment.
-pub(crate) fn receive(transaction: &mut Transaction<'_>) -> Result<Found, Refusal> {
+pub(crate) fn receive(transaction: &mut Transaction<'_>) -> Result<(), Refusal> {
     let Some(place) = transaction.variable(VARIABLE) else {
-        return Ok(Found::Nothing);
+        return Ok(());
     };
     transaction
         .remove_variable(VARIABLE)
@@ -40,8 +40,7 @@ pub(crate) fn receive(transaction: &mut Transaction<'_>) -> Result<Found, Refusa
         return Err(Refusal::Form);
     }
     let text = CString::new(text).map_err(|_| Refusal::Form)?;
-    transaction.set_variable(&text).map_err(Refusal::Pam)?;
-    Ok(Found::Something)
+    transaction.set_variable(&text).map_err(Refusal::Pam)
 }
 
 /// One datagram: not through the buffer of [`io::stdin`], which could take more.

@@ -19,6 +19,10 @@
 //!   The module asks that service in a transaction of its own (`account`), and leaves what it says to the user in
 //!   `SSHD_PRIVSEP_SAID=` for the session process, where the server finds it (`said`).
 //!
+//! In a `session` stack it also takes systemd's own locale and `PATH` out of the environment, which systemd gives to each
+//! unit: what is there in the end was set by modules, and counts more than what the client sent. A further line
+//! `session optional pam_sshd_privsep.so greeting=SERVICE` has another service greet the user (`greeting`).
+//!
 //! In `/etc/pam.d/sshd-privsep` it stands first in the `account` and `session` stacks (pam.d(5)):
 //!
 //! ```text
@@ -33,6 +37,7 @@
 
 mod account;
 mod auth_info;
+mod greeting;
 mod origin;
 mod said;
 mod transaction;
@@ -40,7 +45,8 @@ mod transaction;
 use std::ffi::{CStr, c_char, c_int};
 
 use account::{Judgement, judge, was_forgotten};
-use origin::{Found, adopt};
+use greeting::greet;
+use origin::{adopt, forget_systemds};
 use transaction::Transaction;
 
 pub use transaction::RawTransaction;
@@ -72,7 +78,7 @@ pub unsafe extern "C" fn pam_sm_acct_mgmt(
     if adopt(&mut transaction).is_err() {
         return PAM_SYSTEM_ERR;
     }
-    match judge(&mut transaction, directory(&arguments)) {
+    match judge(&mut transaction, value_of(&arguments, b"confdir=")) {
         // Success would count as "this account is fine" in a stack where nobody else speaks.
         Ok(Judgement::NotAsked) => PAM_IGNORE,
         Ok(Judgement::Permitted) => PAM_SUCCESS,
@@ -81,19 +87,19 @@ pub unsafe extern "C" fn pam_sm_acct_mgmt(
     }
 }
 
-fn directory<'a>(arguments: &[&'a CStr]) -> Option<&'a CStr> {
-    const NAME: &[u8] = b"confdir=";
-    let mut arguments = arguments.iter();
-    arguments.find_map(|argument| {
-        let directory = argument.to_bytes_with_nul().strip_prefix(NAME)?;
-        CStr::from_bytes_with_nul(directory).ok()
+/// What comes after `name` in one of the words.
+fn value_of<'a>(words: &[&'a CStr], name: &[u8]) -> Option<&'a CStr> {
+    words.iter().find_map(|word| {
+        let value = word.to_bytes_with_nul().strip_prefix(name)?;
+        CStr::from_bytes_with_nul(value).ok()
     })
 }
 
-/// `session`, on opening: sets items and data for the modules below.
+/// `session`, on opening: sets items and data for the modules below. With the argument `greeting=SERVICE`, further below,
+/// it has that service greet the user and does nothing else.
 ///
 /// # Safety
-/// `pamh` is the transaction that libpam passes to its modules, or null.
+/// `pamh` is the transaction that libpam passes to its modules, or null; `argv` are its `argc` arguments.
 #[unsafe(no_mangle)]
 #[expect(
     unsafe_code,
@@ -102,20 +108,29 @@ fn directory<'a>(arguments: &[&'a CStr]) -> Option<&'a CStr> {
 pub unsafe extern "C" fn pam_sm_open_session(
     pamh: *mut RawTransaction,
     _flags: c_int,
-    _argc: c_int,
-    _argv: *const *const c_char,
+    argc: c_int,
+    argv: *const *const c_char,
 ) -> c_int {
     // JUSTIFICATION: libpam is a C library and hands over a raw pointer.
     // SAFETY: the caller promises it is libpam's transaction, which outlives this call, and no other thread has it.
     let transaction = unsafe { Transaction::new(pamh) };
-    match transaction {
-        Some(transaction) if was_forgotten(&transaction) => PAM_SESSION_ERR,
-        Some(mut transaction) => match adopt(&mut transaction) {
-            Ok(Found::Something | Found::Nothing) => PAM_SUCCESS,
-            Err(_) => PAM_SESSION_ERR,
-        },
-        None => PAM_SESSION_ERR,
+    // SAFETY: the caller promises that these are the arguments, which outlive this call.
+    let arguments = unsafe { transaction::arguments(argc, argv) };
+    let Some(mut transaction) = transaction else {
+        return PAM_SESSION_ERR;
+    };
+    if let Some(service) = value_of(&arguments, b"greeting=") {
+        let directory = value_of(&arguments, b"confdir=");
+        return match greet(&mut transaction, service, directory) {
+            Ok(()) => PAM_SUCCESS,
+            Err(error) => error.0,
+        };
     }
+    if was_forgotten(&transaction) {
+        return PAM_SESSION_ERR;
+    }
+    let done = adopt(&mut transaction).is_ok() && forget_systemds(&mut transaction).is_ok();
+    if done { PAM_SUCCESS } else { PAM_SESSION_ERR }
 }
 
 /// `session`, on closing: there is nothing to undo.

@@ -5,15 +5,6 @@ use std::ffi::CStr;
 use crate::auth_info;
 use crate::transaction::{Item, PamError, Transaction};
 
-/// What there was to adopt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// At least one variable, now an item or data.
-    Something,
-    /// No variable: a local session, or an earlier stack of the same transaction had them.
-    Nothing,
-}
-
 /// Why a session must not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -24,8 +15,8 @@ pub(crate) enum Refusal {
 }
 
 /// Makes items and data of the variables, and removes the variables.
-pub(crate) fn adopt(transaction: &mut Transaction<'_>) -> Result<Found, Refusal> {
-    let mut found = auth_info::receive(transaction)?;
+pub(crate) fn adopt(transaction: &mut Transaction<'_>) -> Result<(), Refusal> {
+    auth_info::receive(transaction)?;
     for variable in VARIABLES {
         let Some(value) = transaction.variable(variable.name) else {
             continue;
@@ -42,10 +33,39 @@ pub(crate) fn adopt(transaction: &mut Transaction<'_>) -> Result<Found, Refusal>
             Becomes::Data(name) => transaction.set_data(name, value),
         }
         .map_err(Refusal::Pam)?;
-        found = Found::Something;
     }
-    Ok(found)
+    Ok(())
 }
+
+/// Removes what systemd says to each of its units (systemd.exec(5), locale.conf(5)): no module has set it for this user.
+pub(crate) fn forget_systemds(transaction: &mut Transaction<'_>) -> Result<(), PamError> {
+    for name in SYSTEMDS {
+        if transaction.variable(name).is_some() {
+            transaction.remove_variable(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// `PATH`, and what locale.conf(5) may set.
+const SYSTEMDS: [&CStr; 16] = [
+    c"PATH",
+    c"LANG",
+    c"LANGUAGE",
+    c"LC_ALL",
+    c"LC_ADDRESS",
+    c"LC_COLLATE",
+    c"LC_CTYPE",
+    c"LC_IDENTIFICATION",
+    c"LC_MEASUREMENT",
+    c"LC_MESSAGES",
+    c"LC_MONETARY",
+    c"LC_NAME",
+    c"LC_NUMERIC",
+    c"LC_PAPER",
+    c"LC_TELEPHONE",
+    c"LC_TIME",
+];
 
 struct Variable {
     name: &'static CStr,

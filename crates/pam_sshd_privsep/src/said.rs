@@ -5,9 +5,6 @@ use std::ffi::{CStr, CString};
 /// Most that is kept, in bytes: the worker takes as much for one text.
 const LIMIT: usize = 16 * 1024;
 
-/// The session process finds it under this name in its environment, and monitor and worker show it.
-const VARIABLE: &str = "SSHD_PRIVSEP_SAID=";
-
 /// Texts of modules, a line or more for each.
 #[derive(Debug, Default)]
 pub(crate) struct Said(String);
@@ -23,11 +20,11 @@ impl Said {
         }
     }
 
-    /// A `NAME=value` for the PAM environment, if anything was said.
-    pub(crate) fn variable(&self) -> Option<CString> {
+    /// A `NAME=value` of this name for the PAM environment, if anything was said.
+    pub(crate) fn variable(&self, name: &str) -> Option<CString> {
         match self.0.is_empty() {
             true => None,
-            false => CString::new(format!("{VARIABLE}{}", self.0)).ok(),
+            false => CString::new(format!("{name}={}", self.0)).ok(),
         }
     }
 }
@@ -39,17 +36,17 @@ mod tests {
     #[test]
     fn texts_are_lines_and_there_is_an_end_to_them() {
         let mut said = Said::default();
-        assert_eq!(said.variable(), None);
+        assert_eq!(said.variable("S"), None);
         for text in [c"", c"one\n", c"two\xff\nthree"] {
             said.add(text);
         }
-        let variable = said.variable().unwrap();
-        let expected = "SSHD_PRIVSEP_SAID=one\ntwo\u{fffd}\nthree\n";
+        let variable = said.variable("S").unwrap();
+        let expected = "S=one\ntwo\u{fffd}\nthree\n";
         assert_eq!(variable.to_str(), Ok(expected));
         let long = CString::new("x".repeat(LIMIT / 2)).unwrap();
         for _ in 0..5 {
             said.add(&long);
         }
-        assert!(said.variable().unwrap().to_bytes().len() < LIMIT + VARIABLE.len());
+        assert!(said.variable("S").unwrap().to_bytes().len() < LIMIT + 2);
     }
 }

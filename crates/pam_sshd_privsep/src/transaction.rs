@@ -190,6 +190,39 @@ impl<'said> Nested<'said> {
         self.status = unsafe { pam_acct_mgmt(self.handle.as_ptr(), 0) };
         check(self.status)
     }
+
+    /// The beginning of the session phase, not silent.
+    pub(crate) fn open(&mut self) -> Result<(), PamError> {
+        // JUSTIFICATION: the phase of this name is a function of libpam's.
+        // SAFETY: the handle is live until drop, and nobody else has it.
+        self.status = unsafe { pam_open_session(self.handle.as_ptr(), 0) };
+        check(self.status)
+    }
+
+    /// Its environment: `NAME=value` each.
+    pub(crate) fn environment(&self) -> Vec<CString> {
+        // JUSTIFICATION: pam_getenvlist(3) is the only way to all variables.
+        // SAFETY: the handle is live until drop, and borrowed.
+        let list = unsafe { pam_getenvlist(self.handle.as_ptr()) };
+        let mut variables = Vec::new();
+        let mut next = list;
+        while !next.is_null() {
+            // SAFETY: an array with null at its end, which ends the loop.
+            let Some(variable) = NonNull::new(unsafe { next.read() }) else {
+                break;
+            };
+            // SAFETY: each element is a C string.
+            variables.push(unsafe { CStr::from_ptr(variable.as_ptr()) }.to_owned());
+            // JUSTIFICATION: the list is the caller's, made with malloc(3).
+            // SAFETY: nobody uses the string again.
+            unsafe { free(variable.as_ptr().cast::<c_void>()) };
+            // SAFETY: this was not the last element.
+            next = unsafe { next.add(1) };
+        }
+        // SAFETY: the list is the caller's, and nobody uses it again; null is nothing to free.
+        unsafe { free(list.cast::<c_void>()) };
+        variables
+    }
 }
 
 impl Drop for Nested<'_> {
@@ -377,4 +410,7 @@ unsafe extern "C" {
         cleanup: Option<unsafe extern "C" fn(*mut RawTransaction, *mut c_void, c_int)>,
     ) -> c_int;
     fn calloc(count: usize, size: usize) -> *mut c_void;
+    fn free(memory: *mut c_void);
+    fn pam_open_session(pamh: *mut RawTransaction, flags: c_int) -> c_int;
+    fn pam_getenvlist(pamh: *mut RawTransaction) -> *mut *mut c_char;
 }

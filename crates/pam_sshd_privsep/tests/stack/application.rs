@@ -92,9 +92,19 @@ impl Application {
         let stack = format!(
             "account [success=done ignore=ignore default=die] {module} confdir={}\n\
              account required pam_permit.so\nsession required {module}\n\
-             session required pam_permit.so\nsession optional pam_echo.so now\n",
+             session required pam_permit.so\nsession optional pam_echo.so now\n\
+             session required {module} greeting=greeting confdir={}\n",
+            configuration.display(),
             configuration.display()
         );
+        let environment = configuration.join("environment");
+        fs::write(&environment, "GREETED=yes\n").unwrap();
+        let greeting = format!(
+            "session required pam_env.so conffile=/dev/null envfile={}\n\
+             session optional pam_echo.so welcome\nsession optional pam_echo.so back\n",
+            environment.display()
+        );
+        fs::write(configuration.join("greeting"), greeting).unwrap();
         fs::write(configuration.join("stack"), stack).unwrap();
         for (service, account) in SERVICES {
             fs::write(configuration.join(service), format!("account {account}\n")).unwrap();

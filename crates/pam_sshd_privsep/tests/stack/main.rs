@@ -14,14 +14,35 @@ fn variables_become_items_and_disappear() {
     let pam = Application::start("items");
     pam.put(c"SSHD_PRIVSEP_RHOST=203.0.113.9");
     pam.put(c"SSHD_PRIVSEP_TTY=ssh");
-    pam.put(c"LANG=C");
+    pam.put(c"EDITOR=ed");
     assert_eq!(pam.open(), PAM_SUCCESS);
     assert_eq!(pam.item(PAM_RHOST).as_deref(), Some("203.0.113.9"));
     assert_eq!(pam.item(PAM_TTY).as_deref(), Some("ssh"));
     assert_eq!(pam.variable(c"SSHD_PRIVSEP_RHOST"), None);
     assert_eq!(pam.variable(c"SSHD_PRIVSEP_TTY"), None);
-    assert_eq!(pam.variable(c"LANG").as_deref(), Some("C"));
+    assert_eq!(pam.variable(c"EDITOR").as_deref(), Some("ed"));
     assert_eq!(pam.close(), PAM_SUCCESS);
+}
+
+#[test]
+fn what_systemd_tells_every_unit_is_not_taken_for_the_users() {
+    let pam = Application::start("systemds");
+    pam.put(c"LANG=C.UTF-8");
+    pam.put(c"LC_TIME=C");
+    pam.put(c"PATH=/usr/bin");
+    assert_eq!(pam.open(), PAM_SUCCESS);
+    for name in [c"LANG", c"LC_TIME", c"PATH"] {
+        assert_eq!(pam.variable(name), None);
+    }
+}
+
+#[test]
+fn a_greeting_is_left_to_the_session() {
+    let pam = Application::start("greeting");
+    assert_eq!(pam.open(), PAM_SUCCESS);
+    let words = pam.variable(c"SSHD_PRIVSEP_WORDS");
+    assert_eq!(words.as_deref(), Some("welcome\nback\n"));
+    assert_eq!(pam.variable(c"GREETED").as_deref(), Some("yes"));
 }
 
 #[test]
