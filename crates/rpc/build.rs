@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
     let files = [
         "types.proto",
+        "accounting.proto",
         "lane.proto",
         "pam.proto",
         "preauth.proto",

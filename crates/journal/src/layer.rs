@@ -62,6 +62,8 @@ pub enum Role {
     Pam,
     /// The process that serves a user's files.
     Sftp,
+    /// The process that records logins.
+    Accounting,
 }
 
 impl Role {
@@ -73,15 +75,19 @@ impl Role {
             Self::Session => "session",
             Self::Pam => "pam",
             Self::Sftp => "sftp",
+            Self::Accounting => "accounting",
         }
     }
 
     fn syslog_identifier(self) -> &'static str {
         match self {
             Self::Sftp => SFTP_IDENTIFIER,
-            Self::Launcher | Self::Monitor | Self::Preauth | Self::Session | Self::Pam => {
-                SYSLOG_IDENTIFIER
-            }
+            Self::Launcher
+            | Self::Monitor
+            | Self::Preauth
+            | Self::Session
+            | Self::Pam
+            | Self::Accounting => SYSLOG_IDENTIFIER,
         }
     }
 }

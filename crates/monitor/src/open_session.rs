@@ -14,9 +14,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use config::sshd::YesNo;
 use rpc::lane::{self, Lane, LaneError, SessionGrant, ToSession, ToWorker};
-use rpc::{ConnectionId, Endpoints};
+use rpc::{ConnectionId, Endpoint, Endpoints, accounting};
 use thiserror::Error;
+use tracing::warn;
 
 use crate::policy::whole_seconds;
 use crate::proof::AuthenticatedUser;
@@ -122,6 +124,7 @@ impl Starting {
             start: session_start(rules, origin, user),
             rpc: session_rpc,
             lane: session_lane,
+            accounting: accounting(rules, origin, remote_host, user),
         };
         own_lane.send_auth_info(&user.auth_info()).await?;
         own_lane.send_to_session(&start).await?;
@@ -174,6 +177,32 @@ impl Starting {
         };
         Ok(Opened { session, said })
     }
+}
+
+/// The session's connection to the process that records terminals. A login does not depend on it.
+fn accounting(
+    rules: &Rules,
+    origin: Origin,
+    remote_host: &str,
+    user: &AuthenticatedUser,
+) -> Option<OwnedFd> {
+    if rules.config.permit_tty == YesNo::No {
+        return None;
+    }
+    let account = user.account();
+    let origin = accounting::Origin {
+        user: account.name.clone(),
+        uid: account.uid,
+        host: remote_host.to_owned(),
+        address: match origin.endpoints.peer() {
+            Endpoint::Inet(address) => Some(address.ip()),
+            Endpoint::Unknown => None,
+        },
+    };
+    let connection = accounting::connect(&origin);
+    connection
+        .inspect_err(|error| warn!("this session's terminals are not recorded: {error}"))
+        .ok()
 }
 
 impl Session {

@@ -4,7 +4,7 @@
 use config::authorized_keys::{SessionConstraints, Tunnel};
 use config::pattern::{PatternList, Verdict};
 use config::sshd::{ForwardPort, PermitUserEnvironment, SshdConfig, YesNo};
-use rpc::lane::{self, LoginDetails, NoLogin, Permission, Permissions, SessionStart};
+use rpc::lane::{self, LoginDetails, LoginProcess, NoLogin, Permission, Permissions, SessionStart};
 use rpc::pam::Authority;
 
 use crate::forwarding::forwarding;
@@ -41,6 +41,33 @@ pub fn session_start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) ->
         permissions: permissions(constraints),
         login: login_details(rules, user),
         forwarding: forwarding(config),
+        process: login_process(rules),
+    }
+}
+
+fn login_process(rules: &Rules) -> LoginProcess {
+    let config = &rules.config;
+    let yes = |word| word == YesNo::Yes;
+    // An administrator's command comes first, but a key's does not: as in OpenSSH.
+    let user_rc = yes(config.permit_user_rc) && config.force_command.is_none();
+    LoginProcess {
+        use_pam: matches!(rules.authority(), Authority::Pam(_)),
+        print_motd: yes(config.print_motd),
+        print_last_log: yes(config.print_last_log),
+        user_rc: if user_rc {
+            Permission::Granted
+        } else {
+            Permission::Denied
+        },
+        xauth_location: config
+            .xauth_location
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        set_env: config
+            .set_env
+            .iter()
+            .map(|variable| (variable.name.clone(), variable.value.clone()))
+            .collect(),
     }
 }
 

@@ -161,6 +161,37 @@ pub struct SessionStart {
     pub login: LoginDetails,
     /// What may be forwarded.
     pub forwarding: Forwarding,
+    /// What the user is greeted with, and how programs start.
+    pub process: LoginProcess,
+}
+
+/// The login process of sshd(8), as far as sshd_config(5) has a say in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginProcess {
+    /// UsePAM: what modules say is shown.
+    pub use_pam: bool,
+    /// PrintMotd
+    pub print_motd: bool,
+    /// PrintLastLog
+    pub print_last_log: bool,
+    /// PermitUserRC. The key or certificate has a say in it, too.
+    pub user_rc: Permission,
+    /// XAuthLocation. `None`: none is run.
+    pub xauth_location: Option<String>,
+    /// SetEnv: names and values.
+    pub set_env: Vec<(String, String)>,
+}
+
+impl LoginProcess {
+    /// Nothing is shown, and nothing runs but what is asked for.
+    pub const PLAIN: Self = Self {
+        use_pam: true,
+        print_motd: false,
+        print_last_log: false,
+        user_rc: Permission::Denied,
+        xauth_location: None,
+        set_env: Vec::new(),
+    };
 }
 
 /// Whether something may be done.
@@ -315,6 +346,8 @@ pub enum ToSession {
         rpc: OwnedFd,
         /// Lane to the worker.
         lane: OwnedFd,
+        /// Connection to accounting, see [`accounting`](crate::accounting). `None`: nothing is recorded.
+        accounting: Option<OwnedFd>,
     },
 }
 
@@ -513,7 +546,7 @@ impl Lane {
         }
     }
 
-    async fn receive(&self) -> Result<(Vec<u8>, Vec<OwnedFd>), LaneError> {
+    pub(crate) async fn receive(&self) -> Result<(Vec<u8>, Vec<OwnedFd>), LaneError> {
         loop {
             let mut ready = self.socket.readable().await?;
             match receive_once(self.socket.get_ref().as_fd()) {
@@ -523,6 +556,12 @@ impl Lane {
                 other => return other,
             }
         }
+    }
+}
+
+impl AsFd for Lane {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
     }
 }
 

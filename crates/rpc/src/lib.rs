@@ -6,6 +6,7 @@
 //!  preauth ─────────── session.proto ──────────▶ session ── ChannelDescriptors ────────────▶ preauth
 //!                                                monitor ── SessionStart ──────────────────▶ session
 //!  sshd-privsepctl ──── admin.proto ────────────▶ monitor
+//!                                      monitor, then session ── accounting.proto ──────────▶ accounting
 //!                                                monitor ◀─ pam.proto, one socket, in turns ─▶ pam
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! not convert is a [`Violation`]: the server ends the connection, it does not answer.
 #![forbid(unsafe_code)]
 
+pub mod accounting;
 pub mod admin;
 mod convert;
 pub mod grpc;
@@ -45,6 +47,11 @@ mod proto {
     pub mod types {
         pub mod v1 {
             tonic::include_proto!("sshd_privsep.types.v1");
+        }
+    }
+    pub mod accounting {
+        pub mod v1 {
+            tonic::include_proto!("sshd_privsep.accounting.v1");
         }
     }
     pub mod admin {

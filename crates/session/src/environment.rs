@@ -1,15 +1,15 @@
 //! The environment of programs, as sshd(8) describes it.
 //!
 //! From the weakest to the strongest: what the client sent and AcceptEnv lets through, what is known of the account, what
-//! the user has set and PermitUserEnvironment lets through, what PAM and systemd gave this unit (less their own affairs),
-//! what the server says about the connection.
+//! the user has set and PermitUserEnvironment lets through, what PAM gave this unit (less systemd's own affairs; what
+//! systemd says to each unit pam_sshd_privsep(8) has taken away), SetEnv, what the server says about the connection.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-use rpc::lane::{LoginDetails, Password};
+use rpc::lane::{LoginDetails, LoginProcess, Password};
 use rpc::pam::Variable;
 use rpc::{Endpoint, Endpoints};
 use thiserror::Error;
@@ -65,17 +65,6 @@ const NOT_INHERITED: &[&str] = &[
 /// What systemd says of the account to each unit with `User=`. It says the same as this process, but what the user has set
 /// would not count.
 const ACCOUNTS: &[&str] = &["USER", "LOGNAME", "HOME", "SHELL"];
-
-/// Names for which the client's accepted value is stronger than the unit's: systemd gives its own locale to each unit, so
-/// that `AcceptEnv LANG LC_*` would never have an effect.
-const CLIENTS_CHOICE: &[&str] = &["LANG", "LANGUAGE", "LC_*"];
-
-/// PATH as systemd compiles it in and gives it to each unit. Such a value says nothing about the account: nobody chose it.
-const SYSTEMD_PATHS: &[&str] = &[
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "/usr/local/bin:/usr/bin",
-];
 
 /// PATH of an account to which PAM gave none, as Debian builds sshd.
 const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/games";
@@ -184,19 +173,13 @@ impl UnitEnvironment {
     }
 
     /// Puts the environment of the transaction that authenticated the user below this one: what the session's own said
-    /// later counts, but for a PATH that is systemd's.
+    /// later counts.
     pub fn after(mut self, authentication: Vec<Variable>) -> Self {
         let variables = authentication
             .into_iter()
             .map(|Variable { name, value }| (OsString::from_vec(name), OsString::from_vec(value)));
         for (name, value) in variables.collect::<Self>().0 {
-            let open = match self.0.get(&name) {
-                Some(own) => name == "PATH" && is_systemds(own),
-                None => true,
-            };
-            if open {
-                self.0.insert(name, value);
-            }
+            self.0.entry(name).or_insert(value);
         }
         self
     }
@@ -257,6 +240,8 @@ pub(crate) struct Sources<'a> {
     /// What the user has set: for the key, then in `~/.ssh/environment`.
     pub(crate) user: &'a [(String, String)],
     pub(crate) unit: &'a UnitEnvironment,
+    /// UsePAM and SetEnv.
+    pub(crate) process: &'a LoginProcess,
     pub(crate) endpoints: Endpoints,
     pub(crate) terminal: Option<TerminalNames<'a>>,
 }
@@ -268,6 +253,7 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
         account,
         user,
         unit,
+        process,
         endpoints,
         terminal,
     } = sources;
@@ -280,8 +266,11 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
         Rank::User => USER_PATH,
     };
     all.insert("PATH".into(), path.into());
-    let mail = Path::new("/var/mail").join(&account.user);
-    all.insert("MAIL".into(), mail.into());
+    // With PAM that is pam_mail(8)'s, which knows where mail is.
+    if !process.use_pam {
+        let mail = Path::new("/var/mail").join(&account.user);
+        all.insert("MAIL".into(), mail.into());
+    }
     for (name, value) in [
         ("USER", &account.user),
         ("LOGNAME", &account.user),
@@ -294,12 +283,13 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
         all.insert(name.into(), value.into());
     }
     for (name, value) in &unit.0 {
-        let named = |names| name.to_str().is_some_and(|name| listed(names, name));
-        let chosen = named(CLIENTS_CHOICE) && all.contains_key(name);
-        let systemds = named(ACCOUNTS) || (name == "PATH" && is_systemds(value));
-        if !chosen && !systemds {
+        let of_account = name.to_str().is_some_and(|name| listed(ACCOUNTS, name));
+        if !of_account {
             all.insert(name.clone(), value.clone());
         }
+    }
+    for (name, value) in &process.set_env {
+        all.insert(name.into(), value.into());
     }
 
     let mut set = |name: &str, value: String| all.insert(name.into(), value.into());
@@ -319,13 +309,10 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
     all
 }
 
-fn is_systemds(path: &OsStr) -> bool {
-    SYSTEMD_PATHS.iter().any(|known| path == OsStr::new(known))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
 
     fn unit(variables: &[(&str, &str)]) -> UnitEnvironment {
         variables
@@ -370,6 +357,7 @@ mod tests {
             account: &account(Rank::User),
             user: &user.map(|(name, value)| (name.to_owned(), value.to_owned())),
             unit: &unit(unit_variables),
+            process: &LoginProcess::PLAIN,
             endpoints,
             terminal,
         })
@@ -383,7 +371,6 @@ mod tests {
         let expected: BTreeMap<String, String> = [
             ("HOME", "/home/alice"),
             ("LOGNAME", "alice"),
-            ("MAIL", "/var/mail/alice"),
             ("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/games"),
             ("SHELL", "/bin/bash"),
             ("SSH_CLIENT", "2001:db8::1 40000 22"),
@@ -442,10 +429,30 @@ mod tests {
     }
 
     #[test]
-    fn systemds_own_path_is_not_the_accounts() {
-        for path in SYSTEMD_PATHS {
-            assert_eq!(built(&[], &[("PATH", path)], None)["PATH"], USER_PATH);
-        }
+    fn the_server_sets_what_it_is_told_to() {
+        let process = LoginProcess {
+            use_pam: false,
+            set_env: vec![
+                ("LANG".into(), "C".into()),
+                ("SSH_CLIENT".into(), "forged".into()),
+            ],
+            ..LoginProcess::PLAIN
+        };
+        let mut client = ClientEnvironment::default();
+        client.set("LANG".into(), "de_DE".into()).unwrap();
+        let environment = build(Sources {
+            client: &client,
+            account: &account(Rank::User),
+            user: &[("LANG".to_owned(), "fr_FR".to_owned())],
+            unit: &unit(&[("LANG", "en_GB")]),
+            process: &process,
+            endpoints: Endpoints::UNKNOWN,
+            terminal: None,
+        });
+        let variable = |name: &str| environment[OsStr::new(name)].to_str();
+        assert_eq!(variable("LANG"), Some("C"));
+        assert_eq!(variable("SSH_CLIENT"), Some("UNKNOWN 65535 65535"));
+        assert_eq!(variable("MAIL"), Some("/var/mail/alice"));
     }
 
     #[test]
@@ -454,7 +461,7 @@ mod tests {
             name: name.into(),
             value: value.into(),
         };
-        let unit = unit(&[("PATH", SYSTEMD_PATHS[0]), ("KRB5CCNAME", "session")]).after(vec![
+        let unit = unit(&[("KRB5CCNAME", "session")]).after(vec![
             said("PATH", "/opt/bin"),
             said("KRB5CCNAME", "login"),
             said("TOKEN", "7"),
@@ -480,6 +487,7 @@ mod tests {
             account: &account(Rank::Superuser),
             user: &[],
             unit: &UnitEnvironment::default(),
+            process: &LoginProcess::PLAIN,
             endpoints: Endpoints::UNKNOWN,
             terminal: None,
         });
@@ -493,6 +501,7 @@ mod tests {
             account: &account(Rank::User),
             user: &[],
             unit: &UnitEnvironment::default(),
+            process: &LoginProcess::PLAIN,
             endpoints: Endpoints::UNKNOWN,
             terminal: None,
         });
@@ -505,19 +514,19 @@ mod tests {
     }
 
     #[test]
-    fn the_client_chooses_its_locale_but_nothing_else_that_the_unit_has() {
+    fn what_pam_says_counts_more_than_what_the_client_says() {
         let environment = built(
             &[
                 ("LANG", "de_DE.UTF-8"),
+                ("LC_TIME", "C"),
                 ("XDG_SESSION_ID", "1"),
-                ("EDITOR", "ed"),
             ],
             &[("LANG", "C.UTF-8"), ("XDG_SESSION_ID", "12")],
             None,
         );
-        assert_eq!(environment["LANG"], "de_DE.UTF-8");
+        assert_eq!(environment["LANG"], "C.UTF-8");
+        assert_eq!(environment["LC_TIME"], "C");
         assert_eq!(environment["XDG_SESSION_ID"], "12");
-        assert_eq!(environment["EDITOR"], "ed");
     }
 
     #[test]
@@ -532,12 +541,7 @@ mod tests {
                 ("XDG_SESSION_ID", "1"),
                 ("SSH_CONNECTION", "forged"),
             ],
-            &[
-                ("HOME", "/home/alice"),
-                ("PATH", SYSTEMD_PATHS[0]),
-                ("LANG", "C.UTF-8"),
-                ("XDG_SESSION_ID", "12"),
-            ],
+            &[("HOME", "/home/alice"), ("XDG_SESSION_ID", "12")],
             None,
         );
         for (name, value) in [

@@ -15,6 +15,7 @@ use rpc::lane::ProgramDescriptors;
 use rustix::pipe::PipeFlags;
 
 use crate::environment::Account;
+use crate::greeting::Preliminaries;
 use crate::internal_sftp::InternalSftp;
 use crate::policy::ShellInput;
 use crate::process::Process;
@@ -45,6 +46,7 @@ pub(crate) fn start(
     account: &Account,
     what: What<'_>,
     environment: &BTreeMap<OsString, OsString>,
+    preliminaries: &Preliminaries,
     pty: Option<&Pty>,
 ) -> io::Result<(Arc<Process>, ProgramDescriptors)> {
     let mut command = match what {
@@ -52,6 +54,7 @@ pub(crate) fn start(
         What::Shell(_) | What::Instead(_) => {
             let mut command = second_stage(account, what, pty);
             command.env_clear().envs(environment);
+            preliminaries.tell(&mut command);
             command
         }
     };

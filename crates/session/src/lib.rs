@@ -27,6 +27,7 @@ mod auth_info;
 mod environment;
 mod forward;
 mod glob;
+mod greeting;
 mod internal_sftp;
 pub mod lane;
 mod launch;
@@ -40,5 +41,6 @@ mod user_environment;
 
 pub use auth_info::AuthInfo;
 pub use environment::{NotTaken, UnitEnvironment, password, said};
+pub use greeting::words;
 pub use policy::Policy;
 pub use service::Session;

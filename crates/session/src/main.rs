@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use journal::{Destination, Facility, Identity, LevelFilter, Role};
 use rpc::ServeEnd;
+use rpc::accounting::Records;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
-use session::{AuthInfo, Session, UnitEnvironment, lane, password, said, second_stage};
+use session::{AuthInfo, Session, UnitEnvironment, lane, password, said, second_stage, words};
 use tokio::runtime::Runtime;
 
 /// How long the monitor may take for its one message; it has it ready before the unit is started.
@@ -90,7 +91,13 @@ fn serve(told: Told) -> anyhow::Result<()> {
     let Told {
         runtime,
         monitor,
-        start: ToSession::Start { start, rpc, lane },
+        start:
+            ToSession::Start {
+                start,
+                rpc,
+                lane,
+                accounting,
+            },
     } = told;
     let login = start.login.clone();
     let password = password(&login);
@@ -124,7 +131,9 @@ fn serve(told: Told) -> anyhow::Result<()> {
     runtime.block_on(async {
         let stream = rpc::grpc::stream(rpc).context("stream of the worker")?;
         let lane = Lane::new(lane).context("lane of the worker")?;
-        let session = Session::new(start, unit, password, lane);
+        let records = accounting.map(Records::new).transpose();
+        let records = records.context("connection to accounting")?;
+        let session = Session::new(start, unit, password, words(), records, lane);
         // The client hears of its login now. There is nothing more to say to the monitor.
         monitor
             .send_ready(&said())

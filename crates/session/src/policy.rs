@@ -1,10 +1,11 @@
 //! What this account may do in this session. Every restriction is decided here.
 
-use rpc::lane::{NoLogin, Permission, Permissions, SessionStart};
+use rpc::lane::{LoginProcess, NoLogin, Permission, Permissions, SessionStart};
 use rpc::session::Program;
 
 use crate::environment;
 use crate::glob;
+use crate::greeting::UserRc;
 use crate::internal_sftp::{InternalSftp, Line};
 
 /// The decisions of the monitor about this session, ready to be asked.
@@ -19,6 +20,7 @@ pub struct Policy {
     user_environment: Option<String>,
     permissions: Permissions,
     no_login: NoLogin,
+    process: LoginProcess,
 }
 
 /// What the user's shell is given to run.
@@ -67,6 +69,22 @@ impl Policy {
             user_environment: start.user_environment.clone(),
             permissions: start.permissions.clone(),
             no_login: start.login.no_login,
+            process: start.process.clone(),
+        }
+    }
+
+    /// How programs start.
+    pub(crate) fn process(&self) -> &LoginProcess {
+        &self.process
+    }
+
+    /// PermitUserRC: whether `~/.ssh/rc` runs before `program`. As in OpenSSH not before a subsystem.
+    pub(crate) fn user_rc(&self, program: &Program) -> Option<UserRc> {
+        match program {
+            Program::Subsystem(_) => None,
+            Program::Shell | Program::Command(_) => {
+                UserRc::permitted([self.process.user_rc, self.permissions.user_rc])
+            }
         }
     }
 
@@ -104,8 +122,7 @@ impl Policy {
         self.user_environment.as_deref()
     }
 
-    /// What the key or certificate of this login permits. So far nothing asks: nothing is forwarded, and `~/.ssh/rc` is
-    /// not run.
+    /// What the key or certificate of this login permits. So far nothing asks: nothing is forwarded.
     #[must_use]
     pub fn permissions(&self) -> &Permissions {
         &self.permissions
@@ -196,6 +213,7 @@ pub(crate) mod tests {
                 permit_open: Places::Any,
                 permit_listen: Places::Any,
             },
+            process: LoginProcess::PLAIN,
         }
     }
 
@@ -307,6 +325,20 @@ pub(crate) mod tests {
             ..start()
         });
         assert_eq!(policy.launch(Program::Subsystem("sftp".into())), None);
+    }
+
+    #[test]
+    fn the_users_file_does_not_run_before_a_subsystem() {
+        let policy = Policy::new(&SessionStart {
+            process: LoginProcess {
+                user_rc: Permission::Granted,
+                ..LoginProcess::PLAIN
+            },
+            ..start()
+        });
+        assert!(policy.user_rc(&Program::Shell).is_some());
+        assert!(policy.user_rc(&Program::Command(b"ls".to_vec())).is_some());
+        assert!(policy.user_rc(&Program::Subsystem("sftp".into())).is_none());
     }
 
     #[test]

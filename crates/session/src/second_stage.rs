@@ -12,7 +12,10 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
+
+use crate::greeting::Preliminaries;
 
 /// The first argument of a second stage.
 pub const ARGUMENT: &str = "--program";
@@ -137,8 +140,12 @@ fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<ExitC
         drop(std::env::set_current_dir("/"));
     }
 
+    Preliminaries::told().run(Path::new(&home), &shell);
+
     // exec() also gives SIGPIPE its default action, which std's start-up took, and empties the signal mask.
-    let error = Command::new(&shell).arg0(argv0).args(arguments).exec();
+    let mut program = Command::new(&shell);
+    Preliminaries::hide(&mut program);
+    let error = program.arg0(argv0).args(arguments).exec();
     Err(format!("{}: {}", shell.display(), reason(&error)))
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rpc::accounting::{LastLogin, Records};
 use rpc::lane::{
     FromSession, Lane, LaneError, Password, Permissions, ProgramDescriptors, SessionStart,
 };
@@ -20,8 +21,9 @@ use tracing::{debug, error, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
 use crate::forward::{Connector, ForwardPolicy};
+use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
-use crate::policy::{Policy, Run};
+use crate::policy::{Launch, Policy, Run, ShellInput};
 use crate::process::Process;
 use crate::second_stage::{self, Instead};
 use crate::terminal::{Pty, Terminal};
@@ -43,9 +45,13 @@ struct Inner {
     endpoints: Endpoints,
     unit: UnitEnvironment,
     password: Password,
+    /// `None`: terminals are not recorded.
+    records: Option<Arc<Records>>,
     lane: Lane,
     forward_policy: ForwardPolicy,
     connector: Connector,
+    /// What PAM modules have said and nobody has seen yet.
+    words: Mutex<Vec<u8>>,
     /// At most MaxSessions of them. Never locked across an await.
     channels: Mutex<BTreeMap<Channel, State>>,
 }
@@ -102,11 +108,14 @@ impl Started {
 }
 
 impl Session {
-    /// A session as the monitor wants it, in this unit's environment, with a lane to its worker.
+    /// A session as the monitor wants it, in this unit's environment, with what PAM modules said to the user, records of
+    /// its terminals, and a lane to its worker.
     pub fn new(
         mut start: SessionStart,
         unit: UnitEnvironment,
         password: Password,
+        words: Vec<u8>,
+        records: Option<Records>,
         lane: Lane,
     ) -> Self {
         if password == Password::Expired {
@@ -132,7 +141,14 @@ impl Session {
             endpoints: start.endpoints,
             unit,
             password,
+            records: records.map(Arc::new),
             lane,
+            // As sshd, whose modules would not have been asked.
+            words: Mutex::new(if start.process.use_pam {
+                words
+            } else {
+                Vec::new()
+            }),
             channels: Mutex::new(BTreeMap::new()),
         }))
     }
@@ -147,11 +163,7 @@ impl Session {
     }
 
     fn channels(&self) -> MutexGuard<'_, BTreeMap<Channel, State>> {
-        // A panic ends a release build; in a test the map is as good as before: each change of it is one call.
-        self.0
-            .channels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.channels)
     }
 
     /// Lets `prepare` work on a channel without a program; the first request for a channel makes it known.
@@ -207,9 +219,11 @@ impl Session {
             account: &self.0.account,
             user: &self.user_environment(),
             unit: &self.0.unit,
+            process: self.0.policy.process(),
             endpoints: self.0.endpoints,
             terminal: pty.as_ref().map(|pty| pty.terminal.names()),
         });
+        let preliminaries = self.preliminaries(&program, &launch, pty.as_ref());
         if let Some(command) = launch.original_command {
             let name = environment::ORIGINAL_COMMAND.into();
             environment.insert(name, OsString::from_vec(command));
@@ -226,7 +240,13 @@ impl Session {
                 What::Instead(Instead::SftpOnly)
             }
         };
-        let started = launch::start(&self.0.account, what, &environment, pty.as_ref());
+        let started = launch::start(
+            &self.0.account,
+            what,
+            &environment,
+            &preliminaries,
+            pty.as_ref(),
+        );
         let (process, descriptors) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -243,6 +263,48 @@ impl Session {
         self.report_start(&started);
         *state = State::Started(started);
         Some(descriptors)
+    }
+
+    /// What comes before a program.
+    fn preliminaries(
+        &self,
+        program: &Program,
+        launch: &Launch,
+        pty: Option<&Pty>,
+    ) -> Preliminaries {
+        let policy = &self.0.policy;
+        // Said once, to the first program, and to nobody if that is not a shell: so does sshd.
+        let words = std::mem::take(&mut *lock(&self.0.words));
+        let greeting = match launch.run {
+            Run::Shell(ShellInput::CommandLine(_)) | Run::Sftp(_) | Run::SftpOnly => None,
+            Run::Shell(ShellInput::Login) => Some(Greeting {
+                words: [words, self.last_login(pty)].concat(),
+                motd: match pty {
+                    Some(_) if policy.process().print_motd => MessageOfTheDay::Printed,
+                    Some(_) | None => MessageOfTheDay::Silent,
+                },
+            }),
+        };
+        Preliminaries {
+            greeting,
+            user_rc: policy.user_rc(program),
+            x_authority: None,
+        }
+    }
+
+    /// PrintLastLog, in sshd's words.
+    fn last_login(&self, pty: Option<&Pty>) -> Vec<u8> {
+        let printed = self.0.policy.process().print_last_log;
+        let last = pty.and_then(|pty| pty.last_login.as_ref());
+        match last.filter(|_| printed) {
+            None => Vec::new(),
+            Some(LastLogin { time, host }) if host.is_empty() => {
+                format!("Last login: {time}\r\n").into_bytes()
+            }
+            Some(LastLogin { time, host }) => {
+                format!("Last login: {time} from {host}\r\n").into_bytes()
+            }
+        }
     }
 
     /// What runs in place of whatever the client asks for. Asked for each program, as by sshd.
@@ -328,6 +390,11 @@ impl Session {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic ends a release build; in a test what is inside is as good as before: each change of it is one call.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl SessionFace for Session {
     async fn set_environment(
         &self,
@@ -354,19 +421,29 @@ impl SessionFace for Session {
         if !self.0.policy.permits_terminal() {
             return Ok(Outcome::Refused);
         }
-        Ok(self.prepare(channel, |preparation| {
-            if preparation.pty.is_some() {
-                return Outcome::Refused;
+        let vacant = self.prepare(channel, |preparation| match preparation.pty {
+            Some(_) => Outcome::Refused,
+            None => Outcome::Done,
+        });
+        if vacant == Outcome::Refused {
+            return Ok(Outcome::Refused);
+        }
+        let mut pty = match Pty::open(&request) {
+            Ok(pty) => pty,
+            Err(error) => {
+                warn!(channel = channel.0, "cannot open a terminal: {error}");
+                return Ok(Outcome::Refused);
             }
-            match Pty::open(&request) {
-                Ok(pty) => {
-                    preparation.pty = Some(pty);
-                    Outcome::Done
-                }
-                Err(error) => {
-                    warn!(channel = channel.0, "cannot open a terminal: {error}");
-                    Outcome::Refused
-                }
+        };
+        if let Some(records) = &self.0.records {
+            pty.record(records).await;
+        }
+        Ok(self.prepare(channel, |preparation| match preparation.pty {
+            // A worker that does not wait for its answers.
+            Some(_) => Outcome::Refused,
+            None => {
+                preparation.pty = Some(pty);
+                Outcome::Done
             }
         }))
     }

@@ -1,11 +1,14 @@
 //! Pseudo-terminals (RFC 4254 section 6.2), by pty(7).
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
+use rpc::accounting::{LastLogin, Records, TerminalNumber};
 use rpc::session::{PtyRequest, WindowSize};
 use rustix::io::Errno;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, Winsize};
+use tracing::warn;
 
 use crate::environment::TerminalNames;
 use crate::modes;
@@ -16,6 +19,22 @@ pub(crate) struct Terminal {
     pub(crate) master: OwnedFd,
     device: String,
     kind: String,
+    /// Where it is recorded that somebody is on it.
+    recorded: Option<Recorded>,
+}
+
+/// A record of a terminal. It ends with this.
+#[derive(Debug)]
+struct Recorded {
+    records: Arc<Records>,
+    number: TerminalNumber,
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        // If it cannot be said now, it is known at the end of the connection.
+        drop(self.records.closed(self.number));
+    }
 }
 
 /// A pseudo-terminal on which no program runs yet.
@@ -24,6 +43,8 @@ pub(crate) struct Pty {
     pub(crate) terminal: Terminal,
     /// The programs' side. Kept open until one has it: with the last descriptor of it the modes would go back to default.
     pub(crate) slave: OwnedFd,
+    /// The user's last login on any, if this one was recorded.
+    pub(crate) last_login: Option<LastLogin>,
 }
 
 impl Pty {
@@ -50,9 +71,29 @@ impl Pty {
             master,
             device,
             kind: request.term.clone(),
+            recorded: None,
         };
         terminal.resize(request.size)?;
-        Ok(Self { terminal, slave })
+        Ok(Self {
+            terminal,
+            slave,
+            last_login: None,
+        })
+    }
+
+    /// Has it recorded that the user is on it from now on. Nobody is kept from work by it.
+    pub(crate) async fn record(&mut self, records: &Arc<Records>) {
+        let Some(number) = TerminalNumber::of(&self.terminal.device) else {
+            return;
+        };
+        match records.opened(number).await {
+            Ok(last) => {
+                let records = Arc::clone(records);
+                self.terminal.recorded = Some(Recorded { records, number });
+                self.last_login = last;
+            }
+            Err(error) => warn!("{} is not recorded: {error}", self.terminal.device),
+        }
     }
 }
 

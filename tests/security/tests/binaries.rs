@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sftp", &[]),
     // It is for what these do. crypt(3) judges passwords where PAM does not.
     ("pam", &["libpam.so.0", "libcrypt.so.1"]),
+    ("accounting", &[]),
     ("sshd-privsep", &[]),
     ("sshd-privsepctl", &[]),
     ("sshd-privsep-generator", &[]),

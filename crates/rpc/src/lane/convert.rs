@@ -1,6 +1,7 @@
 //! Lane messages to bytes and descriptors, and back with all checks.
 
 mod forwarding;
+mod login_process;
 mod permissions;
 
 use std::net::{IpAddr, SocketAddr};
@@ -54,7 +55,12 @@ pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
 }
 
 pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
-    let ToSession::Start { start, rpc, lane } = message;
+    let ToSession::Start {
+        start,
+        rpc,
+        lane,
+        accounting,
+    } = message;
     let subsystem = |(name, command): &(String, String)| pb::Subsystem {
         name: name.clone(),
         command: command.clone(),
@@ -81,8 +87,12 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         permissions: Some(permissions::to_proto(&start.permissions)),
         login: Some(login_to_proto(&start.login)),
         forwarding: Some(forwarding::to_proto(&start.forwarding)),
+        process: Some(login_process::to_proto(&start.process)),
+        accounting: accounting.is_some(),
     };
-    encode(Body::SessionStart(body), vec![rpc.as_fd(), lane.as_fd()])
+    let mut descriptors = vec![rpc.as_fd(), lane.as_fd()];
+    descriptors.extend(accounting.as_ref().map(AsFd::as_fd));
+    encode(Body::SessionStart(body), descriptors)
 }
 
 /// What a session says to the monitor. There is only this one thing. The text is cut to [`TEXT_LIMIT`].
@@ -180,7 +190,17 @@ pub(super) fn read_to_session(
     let Body::SessionStart(body) = decode(bytes)? else {
         return Err(LaneError::Malformed("not for a session"));
     };
-    let [rpc, lane] = exactly(descriptors)?;
+    let (rpc, lane, accounting) = match body.accounting {
+        true => {
+            let [rpc, lane, accounting] = exactly(descriptors)?;
+            expect_lane(&accounting)?;
+            (rpc, lane, Some(accounting))
+        }
+        false => {
+            let [rpc, lane] = exactly(descriptors)?;
+            (rpc, lane, None)
+        }
+    };
     expect_stream(&rpc)?;
     expect_lane(&lane)?;
     let log_level = body.log_level();
@@ -213,8 +233,14 @@ pub(super) fn read_to_session(
         permissions: permissions::from_proto(body.permissions)?,
         login: login_from_proto(body.login)?,
         forwarding: forwarding::from_proto(body.forwarding)?,
+        process: login_process::from_proto(body.process)?,
     };
-    Ok(ToSession::Start { start, rpc, lane })
+    Ok(ToSession::Start {
+        start,
+        rpc,
+        lane,
+        accounting,
+    })
 }
 
 pub(super) fn read_from_session(

@@ -149,11 +149,34 @@ fn a_session_hears_what_the_monitor_said() {
                         permit_listen: Places::Listed(permissions.permit_listen),
                     },
                 },
+                process: match log_level {
+                    LevelFilter::OFF => LoginProcess::PLAIN,
+                    _ => LoginProcess {
+                        use_pam: false,
+                        print_motd: log_level == LevelFilter::DEBUG,
+                        print_last_log: log_level == LevelFilter::TRACE,
+                        user_rc: Permission::Granted,
+                        xauth_location: Some("/usr/bin/xauth".to_owned()),
+                        set_env: vec![("A".to_owned(), "b".to_owned())],
+                    },
+                },
             };
             let ((rpc, _rpc), (lane, _lane)) = (stream_pair().unwrap(), pair().unwrap());
-            let message = ToSession::Start { start, rpc, lane };
+            let recorded = log_level == LevelFilter::INFO;
+            let (accounting, _accounting) = pair().unwrap();
+            let message = ToSession::Start {
+                start,
+                rpc,
+                lane,
+                accounting: recorded.then_some(accounting),
+            };
             monitor.send_to_session(&message).await.unwrap();
-            let ToSession::Start { start: got, .. } = session.receive_to_session().await.unwrap();
+            let ToSession::Start {
+                start: got,
+                accounting,
+                ..
+            } = session.receive_to_session().await.unwrap();
+            assert_eq!(accounting.is_some(), recorded);
             let ToSession::Start { start: sent, .. } = message;
             assert_eq!(got, sent);
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use journal::LevelFilter;
 use rpc::lane::{
-    self, Directions, Forwarding, FromSession, Lane, LoginDetails, Permissions, Places,
-    ProgramDescriptors, SessionStart, ToSession,
+    self, Directions, Forwarding, FromSession, Lane, LoginDetails, LoginProcess, Permissions,
+    Places, ProgramDescriptors, SessionStart, ToSession,
 };
 use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
 use rpc::{ConnectionId, Endpoints};
@@ -37,6 +37,8 @@ impl Scratch {
             std::process::id(),
             std::thread::current().id()
         );
+        // Fit for a shell's command line.
+        let unique = unique.replace(['(', ')'], "");
         let path = std::env::temp_dir().join(unique);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -77,6 +79,7 @@ pub(crate) fn start() -> SessionStart {
             permit_open: Places::Any,
             permit_listen: Places::Any,
         },
+        process: LoginProcess::PLAIN,
     }
 }
 
@@ -107,6 +110,7 @@ impl Running {
             start,
             rpc: their_rpc,
             lane: their_lane,
+            accounting: None,
         };
         monitor.send_to_session(&message).await.unwrap();
         drop(message);

@@ -11,6 +11,7 @@ mod forwarding;
 mod hangup;
 mod harness;
 mod lifecycle;
+mod login;
 mod programs;
 mod requests;
 mod terminals;

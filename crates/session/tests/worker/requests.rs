@@ -62,7 +62,6 @@ async fn programs_have_the_environment_of_sshd_and_nothing_of_the_units() {
         .await;
     let expected = "HOME=/tmp
 LOGNAME=tester
-MAIL=/var/mail/tester
 PATH=/usr/bin:/bin
 SHELL=/bin/sh
 SSH_CLIENT=192.0.2.1 40000 22

@@ -1,0 +1,272 @@
+//! The files: what becomes of them when somebody logs in and out.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rpc::accounting::{LastLogin, Origin, TerminalNumber};
+use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
+use tracing::warn;
+
+use crate::record::{self, Entry, LastEntry, Time};
+
+/// Where the files are.
+#[derive(Debug, Clone)]
+pub struct Book {
+    utmp: PathBuf,
+    wtmp: PathBuf,
+    lastlog: PathBuf,
+}
+
+/// Most entries of utmp that are looked at: a machine has fewer terminals.
+const ENTRIES_LIMIT: u64 = 16 * 1024;
+
+impl Book {
+    /// The system's.
+    pub fn of_system() -> Self {
+        Self {
+            utmp: "/run/utmp".into(),
+            wtmp: "/var/log/wtmp".into(),
+            lastlog: "/var/log/lastlog".into(),
+        }
+    }
+
+    /// One in this directory.
+    pub fn of_directory(directory: &Path) -> Self {
+        Self {
+            utmp: directory.join("utmp"),
+            wtmp: directory.join("wtmp"),
+            lastlog: directory.join("lastlog"),
+        }
+    }
+
+    /// Records a login, and says when the user was here before.
+    pub fn log_in(&self, origin: &Origin, terminal: TerminalNumber, pid: i32) -> Option<LastLogin> {
+        let now = now();
+        let last = noted(&self.lastlog, self.last(origin.uid)).flatten();
+        let entry = Entry::login(origin, terminal, pid, now);
+        noted(&self.utmp, self.replace(&entry));
+        noted(&self.wtmp, self.append(&entry));
+        let entry = LastEntry {
+            seconds: now.seconds,
+            line: record::line(terminal),
+            host: origin.host.clone(),
+        };
+        noted(&self.lastlog, self.set_last(origin.uid, &entry));
+        last.map(|last| LastLogin {
+            time: ctime(last.seconds),
+            host: last.host,
+        })
+    }
+
+    /// Records the end of a login.
+    pub fn log_out(&self, terminal: TerminalNumber, pid: i32) {
+        let entry = Entry::logout(terminal, pid, now());
+        noted(&self.utmp, self.replace(&entry));
+        noted(&self.wtmp, self.append(&entry));
+    }
+
+    /// Ends the logins whose processes are gone: a predecessor of this process did not live to see it.
+    pub fn sweep(&self) {
+        let gone = |pid: i32| !Path::new(&format!("/proc/{pid}")).exists();
+        let all = noted(&self.utmp, self.entries()).unwrap_or_default();
+        for (pid, terminal) in all.iter().filter_map(Entry::user_process) {
+            if gone(pid) {
+                self.log_out(terminal, pid);
+            }
+        }
+    }
+
+    fn entries(&self) -> io::Result<Vec<Entry>> {
+        let file = File::open(&self.utmp)?;
+        let mut entries = Vec::new();
+        while let Some(entry) = entry_at(&file, entries.len().try_into().unwrap_or(ENTRIES_LIMIT))?
+        {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// As pututxline(3): in the place of the terminal's last entry, or at the end.
+    fn replace(&self, entry: &Entry) -> io::Result<()> {
+        let file = open(OpenOptions::new().read(true).write(true), &self.utmp)?;
+        // libc's own writers hold this lock, too, for less than a millisecond. It ends with the file.
+        fcntl_lock(&file, FlockOperation::LockExclusive)?;
+        let mut place = 0;
+        while let Some(found) = entry_at(&file, place)? {
+            if found.is_place_of(entry) {
+                break;
+            }
+            place += 1;
+        }
+        file.write_all_at(entry.bytes(), place * SIZE)
+    }
+
+    /// As updwtmpx(3). Whole entries only: half of one would shift all that come after it.
+    fn append(&self, entry: &Entry) -> io::Result<()> {
+        let file = open(OpenOptions::new().read(true).write(true), &self.wtmp)?;
+        fcntl_lock(&file, FlockOperation::LockExclusive)?;
+        let length = file.metadata()?.len();
+        file.write_all_at(entry.bytes(), length - length % SIZE)
+    }
+
+    fn last(&self, uid: u32) -> io::Result<Option<LastEntry>> {
+        let mut bytes = [0; LastEntry::SIZE];
+        let file = File::open(&self.lastlog)?;
+        match file.read_exact_at(&mut bytes, LastEntry::place(uid)) {
+            Ok(()) => Ok(LastEntry::of_bytes(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn set_last(&self, uid: u32, entry: &LastEntry) -> io::Result<()> {
+        let file = open(OpenOptions::new().write(true), &self.lastlog)?;
+        file.write_all_at(&entry.bytes(), LastEntry::place(uid))
+    }
+}
+
+const SIZE: u64 = record::SIZE as u64;
+
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits();
+    options.custom_flags(flags.cast_signed()).open(path)
+}
+
+fn entry_at(file: &File, place: u64) -> io::Result<Option<Entry>> {
+    let mut bytes = [0; record::SIZE];
+    if place >= ENTRIES_LIMIT {
+        return Err(io::Error::other("too many entries"));
+    }
+    match file.read_exact_at(&mut bytes, place * SIZE) {
+        Ok(()) => Ok(Some(Entry::of_bytes(bytes))),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that is not there is not wanted; any other failure is noted. Neither keeps anybody from logging in.
+fn noted<T>(path: &Path, outcome: io::Result<T>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            warn!("{}: {error}", path.display());
+            None
+        }
+    }
+}
+
+fn now() -> Time {
+    // Before 1970 it is 1970.
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Time {
+        seconds: since.as_secs().try_into().unwrap_or(i64::MAX),
+        microseconds: since.subsec_micros(),
+    }
+}
+
+/// `Thu Jan  1 00:00:00 1970`, in the machine's time zone.
+fn ctime(seconds: i64) -> String {
+    let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+    let time = time.to_zoned(zone);
+    time.strftime("%a %b %e %H:%M:%S %Y").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    struct Scratch(PathBuf);
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    fn scratch(name: &str) -> (Scratch, Book) {
+        let path = std::env::temp_dir().join(format!("accounting-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let book = Book::of_directory(&path);
+        (Scratch(path), book)
+    }
+
+    fn origin(uid: u32) -> Origin {
+        Origin {
+            user: format!("user{uid}"),
+            uid,
+            host: "192.0.2.1".into(),
+            address: None,
+        }
+    }
+
+    fn live(book: &Book) -> Vec<(i32, TerminalNumber)> {
+        let all = book.entries().unwrap();
+        all.iter().filter_map(Entry::user_process).collect()
+    }
+
+    #[test]
+    fn without_files_nothing_is_recorded_and_none_is_made() {
+        let (scratch, book) = scratch("none");
+        assert_eq!(book.log_in(&origin(1), TerminalNumber(0), 1), None);
+        book.log_out(TerminalNumber(0), 1);
+        assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn each_terminal_has_one_place_and_wtmp_has_it_all() {
+        let (_scratch, book) = scratch("places");
+        for file in [&book.utmp, &book.wtmp, &book.lastlog] {
+            fs::write(file, b"").unwrap();
+        }
+        assert_eq!(book.log_in(&origin(1), TerminalNumber(0), 10), None);
+        assert_eq!(book.log_in(&origin(2), TerminalNumber(11), 11), None);
+        assert_eq!(
+            live(&book),
+            [(10, TerminalNumber(0)), (11, TerminalNumber(11))]
+        );
+        book.log_out(TerminalNumber(0), 10);
+        assert_eq!(live(&book), [(11, TerminalNumber(11))]);
+        let last = book.log_in(&origin(1), TerminalNumber(0), 12).unwrap();
+        assert_eq!(last.host, "192.0.2.1");
+        assert_eq!(fs::metadata(&book.utmp).unwrap().len(), 2 * SIZE);
+        assert_eq!(fs::metadata(&book.wtmp).unwrap().len(), 4 * SIZE);
+    }
+
+    #[test]
+    fn a_torn_entry_does_not_shift_the_next() {
+        let (_scratch, book) = scratch("torn");
+        fs::write(&book.wtmp, [1; 100]).unwrap();
+        book.log_out(TerminalNumber(0), 1);
+        assert_eq!(fs::metadata(&book.wtmp).unwrap().len(), SIZE);
+    }
+
+    #[test]
+    fn logins_of_processes_that_are_gone_are_ended() {
+        let (_scratch, book) = scratch("sweep");
+        fs::write(&book.utmp, b"").unwrap();
+        let me = i32::try_from(std::process::id()).unwrap();
+        book.log_in(&origin(1), TerminalNumber(0), me);
+        // No process has this number: pid_max is lower.
+        book.log_in(&origin(1), TerminalNumber(1), i32::MAX);
+        book.sweep();
+        assert_eq!(live(&book), [(me, TerminalNumber(0))]);
+    }
+
+    #[test]
+    fn times_are_ctimes() {
+        let text = ctime(0);
+        // Whatever the zone: the form, with a space before the first nine days.
+        assert_eq!(text.len(), "Thu Jan  1 00:00:00 1970".len());
+        assert!(text == "Thu Jan  1 00:00:00 1970" || !text.contains("Jan  1 00:00:00"));
+    }
+}
