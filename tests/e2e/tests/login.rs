@@ -1,0 +1,282 @@
+//! The login process of sshd(8), beside Debian's sshd on the same machine: what the user is greeted with, what runs
+//! before the shell, the environment, and who is said to be logged in. The same script is given to both, and what is
+//! printed must be the same.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use e2e::beside::PORTS;
+use e2e::server::eventually;
+use e2e::{Server, Shared};
+use support::UserKey;
+
+static SERVER: Shared = Shared::new("login", "");
+
+/// One test at a time: they change the configuration, and look at records of everybody.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// What stands before each test's lines: as Debian installs it.
+const COMMON: &str = "UsePAM yes\nPrintMotd no\nAcceptEnv LANG LC_*\nKbdInteractiveAuthentication no\n\
+                      Subsystem sftp /usr/lib/openssh/sftp-server\nSubsystem say echo subsystem\n";
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The machine with both servers, with these lines for both.
+fn both(lines: &str) -> Result<Option<&'static Server>> {
+    let Some(server) = SERVER.ours()? else {
+        return Ok(None);
+    };
+    let file = format!("{lines}\n{COMMON}");
+    server.configure_beside([&file, &file], "")?;
+    Ok(Some(server))
+}
+
+/// `ssh` to the server at this port.
+fn ssh(server: &Server, key: &UserKey, port: u16, options: &str) -> Result<String> {
+    let config = server.client_config(key, "LogLevel ERROR")?;
+    // The same host keys; known by the other port's name.
+    Ok(format!(
+        "ssh -F {config} -p {port} -o HostKeyAlias=127.0.0.1 {options} server"
+    ))
+}
+
+/// What a line for the shell prints with each server: `SSH` in it stands for the client with these options. What differs
+/// between any two logins is left out.
+fn printed(server: &Server, key: &UserKey, options: &str, line: &str) -> Result<[String; 2]> {
+    let mut outputs = Vec::new();
+    for port in PORTS {
+        let line = line.replace("SSH", &ssh(server, key, port, options)?);
+        let output = server
+            .command(["bash", "-c", &format!("({line}) 2>&1")])
+            .deadline(Duration::from_secs(30))
+            .run()?
+            .text();
+        let mut text = String::new();
+        for line in output.lines() {
+            let own = ["XDG_SESSION_ID=", "SSH_CLIENT=", "SSH_CONNECTION="];
+            match own.iter().find(|name| line.starts_with(**name)) {
+                Some(name) => text += name,
+                None => text += line,
+            }
+            text.push('\n');
+        }
+        outputs.push(text);
+    }
+    outputs
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("two servers"))
+}
+
+/// Both print the same, and this is in it.
+fn same(server: &Server, key: &UserKey, options: &str, line: &str, within: &str) -> Result<()> {
+    let [ours, theirs] = printed(server, key, options, line)?;
+    assert_eq!(ours, theirs, "{line}");
+    assert!(ours.contains(within), "{within:?} is not in {ours:?}");
+    Ok(())
+}
+
+#[test]
+fn the_environment_is_sshds() -> Result<()> {
+    let _turn = turn();
+    let lines = "SetEnv FROM_SERVER=yes LC_TIME=server\nPermitUserEnvironment yes";
+    let Some(server) = both(lines)? else {
+        return Ok(());
+    };
+    let key = server.add_user("environ")?;
+    server.shell("echo FROM_FILE=1 >~environ/.ssh/environment")?;
+    let set = "-o SetEnv='LC_ALL=C LC_TIME=client FOO=bar'";
+    same(server, &key, set, "SSH 'env | sort'", "FROM_SERVER=yes\n")?;
+    same(server, &key, set, "SSH 'env | sort'", "FROM_FILE=1\n")?;
+    let terminal = "TERM=vt100 SSH 'env | sort'";
+    same(server, &key, "-tt", terminal, "SSH_TTY=/dev/pts/")?;
+    server.shell("echo LANG=de_DE.UTF-8 >/etc/default/locale")?;
+    let lang = "-o SetEnv=LANG=C";
+    same(server, &key, lang, "SSH 'env | sort'", "LANG=de_DE.UTF-8\n")?;
+    server.shell("echo LANG=C.UTF-8 >/etc/default/locale")?;
+    let [ours, theirs] = printed(server, &key, "", "SSH -s say")?;
+    assert_eq!(ours, theirs);
+    Ok(())
+}
+
+#[test]
+fn a_shell_greets_as_sshds_does_and_once() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    let key = server.add_user("greeted")?;
+    let shell = "echo 'exit 3' | SSH; echo $?";
+    same(server, &key, "-T", shell, "ABSOLUTELY NO WARRANTY")?;
+    // Nobody has logged in on a terminal before.
+    let words = "echo 'exit 3' | SSH | grep -E -c 'WARRANTY|Last login: .* from 127.0.0.1'";
+    let first = printed(server, &key, "-tt", words)?;
+    assert_eq!(first, ["1\n", "2\n"]);
+    same(server, &key, "-tt", words, "2\n")?;
+    same(server, &key, "-tt", "SSH 'echo command'", "command\n")?;
+    // Both servers print /etc/motd, and so does PAM: we say it once.
+    both("PrintMotd yes")?;
+    let times = "echo 'exit 3' | SSH | grep -c 'NO WARRANTY'";
+    assert_eq!(printed(server, &key, "-tt", times)?, ["1\n", "2\n"]);
+    let lines = "echo 'exit 3' | SSH | grep -E -c 'WARRANTY|Last login'";
+    both("PrintLastLog no")?;
+    same(server, &key, "-tt", lines, "1\n")?;
+    server.shell("usermod -p '*' greeted")?;
+    both("PrintMotd yes\nUsePAM no")?;
+    same(server, &key, "-tt", times, "1\n")?;
+    both("")?;
+    server.shell("touch ~greeted/.hushlogin")?;
+    same(server, &key, "-tt", lines, "0\n")
+}
+
+#[test]
+fn files_run_before_programs_as_with_sshd() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    let key = server.add_user("rc")?;
+    server.write_file("/etc/ssh/sshrc", b"echo system file $0 $#\n", 0o644)?;
+    same(server, &key, "", "SSH 'echo program'", "system file")?;
+    same(server, &key, "", "SSH -s say", "system file")?;
+    server.shell("echo 'read x; echo user file \"$x\" in $(pwd); exit 5' >~rc/.ssh/rc")?;
+    same(
+        server,
+        &key,
+        "",
+        "SSH 'echo program; exit 2'; echo $?",
+        "user file  in",
+    )?;
+    same(server, &key, "-tt", "SSH 'echo program'", "user file  in")?;
+    same(server, &key, "", "SSH -s say", "system file")?;
+    both("PermitUserRC no")?;
+    same(server, &key, "", "SSH 'echo program'", "system file")?;
+    both("ForceCommand echo forced")?;
+    same(server, &key, "", "SSH 'echo program'", "system file")?;
+    both("")?;
+    server.shell("rm /etc/ssh/sshrc; sed -i 's/^/no-user-rc /' ~rc/.ssh/authorized_keys")?;
+    let [ours, theirs] = printed(server, &key, "", "SSH 'echo program'")?;
+    assert_eq!([&*ours, &*theirs], ["program\n", "program\n"]);
+    Ok(())
+}
+
+#[test]
+fn a_home_that_is_not_there_is_reported_as_by_sshd() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("AuthorizedKeysFile /etc/ssh/keys/%u")? else {
+        return Ok(());
+    };
+    let key = server.add_user("homeless")?;
+    server.shell(
+        "mkdir -p /etc/ssh/keys; mv ~homeless/.ssh/authorized_keys /etc/ssh/keys/homeless
+         chown root: /etc/ssh/keys/homeless; chmod 644 /etc/ssh/keys/homeless; rm -r ~homeless",
+    )?;
+    let missing = "Could not chdir to home directory /home/homeless: No such file or directory";
+    same(server, &key, "", "SSH pwd", missing)
+}
+
+/// Who is said to be logged in, by all who tell.
+const WHO: &str = "who | cut -c1-22; w -h | cut -c1-26; \
+                   loginctl show-session $XDG_SESSION_ID -p TTY -p Type -p Remote -p RemoteHost -p Class -p State";
+
+#[test]
+fn a_terminal_is_recorded_until_it_is_closed() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    let key = server.add_user("recorded")?;
+    let command = format!("SSH '{WHO}'");
+    same(server, &key, "-tt", &command, "TTY=pts/")?;
+    let [ours, theirs] = printed(server, &key, "-T", &format!("SSH '{WHO}'"))?;
+    assert_eq!(ours, theirs);
+    assert!(
+        ours.starts_with("TTY=\n") || !ours.contains("recorded"),
+        "{ours}"
+    );
+    let ended = "sleep 1; who | grep -c recorded; last -w recorded | grep -v -e 'still' -e begins | cut -c1-30; \
+                 lastlog -u recorded | tail -n 1 | cut -c1-40";
+    let [first, second] = printed(server, &key, "", ended)?;
+    assert_eq!(first, second);
+    assert!(first.starts_with("0\nrecorded pts/"), "{first}");
+    assert!(first.contains("127.0.0.1"), "{first}");
+    Ok(())
+}
+
+/// Starts a client on a terminal of ours, which waits, and returns when its program runs.
+fn on_a_terminal(server: &Server, key: &UserKey, number: u32) -> Result<()> {
+    let client = ssh(server, key, PORTS[0], "-tt")?;
+    let user = &key.user;
+    // Its own session: it must not end with the command that starts it.
+    server.shell(&format!(
+        "setsid {client} 'exec sleep {number}' </dev/null >/dev/null 2>&1 & echo $! >/run/client.{user}"
+    ))?;
+    eventually("the program runs", Duration::from_secs(10), || {
+        count(server, &format!("pgrep -u {user} -fx 'sleep {number}'")).map(|found| found == 1)
+    })
+}
+
+fn count(server: &Server, list: &str) -> Result<usize> {
+    let lines = server.shell(&format!("{list} | wc -l"))?;
+    lines.trim().parse().context("a number")
+}
+
+#[test]
+fn every_end_of_a_session_leaves_nothing() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    for (number, (user, end)) in [
+        ("gone", "kill -KILL $(cat /run/client.gone)"),
+        ("kicked", "sshd-privsepctl kill $(sshd-privsepctl list --no-legend | grep kicked | cut -d' ' -f1)"),
+        ("logind", "loginctl terminate-user logind"),
+        ("crashed", "kill -KILL $(pgrep -u crashed -fx /usr/libexec/sshd-privsep/session)"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = server.add_user(user)?;
+        let number = 7000 + u32::try_from(number)?;
+        on_a_terminal(server, &key, number)?;
+        assert_eq!(count(server, &format!("who | grep '^{user} '"))?, 1, "{user}");
+        server.shell(end)?;
+        eventually(&format!("nothing of {user} is left"), Duration::from_secs(20), || {
+            let left = count(
+                server,
+                &format!(
+                    "(who | grep '^{user} '; pgrep -u {user} -f 'sleep|session'; \
+                     systemctl list-units --no-legend 'sshd-privsep-session-*'; \
+                     find /dev/pts -user {user})"
+                ),
+            )?;
+            Ok(left == 0)
+        })?;
+        // last(1) calls a login that ended in this very second one that goes on.
+        eventually("the end is recorded", Duration::from_secs(5), || {
+            let ended = format!("last -w {user} | grep '^{user} .* - [0-9]'");
+            Ok(count(server, &ended)? == 1)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_user_cannot_record_a_terminal_of_somebody_else() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    let mallory = server.add_user("mallory")?;
+    let line = format!(
+        "{} 'python3 -c \"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(\\\"/run/sshd-privsep/accounting.sock\\\")\"; \
+         test -w /run/utmp -o -w /var/log/wtmp -o -w /var/log/lastlog && echo can write; true' 2>&1",
+        ssh(server, &mallory, PORTS[0], "")?
+    );
+    let output = server.shell(&line)?;
+    assert!(output.contains("PermissionError"), "{output}");
+    assert!(!output.contains("can write"), "{output}");
+    Ok(())
+}
