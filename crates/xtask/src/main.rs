@@ -32,6 +32,7 @@ cargo xtask COMMAND
   run [--once] [--port N]             builds, installs on a throwaway machine, logs in, stays up until Ctrl-C
   test [--only SUITE] [FILTER]        unit, e2e, security and compat tests
   timing                              500 refusals of each kind, compared by the time they take
+  soak                                1,000 logins, which leave nothing behind
   fuzz [--target NAME] [--seconds N]  coverage-guided fuzzing, see `cargo xtask fuzz --help`
   deb [--dev]                         builds target/debian/sshd-privsep_VERSION_ARCH.deb
   units                               systemd-analyze on the units, with thresholds
@@ -58,6 +59,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["test", rest @ ..] => suites::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["timing"] => suites::timing(),
+        ["soak"] => suites::soak(),
         ["units"] => suites::units(),
         ["needs"] => demo::install_needs(),
         ["deb"] => show_deb(Profile::Release),

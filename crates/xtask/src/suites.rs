@@ -124,6 +124,23 @@ pub(crate) fn timing() -> Result<()> {
     Ok(())
 }
 
+/// `cargo xtask soak`: many logins, with and without a terminal, leave nothing behind.
+pub(crate) fn soak() -> Result<()> {
+    let deb = match std::env::var_os(DEB_VARIABLE) {
+        Some(_) => deb_under_test()?,
+        None => deb::build(Profile::Release)?,
+    };
+    let step = Step::begin("a thousand logins");
+    let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", "resilience"])?;
+    command.args(["--", "many_logins_leave_nothing_behind"]);
+    command
+        .env(DEB_VARIABLE, deb)
+        .env("SSHD_PRIVSEP_SOAK_LOGINS", "1000");
+    run_command(&mut command)?;
+    step.done();
+    Ok(())
+}
+
 /// `cargo xtask units`: systemd's opinion of the units, on a machine with the package.
 pub(crate) fn units() -> Result<()> {
     let deb = deb::build(Profile::Dev)?;

@@ -185,10 +185,17 @@ fn a_killed_worker_takes_its_own_connection_only() -> Result<()> {
     session.must_end_well()
 }
 
+/// How many logins must leave nothing behind, in a multiple of 8.
+const LOGINS_VARIABLE: &str = "SSHD_PRIVSEP_SOAK_LOGINS";
+
 #[test]
-fn two_hundred_logins_leave_nothing_behind() -> Result<()> {
+fn many_logins_leave_nothing_behind() -> Result<()> {
     let Some(server) = SERVER.ours()? else {
         return Ok(());
+    };
+    let rounds = match std::env::var(LOGINS_VARIABLE) {
+        Ok(logins) => logins.parse::<u32>().context(LOGINS_VARIABLE)? / 8,
+        Err(_) => 25,
     };
     let key = server.add_user("often")?;
     server.must_serve(&key)?;
@@ -204,8 +211,14 @@ fn two_hundred_logins_leave_nothing_behind() -> Result<()> {
             },
         )
     };
+    let accounting = server.main_pid("sshd-privsep-accounting.service")?;
+    let left = "(who; find /dev/pts -user often; find /tmp -user often -newer /root/began; \
+                pgrep -u often -x session) | wc -l";
+    server.shell("touch /root/began")?;
     let held = || -> Result<(usize, u64, usize)> {
-        let descriptors = server.shell(&format!("ls /proc/{monitor}/fd | wc -l"))?;
+        let descriptors = server.shell(&format!(
+            "ls /proc/{monitor}/fd /proc/{accounting}/fd | wc -l"
+        ))?;
         let memory = server.memory(&monitor, "VmRSS")?;
         let units = server.shell(
             "systemctl list-units --all --plain --no-legend 'sshd-privsep-session-*' | wc -l",
@@ -215,10 +228,17 @@ fn two_hundred_logins_leave_nothing_behind() -> Result<()> {
     settled()?;
     let (descriptors, memory, _) = held()?;
     let config = server.client_config(&key, "")?;
-    let logins = server.shell(&format!(
-        "for round in $(seq 25); do for i in $(seq 8); do ssh -F {config} server 'echo in' & done; wait; done | wc -l"
-    ))?;
-    assert_eq!(logins.trim(), "200");
+    let script = format!(
+        "for round in $(seq {rounds}); do for i in $(seq 4); do \
+         ssh -F {config} server 'echo in' & ssh -tt -F {config} server 'echo in' 2>/dev/null & done; wait; done | wc -l"
+    );
+    let logins = server
+        .command(["sh", "-euc", &script])
+        .deadline(Duration::from_secs(1200))
+        .run()?
+        .success()?
+        .text();
+    assert_eq!(logins.trim(), (rounds * 8).to_string());
     settled()?;
     let (descriptors_after, memory_after, units) = held()?;
     // The pool may be fuller than it was.
@@ -231,6 +251,9 @@ fn two_hundred_logins_leave_nothing_behind() -> Result<()> {
         "{memory} kB became {memory_after} kB"
     );
     assert_eq!(units, 0);
+    assert_eq!(server.shell(left)?.trim(), "0");
+    let recorded = server.shell("sleep 1; last -w often | grep -c '^often .* - [0-9]'")?;
+    assert_eq!(recorded.trim(), (rounds * 4).to_string());
     assert_eq!(server.failed_units()?, "");
     assert_eq!(server.main_pid(MONITOR)?, monitor);
     eventually("logind has forgotten them", Duration::from_secs(20), || {
