@@ -33,11 +33,11 @@ use self::samples::{Samples, Server};
 use crate::deb::{self, Profile};
 
 const HELP: &str = "\
-cargo xtask bench [--quick] [--only login|bulk] [--control] [--json FILE]
+cargo xtask bench [--quick] [--only login|bulk|terminal] [--control] [--json FILE]
 cargo xtask bench --packets
 
   --quick        fewer rounds, smaller transfers: two minutes, and more noise
-  --only WHAT    logins or transfers alone
+  --only WHAT    logins, transfers or terminals (echo, memory of idle sessions) alone
   --control      OpenSSH against itself: how far from 1.00 its ratios are is the noise of this host
   --json FILE    writes the table's numbers and every single measurement there
   --packets      instead: every cipher, MAC and key exchange alone, their time and their instructions
@@ -83,6 +83,10 @@ struct Plan {
     logins: u32,
     transfers: u32,
     transfer_bytes: u64,
+    /// Typed on a terminal.
+    keys: u32,
+    /// Idle at the same time.
+    sessions: u32,
 }
 
 impl Plan {
@@ -90,12 +94,16 @@ impl Plan {
         logins: 40,
         transfers: 5,
         transfer_bytes: 1 << 30,
+        keys: 2000,
+        sessions: 20,
     };
 
     const QUICK: Self = Self {
         logins: 10,
         transfers: 3,
         transfer_bytes: 1 << 28,
+        keys: 300,
+        sessions: 8,
     };
 }
 
@@ -129,7 +137,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
                 candidate = Candidate::Control;
                 rest
             }
-            ["--only", what @ ("login" | "bulk"), rest @ ..] => {
+            ["--only", what @ ("login" | "bulk" | "terminal"), rest @ ..] => {
                 only = Some(*what);
                 rest
             }
@@ -140,10 +148,14 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
             _ => bail!("{HELP}"),
         };
     }
-    match only {
-        Some("login") => plan.transfers = 0,
-        Some(_) => plan.logins = 0,
-        None => {}
+    if let Some(only) = only {
+        let whole = plan;
+        (plan.logins, plan.transfers, plan.keys, plan.sessions) = (0, 0, 0, 0);
+        match only {
+            "login" => plan.logins = whole.logins,
+            "bulk" => plan.transfers = whole.transfers,
+            _ => (plan.keys, plan.sessions) = (whole.keys, whole.sessions),
+        }
     }
     let report = measure(plan, candidate)?;
     print!("{report}");
@@ -209,6 +221,8 @@ fn drive(machine: &Machine, key: &UserKey, plan: Plan) -> Result<Samples> {
     words.push(format!("--logins={}", plan.logins));
     words.push(format!("--transfers={}", plan.transfers));
     words.push(format!("--bytes={}", plan.transfer_bytes));
+    words.push(format!("--keys={}", plan.keys));
+    words.push(format!("--sessions={}", plan.sessions));
     if plan.transfers > 0 {
         words.extend(CIPHERS.iter().map(|cipher| format!("--cipher={cipher}")));
     }

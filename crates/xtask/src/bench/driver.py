@@ -3,19 +3,25 @@
 It runs inside the test machine, but in a cgroup of the host's: what the machine's own cgroup uses is the servers' side,
 with everything that a login sets in motion there (systemd, logind, D-Bus, the journal, the user's own processes).
 
-    driver.py --server NAME=PORT ... --logins N --kex NAME --transfers N --bytes N --cipher NAME ... -- SSH...
+    driver.py --server NAME=PORT ... --logins N --kex NAME --transfers N --bytes N --cipher NAME ...
+              --keys N --sessions N -- SSH...
 
 SSH is the client's command line up to the port. Each line of output is one run, fields separated by tabs:
 
     work  algorithm  server  wall_seconds  server_cpu_seconds  client_cpu_seconds
 
-and the last line is `done`.
+and the last line is `done`. Of a key that is typed on a terminal, wall_seconds is the time until it is seen. Of an idle
+session, the first number is not seconds but MiB: what it adds to the memory of all processes that are not clients.
 """
 
 import argparse
 import os
+import pty
+import re
+import select
 import sys
 import time
+import tty
 
 # The machine is at rest when it uses less than this in one look: 0.5 ms of CPU in 0.2 s, for a login's 50 ms.
 LOOK = 0.2
@@ -78,6 +84,83 @@ def sample(work, algorithm, server, command, feed_bytes=0, report=True):
         print(work, algorithm, server, f"{wall:.6f}", f"{used:.6f}", f"{client:.6f}", sep="\t", flush=True)
 
 
+class Terminal:
+    """A session on a terminal, on which nothing but the kernel answers: it echoes."""
+
+    def __init__(self, command):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvp(command[0], command)
+        tty.setraw(self.fd)
+        self.wait_for(b"ready")
+
+    def wait_for(self, text):
+        seen = b""
+        while text not in seen:
+            if not select.select([self.fd], [], [], 20)[0]:
+                sys.exit(f"a terminal says no more than {seen}")
+            seen += os.read(self.fd, 4096)
+
+    def key(self):
+        """Types a key; returns how long it takes until it is seen."""
+        began = time.monotonic()
+        os.write(self.fd, b"x")
+        self.wait_for(b"x")
+        return time.monotonic() - began
+
+    def end(self):
+        os.close(self.fd)
+        os.waitpid(self.pid, 0)
+
+
+def line(work, algorithm, server, first):
+    print(work, algorithm, server, f"{first:.6f}", "0", "0", sep="\t", flush=True)
+
+
+def echo(servers, ssh, keys):
+    """Keys, each typed on a terminal of one server after the other."""
+    terminals = [(name, Terminal(ssh(port, "-tt", "echo ready; exec sleep 3600"))) for name, port in servers]
+    time.sleep(1)
+    for _ in range(keys):
+        for name, terminal in terminals:
+            seconds = terminal.key()
+            line("echo", "pty", name, seconds)
+            time.sleep(0.005)
+    for _, terminal in terminals:
+        terminal.end()
+
+
+def memory(clients):
+    """Proportional set size in MiB of all processes of the machine but the clients' and the sessions' own programs."""
+    total = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm") as comm:
+                if int(pid) in clients or comm.read().strip() in ("sleep", "python3"):
+                    continue
+            with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                total += int(re.search(r"^Pss: +(\d+) kB", rollup.read(), re.M).group(1))
+        except (OSError, AttributeError):
+            pass  # It has ended, or has no memory: a thread of the kernel.
+    return total / 1024
+
+
+def idle(servers, ssh, sessions):
+    """What sessions that do nothing cost, once a first one has set everything in motion."""
+    for name, port in servers:
+        command = ssh(port, "-tt", "echo ready; exec sleep 3600")
+        terminals = [Terminal(command)]
+        rest()
+        before = memory({terminal.pid for terminal in terminals})
+        terminals += [Terminal(command) for _ in range(sessions)]
+        rest()
+        after = memory({terminal.pid for terminal in terminals})
+        line("idle", "pty", name, (after - before) / sessions)
+        for terminal in terminals:
+            terminal.end()
+        rest()
+
+
 def in_turn(servers, rounds):
     """Each server once a round, the first one last in every other round: nobody always profits from the other's run."""
     for number in range(rounds):
@@ -92,6 +175,8 @@ def main():
     parser.add_argument("--transfers", type=int, default=0)
     parser.add_argument("--bytes", type=int, default=0)
     parser.add_argument("--cipher", action="append", default=[])
+    parser.add_argument("--keys", type=int, default=0)
+    parser.add_argument("--sessions", type=int, default=0)
     parser.add_argument("ssh", nargs="+")
     plan = parser.parse_args()
     servers = [tuple(server.split("=")) for server in plan.server]
@@ -104,6 +189,10 @@ def main():
         sample("login", plan.kex, name, ssh(port, "true"), report=False)
     for name, port in in_turn(servers, plan.logins):
         sample("login", plan.kex, name, ssh(port, "true"))
+    if plan.keys:
+        echo(servers, ssh, plan.keys)
+    if plan.sessions:
+        idle(servers, ssh, plan.sessions)
     for cipher in plan.cipher:
         options = ["-c", cipher, "-o", "MACs=hmac-sha2-256-etm@openssh.com"]
         for name, port in in_turn(servers, plan.transfers):

@@ -34,6 +34,10 @@ pub(super) enum Work {
     Down,
     /// A transfer from the client to the server.
     Up,
+    /// A key typed on a terminal, until it is seen.
+    Echo,
+    /// A session that does nothing: in place of wall seconds, MiB of memory.
+    Idle,
 }
 
 impl Work {
@@ -44,6 +48,8 @@ impl Work {
             Self::Empty => "empty",
             Self::Down => "down",
             Self::Up => "up",
+            Self::Echo => "echo",
+            Self::Idle => "idle",
         }
     }
 }
@@ -83,6 +89,8 @@ impl Sample {
                 "empty" => Work::Empty,
                 "down" => Work::Down,
                 "up" => Work::Up,
+                "echo" => Work::Echo,
+                "idle" => Work::Idle,
                 _ => bail!("unknown work"),
             },
             algorithm: algorithm.to_owned(),
@@ -178,7 +186,16 @@ pub(super) fn smallest(sorted: &[f64]) -> f64 {
 
 /// The smallest of sorted values that nine tenths of them do not exceed. NaN if there are none.
 pub(super) fn ninetieth_percentile(sorted: &[f64]) -> f64 {
-    let rank = (sorted.len() * 9).div_ceil(10);
+    percentile(sorted, 90)
+}
+
+/// The same for 99 of 100.
+pub(super) fn ninety_ninth_percentile(sorted: &[f64]) -> f64 {
+    percentile(sorted, 99)
+}
+
+fn percentile(sorted: &[f64], of_hundred: usize) -> f64 {
+    let rank = (sorted.len() * of_hundred).div_ceil(100);
     let value = rank.checked_sub(1).and_then(|index| sorted.get(index));
     value.copied().unwrap_or(f64::NAN)
 }
