@@ -1,7 +1,11 @@
 //! What `sshd_config` says of forwarding, for a session.
 
-use config::sshd::{Forwarding as Word, PermitForward, SshdConfig, YesNo};
-use rpc::lane::{Directions, Forwarding, Permission, Places};
+use std::path::PathBuf;
+
+use config::sshd::{self, Forwarding as Word, PermitForward, SshdConfig, YesNo};
+use rpc::lane::{
+    Directions, Forwarding, GatewayPorts, Permission, Places, X11Addresses, X11Forwarding,
+};
 
 use crate::session_start::place;
 
@@ -15,6 +19,39 @@ pub(crate) fn forwarding(config: &SshdConfig) -> Forwarding {
         stream_local: directions(config.allow_stream_local_forwarding),
         permit_open: places(&config.permit_open),
         permit_listen: places(&config.permit_listen),
+        gateway_ports: match config.gateway_ports {
+            sshd::GatewayPorts::No => GatewayPorts::No,
+            sshd::GatewayPorts::Yes => GatewayPorts::Yes,
+            sshd::GatewayPorts::ClientSpecified => GatewayPorts::ClientSpecified,
+        },
+        stream_local_bind_mask: config.stream_local_bind_mask,
+        stream_local_bind_unlink: permission(config.stream_local_bind_unlink),
+        agent: permission(config.allow_agent_forwarding),
+        x11: x11(config),
+    }
+}
+
+fn permission(word: YesNo) -> Permission {
+    match word {
+        YesNo::Yes => Permission::Granted,
+        YesNo::No => Permission::Denied,
+    }
+}
+
+fn x11(config: &SshdConfig) -> Option<X11Forwarding> {
+    let addresses = match config.x11_use_localhost {
+        YesNo::Yes => X11Addresses::Loopback,
+        YesNo::No => X11Addresses::All,
+    };
+    let forwarding = |xauth: &PathBuf| X11Forwarding {
+        display_offset: config.x11_display_offset,
+        addresses,
+        xauth: xauth.display().to_string(),
+    };
+    match config.x11_forwarding {
+        // As sshd: no display without a program that tells of its cookie.
+        YesNo::Yes => config.xauth_location.as_ref().map(forwarding),
+        YesNo::No => None,
     }
 }
 
@@ -52,13 +89,7 @@ mod tests {
 
     #[test]
     fn each_keyword_has_its_part() {
-        let all = Forwarding {
-            tcp: Directions::BOTH,
-            stream_local: Directions::BOTH,
-            permit_open: Places::Any,
-            permit_listen: Places::Any,
-        };
-        assert_eq!(of(""), all);
+        assert_eq!(of(""), Forwarding::DEFAULT);
         let local = Directions {
             remote: Permission::Denied,
             ..Directions::BOTH
@@ -86,6 +117,19 @@ mod tests {
             of("PermitListen 8080").permit_listen,
             listed("*", Some(8080))
         );
+    }
+
+    #[test]
+    fn a_display_is_forwarded_where_there_is_an_xauth() {
+        assert_eq!(of("").x11, None);
+        let lines = "X11Forwarding yes\nX11DisplayOffset 20\nX11UseLocalhost no";
+        let x11 = X11Forwarding {
+            display_offset: 20,
+            addresses: X11Addresses::All,
+            xauth: "/usr/bin/xauth".to_owned(),
+        };
+        assert_eq!(of(lines).x11, Some(x11));
+        assert_eq!(of("X11Forwarding yes\nXAuthLocation none").x11, None);
     }
 
     #[test]

@@ -80,15 +80,12 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
     let mux = Mux::new(transport, host_keys);
     let config = Arc::new(engine_config(&grant));
     let deliveries = Deliveries::default();
-    let forwarding = Forwarding {
-        mux: Arc::clone(&mux),
-        session: session.clone(),
-        deliveries: deliveries.clone(),
-    };
+    let forwarding = Forwarding::new(Arc::clone(&mux), session.clone(), deliveries.clone());
     let requests = Requests::new(
         Arc::clone(&mux),
         session,
         deliveries.clone(),
+        forwarding.clone(),
         grant.max_sessions,
     );
 

@@ -30,7 +30,7 @@ use crate::reactor::watch;
 use crate::session::Channel;
 
 pub(crate) use descriptor::expect_lane;
-pub use forwarding::{Directions, Forwarding, Places};
+pub use forwarding::{Directions, Forwarding, GatewayPorts, Places, X11Addresses, X11Forwarding};
 
 /// Largest datagram in bytes.
 const DATAGRAM_LIMIT: usize = 64 * 1024;

@@ -15,8 +15,8 @@ use crate::grpc::{
 use crate::proto::session::v1 as pb;
 
 pub use forwarding::{
-    CONNECT_DEADLINE, Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT,
-    Port, Target,
+    Accepted, Address, CONNECT_DEADLINE, Connect, Connections, HOST_LIMIT, LISTEN_DEADLINE,
+    Listening, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, X11Request, is_xauth_word,
 };
 
 /// Most modes that one "pty-req" may carry: RFC 4254 defines 57 opcodes, all below 160.
@@ -222,6 +222,33 @@ pub trait SessionFace: Send + Sync + 'static {
         channel: Channel,
         connect: Connect,
     ) -> impl Future<Output = Result<Opened, Violation>> + Send;
+
+    /// "tcpip-forward", "streamlocal-forward@openssh.com"
+    fn listen(&self, address: Address)
+    -> impl Future<Output = Result<Listening, Violation>> + Send;
+
+    /// "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com"
+    fn cancel_listen(
+        &self,
+        address: Address,
+    ) -> impl Future<Output = Result<Outcome, Violation>> + Send;
+
+    /// "auth-agent-req@openssh.com"
+    fn forward_agent(
+        &self,
+        channel: Channel,
+    ) -> impl Future<Output = Result<Outcome, Violation>> + Send;
+
+    /// "x11-req"
+    fn forward_x11(
+        &self,
+        channel: Channel,
+        request: X11Request,
+    ) -> impl Future<Output = Result<Outcome, Violation>> + Send;
+
+    /// Answers when somebody has connected to what is listened on. Before that the connection must have been sent
+    /// through the lane, for this channel.
+    fn accept(&self, channel: Channel) -> impl Future<Output = Result<Accepted, Violation>> + Send;
 }
 
 /// Serves the worker until it goes or breaks the contract.
@@ -495,6 +522,66 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
             Ok(opened) => Ok(tonic::Response::new(convert::forwarding::opened_to_proto(
                 opened,
             ))),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn listen(
+        &self,
+        request: tonic::Request<pb::Address>,
+    ) -> Result<tonic::Response<pb::ListenReply>, tonic::Status> {
+        let result = match convert::forwarding::address_from_proto(request.into_inner()) {
+            Ok(address) => self.face.listen(address).await,
+            Err(violation) => Err(violation),
+        };
+        match result {
+            Ok(listening) => Ok(tonic::Response::new(
+                convert::forwarding::listening_to_proto(listening),
+            )),
+            Err(violation) => self.wire.trip(violation).await,
+        }
+    }
+
+    async fn cancel_listen(
+        &self,
+        request: tonic::Request<pb::Address>,
+    ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
+        let result = match convert::forwarding::address_from_proto(request.into_inner()) {
+            Ok(address) => self.face.cancel_listen(address).await,
+            Err(violation) => Err(violation),
+        };
+        self.answer(result).await
+    }
+
+    async fn forward_agent(
+        &self,
+        request: tonic::Request<pb::ChannelRequest>,
+    ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
+        let channel = Channel(request.into_inner().channel);
+        let result = self.face.forward_agent(channel).await;
+        self.answer(result).await
+    }
+
+    async fn forward_x11(
+        &self,
+        request: tonic::Request<pb::ForwardX11Request>,
+    ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
+        let result = match convert::forwarding::x11_from_proto(request.into_inner()) {
+            Ok((channel, x11)) => self.face.forward_x11(channel, x11).await,
+            Err(violation) => Err(violation),
+        };
+        self.answer(result).await
+    }
+
+    async fn accept(
+        &self,
+        request: tonic::Request<pb::ChannelRequest>,
+    ) -> Result<tonic::Response<pb::Accepted>, tonic::Status> {
+        let channel = Channel(request.into_inner().channel);
+        match self.face.accept(channel).await {
+            Ok(accepted) => Ok(tonic::Response::new(
+                convert::forwarding::accepted_to_proto(accepted),
+            )),
             Err(violation) => self.wire.trip(violation).await,
         }
     }

@@ -37,6 +37,7 @@ mod process;
 pub mod second_stage;
 mod service;
 mod terminal;
+mod termination;
 mod user_environment;
 
 pub use auth_info::AuthInfo;
@@ -44,3 +45,4 @@ pub use environment::{NotTaken, UnitEnvironment, password, said};
 pub use greeting::words;
 pub use policy::Policy;
 pub use service::Session;
+pub use termination::Termination;

@@ -13,7 +13,9 @@ use rpc::ServeEnd;
 use rpc::accounting::Records;
 use rpc::lane::{Lane, ToSession};
 use sd_notify::NotifyState;
-use session::{AuthInfo, Session, UnitEnvironment, lane, password, said, second_stage, words};
+use session::{
+    AuthInfo, Session, Termination, UnitEnvironment, lane, password, said, second_stage, words,
+};
 use tokio::runtime::Runtime;
 
 /// How long the monitor may take for its one message; it has it ready before the unit is started.
@@ -129,6 +131,7 @@ fn serve(told: Told) -> anyhow::Result<()> {
         None => (None, unit),
     };
     runtime.block_on(async {
+        let termination = Termination::new().context("signals")?;
         let stream = rpc::grpc::stream(rpc).context("stream of the worker")?;
         let lane = Lane::new(lane).context("lane of the worker")?;
         let records = accounting.map(Records::new).transpose();
@@ -140,8 +143,13 @@ fn serve(told: Told) -> anyhow::Result<()> {
             .await
             .context("telling the monitor")?;
         drop(monitor);
-        if let ServeEnd::Violation(violation) = rpc::session::serve(stream, session.clone()).await {
-            tracing::error!("worker broke the contract: {violation}");
+        tokio::select! {
+            end = rpc::session::serve(stream, session.clone()) => {
+                if let ServeEnd::Violation(violation) = end {
+                    tracing::error!("worker broke the contract: {violation}");
+                }
+            }
+            () = termination.requested() => {}
         }
         session.hang_up();
         Ok(())

@@ -122,12 +122,6 @@ impl Policy {
         self.user_environment.as_deref()
     }
 
-    /// What the key or certificate of this login permits. So far nothing asks: nothing is forwarded.
-    #[must_use]
-    pub fn permissions(&self) -> &Permissions {
-        &self.permissions
-    }
-
     /// ForceCommand: what runs whatever the client asks for.
     pub(crate) fn forced_command(&self) -> Option<&str> {
         self.forced_command.as_deref()
@@ -183,7 +177,7 @@ impl Policy {
 pub(crate) mod tests {
     use super::*;
     use journal::LevelFilter;
-    use rpc::lane::{Directions, Forwarding, LoginDetails, Places};
+    use rpc::lane::{Forwarding, LoginDetails};
     use rpc::{ConnectionId, Endpoints};
 
     pub(crate) fn start() -> SessionStart {
@@ -207,12 +201,7 @@ pub(crate) mod tests {
             user_environment: None,
             permissions: Permissions::ALL,
             login: LoginDetails::UNTOLD,
-            forwarding: Forwarding {
-                tcp: Directions::BOTH,
-                stream_local: Directions::BOTH,
-                permit_open: Places::Any,
-                permit_listen: Places::Any,
-            },
+            forwarding: Forwarding::DEFAULT,
             process: LoginProcess::PLAIN,
         }
     }

@@ -15,6 +15,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use nix::sys::signal::SigSet;
+
 use crate::greeting::Preliminaries;
 
 /// The first argument of a second stage.
@@ -112,6 +114,10 @@ fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<ExitC
         return Err(MISSING.to_owned());
     };
 
+    // The session reads its signals from a descriptor (termination.rs); a program is to get them.
+    if let Err(error) = SigSet::empty().thread_set_mask() {
+        return Err(format!("signal mask: {}", reason(&error.into())));
+    }
     // A session of its own, with the terminal as controlling terminal: job control, SIGHUP at its end, Ctrl-C.
     if let Err(error) = rustix::process::setsid() {
         return Err(format!("setsid: {}", reason(&error.into())));
@@ -142,7 +148,7 @@ fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<ExitC
 
     Preliminaries::told().run(Path::new(&home), &shell);
 
-    // exec() also gives SIGPIPE its default action, which std's start-up took, and empties the signal mask.
+    // exec() also gives SIGPIPE its default action, which std's start-up took.
     let mut program = Command::new(&shell);
     Preliminaries::hide(&mut program);
     let error = program.arg0(argv0).args(arguments).exec();

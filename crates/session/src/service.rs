@@ -13,14 +13,14 @@ use rpc::lane::{
     FromSession, Lane, LaneError, Password, Permissions, ProgramDescriptors, SessionStart,
 };
 use rpc::session::{
-    Channel, Connect, Opened, Outcome, Program, ProgramEnd, PtyRequest, SessionFace, Signal,
-    WindowSize,
+    Accepted, Address, Channel, Connect, Listening, Opened, Outcome, Program, ProgramEnd,
+    PtyRequest, SessionFace, Signal, WindowSize, X11Request,
 };
 use rpc::{ConnectionId, Endpoints, Violation};
 use tracing::{debug, error, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
-use crate::forward::{Connector, ForwardPolicy};
+use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners};
 use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
 use crate::policy::{Launch, Policy, Run, ShellInput};
@@ -52,6 +52,9 @@ struct Inner {
     connector: Connector,
     /// What PAM modules have said and nobody has seen yet.
     words: Mutex<Vec<u8>>,
+    listeners: Listeners,
+    /// Once it is there, it is for all programs, until the connection ends.
+    agent: Mutex<Option<Agent>>,
     /// At most MaxSessions of them. Never locked across an await.
     channels: Mutex<BTreeMap<Channel, State>>,
 }
@@ -67,6 +70,7 @@ enum State {
 struct Preparation {
     environment: ClientEnvironment,
     pty: Option<Pty>,
+    display: Option<Display>,
 }
 
 /// A channel whose program was started, and may have ended.
@@ -76,6 +80,7 @@ struct Started {
     asked: Program,
     process: Arc<Process>,
     terminal: Option<Terminal>,
+    _display: Option<Display>,
 }
 
 /// What the log calls a program of this session: the smallest number that is free. So do sshd's lines.
@@ -132,6 +137,8 @@ impl Session {
             policy: Policy::new(&start),
             forward_policy: ForwardPolicy::new(&start),
             connector: Connector::default(),
+            listeners: Listeners::default(),
+            agent: Mutex::new(None),
             account: Account {
                 user: start.user,
                 home: start.home,
@@ -153,9 +160,11 @@ impl Session {
         }))
     }
 
-    /// Ends what depends on the connection: all terminals are hung up. Programs without one lose their pipes with the
+    /// Ends what depends on the connection: nothing is listened on any more, all terminals are hung up. Programs without one lose their pipes with the
     /// worker; programs that ignore SIGHUP live on.
     pub fn hang_up(&self) {
+        self.0.listeners.close();
+        drop(self.agent().take());
         let channels = std::mem::take(&mut *self.channels());
         for state in channels.into_values() {
             self.end(state);
@@ -164,6 +173,10 @@ impl Session {
 
     fn channels(&self) -> MutexGuard<'_, BTreeMap<Channel, State>> {
         lock(&self.0.channels)
+    }
+
+    fn agent(&self) -> MutexGuard<'_, Option<Agent>> {
+        lock(&self.0.agent)
     }
 
     /// Lets `prepare` work on a channel without a program; the first request for a channel makes it known.
@@ -211,7 +224,12 @@ impl Session {
             Entry::Vacant(vacant) => vacant.insert(State::Prepared(Preparation::default())),
             Entry::Occupied(occupied) => occupied.into_mut(),
         };
-        let State::Prepared(Preparation { environment, pty }) = state else {
+        let State::Prepared(Preparation {
+            environment,
+            pty,
+            display,
+        }) = state
+        else {
             return None;
         };
         let mut environment = environment::build(Sources {
@@ -223,10 +241,16 @@ impl Session {
             endpoints: self.0.endpoints,
             terminal: pty.as_ref().map(|pty| pty.terminal.names()),
         });
-        let preliminaries = self.preliminaries(&program, &launch, pty.as_ref());
+        let preliminaries = self.preliminaries(&program, &launch, pty.as_ref(), display.as_ref());
         if let Some(command) = launch.original_command {
             let name = environment::ORIGINAL_COMMAND.into();
             environment.insert(name, OsString::from_vec(command));
+        }
+        if let Some(display) = display {
+            environment.insert("DISPLAY".into(), display.name().into());
+        }
+        if let Some(agent) = &*self.agent() {
+            environment.insert("SSH_AUTH_SOCK".into(), agent.path().into());
         }
         let what = match (self.instead(), &launch.run) {
             (Some(instead), _) => What::Instead(instead),
@@ -259,6 +283,7 @@ impl Session {
             asked: program,
             process,
             terminal: pty.take().map(|pty| pty.terminal),
+            _display: display.take(),
         };
         self.report_start(&started);
         *state = State::Started(started);
@@ -271,6 +296,7 @@ impl Session {
         program: &Program,
         launch: &Launch,
         pty: Option<&Pty>,
+        display: Option<&Display>,
     ) -> Preliminaries {
         let policy = &self.0.policy;
         // Said once, to the first program, and to nobody if that is not a shell: so does sshd.
@@ -288,7 +314,7 @@ impl Session {
         Preliminaries {
             greeting,
             user_rc: policy.user_rc(program),
-            x_authority: None,
+            x_authority: display.map(Display::authority),
         }
     }
 
@@ -519,5 +545,64 @@ impl SessionFace for Session {
             }
             Err(failure) => Ok(Opened::Failed(failure)),
         }
+    }
+
+    async fn listen(&self, address: Address) -> Result<Listening, Violation> {
+        let Inner {
+            listeners,
+            forward_policy,
+            endpoints,
+            ..
+        } = &*self.0;
+        Ok(listeners.listen(forward_policy, *endpoints, address).await)
+    }
+
+    async fn cancel_listen(&self, address: Address) -> Result<Outcome, Violation> {
+        Ok(self.0.listeners.cancel(&address))
+    }
+
+    async fn forward_agent(&self, _: Channel) -> Result<Outcome, Violation> {
+        let mut agent = self.agent();
+        if !self.0.forward_policy.permits_agent() || agent.is_some() {
+            return Ok(Outcome::Refused);
+        }
+        Ok(match Agent::listen(&self.0.listeners) {
+            Ok(listening) => {
+                *agent = Some(listening);
+                Outcome::Done
+            }
+            Err(error) => {
+                warn!("cannot listen for the agent: {error}");
+                Outcome::Refused
+            }
+        })
+    }
+
+    async fn forward_x11(
+        &self,
+        channel: Channel,
+        request: X11Request,
+    ) -> Result<Outcome, Violation> {
+        let Some(forwarding) = self.0.forward_policy.x11() else {
+            return Ok(Outcome::Refused);
+        };
+        Ok(self.prepare(channel, |preparation| {
+            if preparation.display.is_some() {
+                error!("session_x11_req: x11 forwarding already active");
+                return Outcome::Refused;
+            }
+            preparation.display = Display::listen(&self.0.listeners, forwarding, request);
+            match preparation.display {
+                Some(_) => Outcome::Done,
+                None => Outcome::Refused,
+            }
+        }))
+    }
+
+    async fn accept(&self, channel: Channel) -> Result<Accepted, Violation> {
+        let (accepted, socket) = self.0.listeners.next().await;
+        self.send(&FromSession::Forwarded { channel, socket })
+            .await?;
+        Ok(accepted)
     }
 }

@@ -50,11 +50,16 @@ pub struct HostPort<'a> {
 }
 
 impl<'a> HostPort<'a> {
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(Self {
             host: reader.string(TEXT_LIMIT)?,
             port: reader.uint32()?,
         })
+    }
+
+    fn encode(self, out: &mut Vec<u8>) {
+        out.put_string(self.host);
+        out.put_uint32(self.port);
     }
 }
 
@@ -96,6 +101,57 @@ impl<'a> ChannelOpen<'a> {
             window,
             packet,
         })
+    }
+}
+
+/// A channel that the server opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer<'a> {
+    /// "forwarded-tcpip" (RFC 4254 section 7.2)
+    ForwardedTcpip {
+        /// "address that was connected" and "port that was connected"
+        listening: HostPort<'a>,
+        /// "originator IP address" and "originator port"
+        originator: HostPort<'a>,
+    },
+    /// "forwarded-streamlocal@openssh.com" (OpenSSH PROTOCOL section 2.4): the path that was listened on.
+    ForwardedStreamLocal(&'a [u8]),
+    /// "auth-agent@openssh.com" (OpenSSH PROTOCOL section 2.1)
+    Agent,
+    /// "x11" (RFC 4254 section 6.3.2): the originator.
+    X11(HostPort<'a>),
+}
+
+impl Offer<'_> {
+    /// Payload of the SSH_MSG_CHANNEL_OPEN: our number of the channel, what we take.
+    pub fn encode(self, sender: u32, window: u32, packet: u32) -> Vec<u8> {
+        let mut out = vec![number::CHANNEL_OPEN];
+        out.put_string(match self {
+            Self::ForwardedTcpip { .. } => b"forwarded-tcpip",
+            Self::ForwardedStreamLocal(_) => b"forwarded-streamlocal@openssh.com",
+            Self::Agent => b"auth-agent@openssh.com",
+            Self::X11(_) => b"x11",
+        });
+        for field in [sender, window, packet] {
+            out.put_uint32(field);
+        }
+        match self {
+            Self::ForwardedTcpip {
+                listening,
+                originator,
+            } => {
+                listening.encode(&mut out);
+                originator.encode(&mut out);
+            }
+            Self::ForwardedStreamLocal(path) => {
+                out.put_string(path);
+                // Reserved.
+                out.put_string(b"");
+            }
+            Self::Agent => {}
+            Self::X11(originator) => originator.encode(&mut out),
+        }
+        out
     }
 }
 

@@ -8,6 +8,7 @@
 //!            userauth: what a client asks and what it signs (RFC 4252)
 //!            secret: passwords and responses, wiped after use
 //!            channel: opening and closing channels that are not sessions
+//!            forwarding: what the client wants to be listened on
 //!            hostkeys: how clients learn a server's other keys
 //!            quirks: what some clients do differently
 //!            certificate: the fields of OpenSSH's certificates
@@ -21,6 +22,7 @@ pub mod certificate;
 pub mod channel;
 pub mod codec;
 pub mod exchange;
+pub mod forwarding;
 pub mod groups;
 pub mod hostkeys;
 pub mod message;

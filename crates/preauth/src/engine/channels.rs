@@ -9,11 +9,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rpc::session::{Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, PATH_LIMIT, Port, Target};
+use rpc::session::{
+    Accepted, Address, Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, PATH_LIMIT, Port,
+};
 use tokio::io::unix::AsyncFd;
 use transport::link::Link;
-use wire::channel::{self, ChannelKind, ChannelOpen, HostPort};
+use wire::channel::{self, ChannelKind, ChannelOpen, HostPort, Offer};
 use wire::codec::{DecodeError, Reader};
+use wire::forwarding::SocketName;
 use wire::message::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
     CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
@@ -56,6 +59,39 @@ pub(super) struct WantedConnection {
     pub(super) connect: Connect,
 }
 
+/// What has to be done by somebody else.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// The session is to connect.
+    Connect(WantedConnection),
+    /// The client has taken a connection that it was offered: bytes may flow.
+    Carry(Number, Socket),
+}
+
+/// The other end of a forwarded channel.
+pub(super) type Socket = Arc<AsyncFd<OwnedFd>>;
+
+/// A forwarded channel.
+#[derive(Debug)]
+enum Forwarded {
+    /// It has a number and nothing else: nobody has connected yet.
+    Reserved,
+    /// The client wants it; the session has not connected yet.
+    Wanted(Opening),
+    /// The client has not said yet whether it wants it.
+    Offered(Socket),
+    /// It is open, in one direction at least.
+    Open,
+}
+
+/// Whether the client may open sessions (no-more-sessions@openssh.com).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MoreSessions {
+    Permitted,
+    /// It has said that it will not: somebody else speaks through it.
+    Renounced,
+}
+
 /// MaxSessions is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooManySessions;
@@ -68,8 +104,8 @@ pub(super) struct Channels {
     opening: HashMap<u32, Opening>,
     /// Channels that count for MaxSessions.
     sessions: HashSet<Number>,
-    /// Forwarded channels, open or opening; with what the client said if it wants to open it.
-    forwarded: HashMap<Number, Option<Opening>>,
+    more_sessions: MoreSessions,
+    forwarded: HashMap<Number, Forwarded>,
     next_forwarded: Number,
     /// What we have to say of forwarded channels. It goes out when a key exchange permits.
     outbox: VecDeque<Vec<u8>>,
@@ -81,6 +117,7 @@ impl Default for Channels {
             open: HashMap::new(),
             opening: HashMap::new(),
             sessions: HashSet::new(),
+            more_sessions: MoreSessions::Permitted,
             forwarded: HashMap::new(),
             next_forwarded: FIRST_FORWARDED,
             outbox: VecDeque::new(),
@@ -122,9 +159,13 @@ impl Channels {
 
     // ---- forwarded channels ----
 
-    /// A number for a forwarded channel; none if there are too many.
-    fn reserve(&mut self, opening: Option<Opening>) -> Option<Number> {
-        if self.forwarded.len() >= FORWARDED_LIMIT {
+    /// A number for a forwarded channel that is to come; none if there are too many.
+    pub(super) fn reserve(&mut self) -> Option<Number> {
+        self.number(Forwarded::Reserved)
+    }
+
+    fn number(&mut self, state: Forwarded) -> Option<Number> {
+        if !self.have_room() {
             return None;
         }
         loop {
@@ -135,17 +176,26 @@ impl Channels {
                 false => next,
             };
             if let Entry::Vacant(vacant) = self.forwarded.entry(number) {
-                vacant.insert(opening);
+                vacant.insert(state);
                 return Some(number);
             }
         }
     }
 
+    /// Whether one more channel may be forwarded.
+    pub(super) fn have_room(&self) -> bool {
+        self.forwarded.len() < FORWARDED_LIMIT
+    }
+
     /// The channel that the client wants has its connection.
-    pub(super) fn confirm(&mut self, number: Number, socket: Arc<AsyncFd<OwnedFd>>) {
-        let Some(opening) = self.forwarded.get_mut(&number).and_then(Option::take) else {
+    pub(super) fn confirm(&mut self, number: Number, socket: Socket) {
+        let Some(state) = self.forwarded.get_mut(&number) else {
             return;
         };
+        let Forwarded::Wanted(opening) = *state else {
+            return;
+        };
+        *state = Forwarded::Open;
         self.opening.remove(&opening.peer);
         self.outbox.push_back(channel::confirmation(
             opening.peer,
@@ -159,7 +209,7 @@ impl Channels {
 
     /// The channel that the client wants cannot be had.
     pub(super) fn refuse(&mut self, number: Number, failure: &OpenFailure) {
-        if let Some(Some(opening)) = self.forwarded.remove(&number) {
+        if let Some(Forwarded::Wanted(opening)) = self.forwarded.remove(&number) {
             self.refuse_opening(opening.peer, failure);
         }
     }
@@ -169,6 +219,30 @@ impl Channels {
         let (reason, description) = (failure.reason.code(), failure.description.as_str());
         self.outbox
             .push_back(channel::failure(peer, reason, description));
+    }
+
+    /// Somebody has connected: a channel for them is offered to the client.
+    pub(super) fn offer(&mut self, number: Number, accepted: &Accepted, socket: Socket) {
+        let offer = match accepted {
+            Accepted::Port {
+                listening,
+                originator,
+            } => Offer::ForwardedTcpip {
+                listening: host_port(listening),
+                originator: host_port(originator),
+            },
+            Accepted::Path(path) => Offer::ForwardedStreamLocal(path),
+            Accepted::Agent => Offer::Agent,
+            Accepted::X11 { originator } => Offer::X11(host_port(originator)),
+        };
+        self.outbox
+            .push_back(offer.encode(number, RECEIVE_WINDOW, RECEIVE_PACKET));
+        self.forwarded.insert(number, Forwarded::Offered(socket));
+    }
+
+    /// no-more-sessions@openssh.com
+    pub(super) fn renounce_sessions(&mut self) {
+        self.more_sessions = MoreSessions::Renounced;
     }
 
     /// The connection has nothing more for the client.
@@ -201,7 +275,7 @@ impl Channels {
         &mut self,
         payload: &[u8],
         link: &mut Link,
-    ) -> Result<Option<WantedConnection>, Misbehaviour> {
+    ) -> Result<Option<Task>, Misbehaviour> {
         const EXCEEDED: Misbehaviour = Misbehaviour("channel window or packet size exceeded");
         const UNKNOWN: Misbehaviour = Misbehaviour("data for a channel that is not open");
         if self.outbox.len() >= OUTBOX_LIMIT {
@@ -232,6 +306,21 @@ impl Channels {
                 }
             }
             CHANNEL_OPEN => return self.wanted(payload, link),
+            CHANNEL_OPEN_CONFIRMATION => {
+                let number = reader.uint32()?;
+                let opening = Opening {
+                    peer: reader.uint32()?,
+                    window: reader.uint32()?,
+                    packet: reader.uint32()?,
+                };
+                let socket = self.answered(number)?;
+                self.forwarded.insert(number, Forwarded::Open);
+                let channel = Channel::connected(opening, Arc::clone(&socket));
+                self.open.insert(number, channel);
+                return Ok(Some(Task::Carry(number, socket)));
+            }
+            // With this the socket is closed.
+            CHANNEL_OPEN_FAILURE => drop(self.answered(reader.uint32()?)?),
             CHANNEL_CLOSE => {
                 let number = reader.uint32()?;
                 reader.finish()?;
@@ -268,11 +357,15 @@ impl Channels {
         Ok(None)
     }
 
-    fn wanted(
-        &mut self,
-        payload: &[u8],
-        link: &mut Link,
-    ) -> Result<Option<WantedConnection>, Misbehaviour> {
+    /// The client has answered an offer; it is none any more.
+    fn answered(&mut self, number: Number) -> Result<Socket, Misbehaviour> {
+        match self.forwarded.remove(&number) {
+            Some(Forwarded::Offered(socket)) => Ok(socket),
+            _ => Err(Misbehaviour("answer to a channel that was not offered")),
+        }
+    }
+
+    fn wanted(&mut self, payload: &[u8], link: &mut Link) -> Result<Option<Task>, Misbehaviour> {
         let ChannelOpen {
             kind,
             sender,
@@ -290,12 +383,17 @@ impl Channels {
             return Err(Misbehaviour("too many channels"));
         }
         let connect = match kind {
+            ChannelKind::Session if self.more_sessions == MoreSessions::Renounced => {
+                return Err(Misbehaviour(
+                    "Possible attack: attempt to open a session after additional sessions disabled",
+                ));
+            }
             ChannelKind::Session | ChannelKind::Other => {
                 link.push(payload);
                 return Ok(None);
             }
             ChannelKind::DirectTcpip { target, originator } => port(target)
-                .map(Target::Port)
+                .map(Address::Port)
                 .and_then(|target| connect(target, originator)),
             ChannelKind::DirectStreamLocal { path, originator } => {
                 path_of(path).and_then(|target| connect(target, originator))
@@ -303,8 +401,10 @@ impl Channels {
         };
         let reason = match connect {
             None => OpenFailureReason::AdministrativelyProhibited,
-            Some(connect) => match self.reserve(Some(opening)) {
-                Some(number) => return Ok(Some(WantedConnection { number, connect })),
+            Some(connect) => match self.number(Forwarded::Wanted(opening)) {
+                Some(number) => {
+                    return Ok(Some(Task::Connect(WantedConnection { number, connect })));
+                }
                 None => OpenFailureReason::ResourceShortage,
             },
         };
@@ -348,7 +448,7 @@ fn request_wants_reply(mut reader: Reader<'_>) -> Result<bool, Misbehaviour> {
     Ok(reader.boolean()?)
 }
 
-fn connect(target: Target, originator: HostPort<'_>) -> Option<Connect> {
+fn connect(target: Address, originator: HostPort<'_>) -> Option<Connect> {
     let originator = port(originator)?;
     Some(Connect { target, originator })
 }
@@ -364,9 +464,24 @@ fn port(HostPort { host, port }: HostPort<'_>) -> Option<Port> {
     })
 }
 
-fn path_of(path: &[u8]) -> Option<Target> {
+/// Where the client wants to be listened on; none if there can be no such place.
+pub(super) fn address(name: SocketName<'_>) -> Option<Address> {
+    match name {
+        SocketName::Port(name) => port(name).map(Address::Port),
+        SocketName::Path(path) => path_of(path),
+    }
+}
+
+fn host_port(port: &Port) -> HostPort<'_> {
+    HostPort {
+        host: port.host.as_bytes(),
+        port: port.port.into(),
+    }
+}
+
+fn path_of(path: &[u8]) -> Option<Address> {
     let fits = path.len() <= PATH_LIMIT && !path.contains(&0);
-    fits.then(|| Target::Path(path.to_vec()))
+    fits.then(|| Address::Path(path.to_vec()))
 }
 
 #[cfg(test)]
@@ -441,12 +556,15 @@ mod tests {
     fn a_connection_that_failed_is_answered_in_the_words_of_the_session() {
         let (mut channels, mut link) = (Channels::default(), Link::new());
         let before = link.unread();
-        let wanted = channels.dispatch(&direct(7, "db", 5432), &mut link);
-        let wanted = wanted.unwrap().unwrap();
+        let wanted = |task: Result<Option<Task>, Misbehaviour>| match task {
+            Ok(Some(Task::Connect(wanted))) => wanted,
+            other => panic!("no connection is wanted: {other:?}"),
+        };
+        let first = wanted(channels.dispatch(&direct(7, "db", 5432), &mut link));
         assert_eq!(link.unread(), before, "russh must not hear of it");
         assert_eq!(
-            wanted.connect.target,
-            Target::Port(Port {
+            first.connect.target,
+            Address::Port(Port {
                 host: "db".to_owned(),
                 port: 5432
             })
@@ -455,12 +573,12 @@ mod tests {
             reason: OpenFailureReason::ConnectFailed,
             description: "Connection refused".to_owned(),
         };
-        channels.refuse(wanted.number, &failure);
+        channels.refuse(first.number, &failure);
         let words = channel::failure(7, 2, "Connection refused");
         assert_eq!(channels.next_word(), Some(words));
         // The client's number is free again.
-        let again = channels.dispatch(&direct(7, "db", 5432), &mut link);
-        assert_ne!(again.unwrap().unwrap().number, wanted.number);
+        let again = wanted(channels.dispatch(&direct(7, "db", 5432), &mut link));
+        assert_ne!(again.number, first.number);
     }
 
     #[test]
@@ -468,7 +586,7 @@ mod tests {
         let (mut channels, mut link) = (Channels::default(), Link::new());
         for (host, port) in [("db", 65_536), ("d\0b", 80), (&*"x".repeat(1026), 80)] {
             let wanted = channels.dispatch(&direct(7, host, port), &mut link);
-            assert_eq!(wanted.unwrap(), None);
+            assert!(wanted.unwrap().is_none());
             let words = channel::failure(7, 1, "open failed");
             assert_eq!(channels.next_word(), Some(words), "{host} {port}");
         }
@@ -483,8 +601,36 @@ mod tests {
             assert!(wanted.unwrap().is_some());
         }
         let beyond = channels.dispatch(&direct(limit, "db", 80), &mut link);
-        assert_eq!(beyond.unwrap(), None);
+        assert!(beyond.unwrap().is_none());
         let words = channel::failure(limit, 4, "open failed");
         assert_eq!(channels.next_word(), Some(words));
+    }
+
+    #[test]
+    fn what_was_not_offered_cannot_be_taken_or_refused() {
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        let reserved = channels.reserve().unwrap();
+        for number in [0, 1, reserved, reserved + 1] {
+            for payload in [
+                channel::confirmation(number, 7, 1000, 300),
+                channel::failure(number, 1, "no"),
+            ] {
+                assert!(channels.dispatch(&payload, &mut link).is_err(), "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_renounced_sessions_opens_none() {
+        let mut session = vec![CHANNEL_OPEN];
+        session.put_string(b"session");
+        for field in [7, 1000, 300] {
+            session.put_uint32(field);
+        }
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        channels.renounce_sessions();
+        assert!(channels.dispatch(&session, &mut link).is_err());
+        let forwarded = channels.dispatch(&direct(8, "db", 80), &mut link);
+        assert!(matches!(forwarded, Ok(Some(Task::Connect(_)))));
     }
 }

@@ -1,44 +1,104 @@
-//! Forwarded connections: from the client's wish to the session's socket, and the bytes between.
+//! Forwarded connections: from the client's wish to the session's socket, or from the session's to the client, and the
+//! bytes between.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rpc::CallError;
 use rpc::lane::FromSession;
-use rpc::session::{Channel as SessionChannel, Opened, Session};
+use rpc::session::{Address, Channel as SessionChannel, Listening, Opened, Outcome, Session};
 use rustix::net::Shutdown;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use wire::forwarding;
+use wire::hostkeys::Reply;
 
 use super::channel::Feed;
-use super::channels::{Number, WantedConnection};
+use super::channels::{Number, Socket, Task, WantedConnection};
 use super::deliveries::Deliveries;
 use super::end::EngineEnd;
-use super::mux::{Mux, Stream};
+use super::mux::{Listen, Mux, Stream};
 use super::pump::{self, Program};
 use super::requests::RequestError;
 
 /// What forwarding needs of its connection. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Forwarding {
-    pub(super) mux: Arc<Mux>,
-    pub(super) session: Session,
-    pub(super) deliveries: Deliveries,
+    mux: Arc<Mux>,
+    session: Session,
+    deliveries: Deliveries,
+    /// Set when somebody waits for those who connect.
+    accepting: Arc<OnceLock<()>>,
 }
 
 impl Forwarding {
-    /// Has the session connect, beside whatever else goes on, and answers the client.
-    pub(super) fn connect(&self, wanted: WantedConnection) {
+    pub(super) fn new(mux: Arc<Mux>, session: Session, deliveries: Deliveries) -> Self {
+        Self {
+            mux,
+            session,
+            deliveries,
+            accepting: Arc::new(OnceLock::new()),
+        }
+    }
+
+    /// Does what has to be done, beside whatever else goes on.
+    pub(super) fn start(&self, task: Task) {
         let this = self.clone();
+        match task {
+            Task::Connect(wanted) => self.spawn(this.connect(wanted)),
+            Task::Carry(number, socket) => {
+                tokio::spawn(carry(this.mux, number, socket));
+            }
+        }
+    }
+
+    /// Has the session listen somewhere, or no longer, and answers the client.
+    ///
+    /// # Errors
+    /// The session is gone or too slow.
+    pub(super) async fn answer(
+        &self,
+        listen: Listen,
+        address: Address,
+        reply: Reply,
+    ) -> Result<(), CallError> {
+        let mut session = self.session.clone();
+        let chooses = matches!(&address, Address::Port(port) if port.port == 0);
+        let answer = match listen {
+            Listen::Begin => match session.listen(address).await? {
+                Listening::On(port) => {
+                    self.accept();
+                    forwarding::success(chooses.then_some(port))
+                }
+                Listening::Refused => forwarding::failure(),
+            },
+            Listen::End => match session.cancel_listen(address).await? {
+                Outcome::Done => forwarding::success(None),
+                Outcome::Refused => forwarding::failure(),
+            },
+        };
+        self.mux.reply(reply, answer);
+        Ok(())
+    }
+
+    /// From now on, offers everybody who connects to the client.
+    pub(super) fn accept(&self) {
+        if self.accepting.set(()).is_ok() {
+            self.spawn(self.clone().accept_all());
+        }
+    }
+
+    fn spawn(&self, work: impl Future<Output = Result<(), RequestError>> + Send + 'static) {
+        let mux = Arc::clone(&self.mux);
         tokio::spawn(async move {
-            let mux = Arc::clone(&this.mux);
-            if let Err(error) = this.connected(wanted).await {
+            if let Err(error) = work.await {
                 mux.end(EngineEnd::Session(error.to_string()));
             }
         });
     }
 
-    async fn connected(mut self, wanted: WantedConnection) -> Result<(), RequestError> {
+    async fn connect(mut self, wanted: WantedConnection) -> Result<(), RequestError> {
         let WantedConnection { number, connect } = wanted;
         let delivery = self.deliveries.expect(number);
         match self
@@ -55,9 +115,20 @@ impl Forwarding {
         }
         Ok(())
     }
+
+    async fn accept_all(mut self) -> Result<(), RequestError> {
+        loop {
+            // The session accepts nobody before it is asked to, and is not before there is room.
+            let number = self.mux.reserve().await;
+            let delivery = self.deliveries.expect(number);
+            let accepted = self.session.accept(SessionChannel(number)).await?;
+            let socket = socket(delivery.take().await?)?;
+            self.mux.offer(number, &accepted, socket);
+        }
+    }
 }
 
-fn socket(message: FromSession) -> Result<Arc<AsyncFd<OwnedFd>>, RequestError> {
+fn socket(message: FromSession) -> Result<Socket, RequestError> {
     let FromSession::Forwarded { socket, .. } = message else {
         return Err(RequestError::OtherDescriptors);
     };
@@ -67,7 +138,7 @@ fn socket(message: FromSession) -> Result<Arc<AsyncFd<OwnedFd>>, RequestError> {
 }
 
 /// Carries bytes until both directions have ended, each by itself.
-async fn carry(mux: Arc<Mux>, number: Number, socket: Arc<AsyncFd<OwnedFd>>) {
+async fn carry(mux: Arc<Mux>, number: Number, socket: Socket) {
     // A connection has no program that could end before its output does.
     let (_running, program) = watch::channel(Program::Runs);
     let to_client = async {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use rpc::preauth::KeyProofs;
-use rpc::session::OpenFailure;
+use rpc::session::{Accepted, Address, OpenFailure};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use transport::link::Link;
 use transport::{DisconnectReason, Transport};
 use wire::codec::Write as _;
 use wire::exchange::ExchangeValues;
+use wire::forwarding::{self, ForwardingRequest, SocketName};
 use wire::groups::GroupRequest;
 use wire::hostkeys::{self, GlobalRequest, GlobalRequestKind, Reply};
 use wire::message::number::{
@@ -25,7 +26,7 @@ use wire::message::number::{
 use wire::quirks::Quirk;
 
 use super::channel::Feed;
-use super::channels::{Channels, Misbehaviour, Number, TooManySessions, WantedConnection};
+use super::channels::{Channels, Misbehaviour, Number, Socket, Task, TooManySessions, address};
 use super::end::EngineEnd;
 use super::replies::Replies;
 
@@ -72,6 +73,8 @@ pub(super) struct Mux {
     pub(super) room: Notify,
     /// The reader may go on: russh took what was queued for it, or the client took its answers.
     pub(super) input: Notify,
+    /// There is room for one more forwarded channel.
+    forwarded: Notify,
     /// The connection is over.
     over: Notify,
 }
@@ -117,6 +120,7 @@ impl Mux {
             output: Notify::new(),
             room: Notify::new(),
             input: Notify::new(),
+            forwarded: Notify::new(),
             over: Notify::new(),
         })
     }
@@ -211,10 +215,12 @@ impl Mux {
             None => None,
             Some(transport::Event::Packet(payload)) => {
                 let asked = match payload.first() {
-                    Some(&GLOBAL_REQUEST) => global_request(payload, link, replies, host_keys),
+                    Some(&GLOBAL_REQUEST) => {
+                        global_request(payload, link, channels, replies, host_keys)
+                    }
                     _ => channels
                         .dispatch(payload, link)
-                        .map(|wanted| wanted.map(Question::Connect)),
+                        .map(|task| task.map(Question::Task)),
                 };
                 asked.map_err(|error| EngineEnd::Protocol(error.0.to_owned()))?
             }
@@ -343,7 +349,7 @@ impl Mux {
     // ---- forwarded channels ----
 
     /// See [`Channels::confirm`].
-    pub(super) fn confirm(&self, number: Number, socket: Arc<AsyncFd<OwnedFd>>) {
+    pub(super) fn confirm(&self, number: Number, socket: Socket) {
         self.with_channels(|channels| channels.confirm(number, socket));
     }
 
@@ -360,6 +366,25 @@ impl Mux {
     /// See [`Channels::close_forwarded`].
     pub(super) fn close_forwarded(&self, number: Number) {
         self.with_channels(|channels| channels.close_forwarded(number));
+    }
+
+    /// A number for a channel that is to be offered to the client. Waits until there is room for one more.
+    pub(super) async fn reserve(&self) -> Number {
+        Self::wait(&self.forwarded, || self.lock().channels.reserve()).await
+    }
+
+    /// See [`Channels::offer`].
+    pub(super) fn offer(&self, number: Number, accepted: &Accepted, socket: Socket) {
+        self.with_channels(|channels| channels.offer(number, accepted, socket));
+    }
+
+    /// Answers a [`Question::Listen`], if an answer is wanted.
+    pub(super) fn reply(&self, reply: Reply, payload: Vec<u8>) {
+        let mut state = self.lock();
+        if reply == Reply::Wanted {
+            state.replies.push(payload);
+        }
+        self.settle(&mut state);
     }
 
     fn with_channels(&self, work: impl FnOnce(&mut Channels)) {
@@ -409,6 +434,9 @@ impl Mux {
         {
             waker.wake();
         }
+        if state.channels.have_room() {
+            self.forwarded.notify_waiters();
+        }
         if state.transport.output_pending() > 0 {
             self.output.notify_one();
         }
@@ -454,8 +482,19 @@ pub(super) enum Question {
     SignExchange(ExchangeValues),
     /// The client wants these host keys of ours proved; answered with [`Mux::answer_proofs`].
     ProveHostKeys(Vec<Vec<u8>>),
-    /// A connection; answered with [`Mux::confirm`] or [`Mux::refuse`] at any time later.
-    Connect(WantedConnection),
+    /// The client wants connections to here, or no more of them; answered with [`Mux::reply`].
+    Listen(Listen, Address, Reply),
+    /// Nothing waits for it.
+    Task(Task),
+}
+
+/// What is asked about an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listen {
+    /// To listen there.
+    Begin,
+    /// To do so no longer.
+    End,
 }
 
 impl State {
@@ -568,13 +607,14 @@ impl wire::codec::Write for SliceWriter<'_> {
     }
 }
 
-/// SSH_MSG_GLOBAL_REQUEST: russh's, except for proofs of host keys, which it knows nothing of.
+/// SSH_MSG_GLOBAL_REQUEST: russh's, except for what it knows nothing of.
 ///
 /// A request for keys that are not ours is refused here already; that each is asked for once only is
 /// the monitor's to see to, whose signatures they cost.
 fn global_request(
     payload: &[u8],
     link: &mut Link,
+    channels: &mut Channels,
     replies: &mut Replies,
     ours: &[Vec<u8>],
 ) -> Result<Option<Question>, Misbehaviour> {
@@ -584,6 +624,9 @@ fn global_request(
     let GlobalRequest { reply, kind } = GlobalRequest::decode(payload)?;
     match (kind, reply) {
         (GlobalRequestKind::Other, reply) => {
+            if let Some(request) = ForwardingRequest::decode(payload)? {
+                return Ok(forwarding_request(request, reply, channels, replies));
+            }
             if reply == Reply::Wanted {
                 replies.expect_engine();
             }
@@ -598,6 +641,38 @@ fn global_request(
                 replies.push(hostkeys::no_proofs());
             }
             Ok(wanted.map(Question::ProveHostKeys))
+        }
+    }
+}
+
+fn forwarding_request(
+    request: ForwardingRequest<'_>,
+    reply: Reply,
+    channels: &mut Channels,
+    replies: &mut Replies,
+) -> Option<Question> {
+    let (listen, name) = match request {
+        ForwardingRequest::NoMoreSessions => {
+            channels.renounce_sessions();
+            if reply == Reply::Wanted {
+                replies.push(forwarding::success(None));
+            }
+            return None;
+        }
+        ForwardingRequest::Listen(name) => (Listen::Begin, name),
+        ForwardingRequest::Cancel(name) => (Listen::End, name),
+    };
+    // Who does not want to know which port it is has no use for one.
+    let unheard = matches!(name, SocketName::Port(port) if port.port == 0)
+        && listen == Listen::Begin
+        && reply == Reply::Unwanted;
+    match address(name).filter(|_| !unheard) {
+        Some(address) => Some(Question::Listen(listen, address, reply)),
+        None => {
+            if reply == Reply::Wanted {
+                replies.push(forwarding::failure());
+            }
+            None
         }
     }
 }

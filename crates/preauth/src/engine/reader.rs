@@ -78,9 +78,13 @@ async fn ask(
             mux.answer_proofs(&proofs);
             Ok(())
         }
-        Question::Connect(wanted) => {
-            forwarding.connect(wanted);
+        Question::Task(task) => {
+            forwarding.start(task);
             Ok(())
         }
+        Question::Listen(listen, address, reply) => forwarding
+            .answer(listen, address, reply)
+            .await
+            .map_err(|error| EngineEnd::Session(error.to_string())),
     }
 }

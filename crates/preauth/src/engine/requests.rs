@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rpc::CallError;
 use rpc::lane::{FromSession, LaneError};
 use rpc::session::{
-    Channel as SessionChannel, Outcome, Program, PtyRequest, Session, Signal, WindowSize,
+    Channel as SessionChannel, Connections, Outcome, Program, PtyRequest, Session, Signal,
+    WindowSize, X11Request, is_xauth_word,
 };
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use super::channels::{Number, TooManySessions};
 use super::deliveries::Deliveries;
+use super::forward::Forwarding;
 use super::mux::Mux;
 use super::program::Running;
 
@@ -46,6 +48,7 @@ pub(super) struct Requests {
     mux: Arc<Mux>,
     session: Session,
     deliveries: Deliveries,
+    forwarding: Forwarding,
     max_sessions: u32,
 }
 
@@ -54,12 +57,14 @@ impl Requests {
         mux: Arc<Mux>,
         session: Session,
         deliveries: Deliveries,
+        forwarding: Forwarding,
         max_sessions: u32,
     ) -> Self {
         Self {
             mux,
             session,
             deliveries,
+            forwarding,
             max_sessions,
         }
     }
@@ -176,6 +181,51 @@ impl Handler for Requests {
             .session
             .allocate_pty(SessionChannel(channel.into()), request)
             .await?;
+        answer(outcome, channel, session)
+    }
+
+    async fn agent_request(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut russh::server::Session,
+    ) -> Result<bool, Self::Error> {
+        let channel = SessionChannel(channel.into());
+        let outcome = self.session.forward_agent(channel).await?;
+        if outcome == Outcome::Done {
+            self.forwarding.accept();
+        }
+        // The answer is made of it.
+        Ok(outcome == Outcome::Done)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        single_connection: bool,
+        protocol: &str,
+        cookie: &str,
+        screen: u32,
+        session: &mut russh::server::Session,
+    ) -> Result<(), Self::Error> {
+        if !is_xauth_word(protocol) || !is_xauth_word(cookie) {
+            return answer(Outcome::Refused, channel, session);
+        }
+        let request = X11Request {
+            connections: match single_connection {
+                true => Connections::One,
+                false => Connections::Any,
+            },
+            protocol: protocol.to_owned(),
+            cookie: cookie.to_owned(),
+            screen,
+        };
+        let outcome = self
+            .session
+            .forward_x11(SessionChannel(channel.into()), request)
+            .await?;
+        if outcome == Outcome::Done {
+            self.forwarding.accept();
+        }
         answer(outcome, channel, session)
     }
 

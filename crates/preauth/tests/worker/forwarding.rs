@@ -8,7 +8,7 @@ use wire::channel;
 use wire::codec::{Reader, Write as _};
 use wire::message::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_FAILURE, CHANNEL_OPEN,
-    CHANNEL_OPEN_CONFIRMATION, CHANNEL_REQUEST,
+    CHANNEL_OPEN_CONFIRMATION, CHANNEL_REQUEST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS,
 };
 
 use crate::scripted::{Connection, WINDOW, channel_message, soon};
@@ -159,4 +159,84 @@ async fn a_socket_whose_other_side_is_gone_ends_the_channel() {
     assert_eq!(client.answer().await, channel_message(CHANNEL_EOF, 4));
     client.send(&data(theirs, b"nobody reads this")).await;
     assert_eq!(client.answer().await, channel_message(CHANNEL_CLOSE, 4));
+}
+
+fn global(name: &str, reply: u8) -> Vec<u8> {
+    let mut payload = vec![GLOBAL_REQUEST];
+    payload.put_string(name.as_bytes());
+    payload.put_byte(reply);
+    payload
+}
+
+fn listen(port: u32, reply: u8) -> Vec<u8> {
+    let mut payload = global("tcpip-forward", reply);
+    payload.put_string(b"localhost");
+    payload.put_uint32(port);
+    payload
+}
+
+#[tokio::test]
+async fn requests_to_listen_are_answered_in_their_order() {
+    let mut client = Connection::new().await;
+    client.send(&global("unknown@example.com", 1)).await;
+    // Nobody would hear of the port.
+    client.send(&listen(0, 0)).await;
+    let mut path = global("streamlocal-forward@openssh.com", 1);
+    path.put_string(b"/run/x");
+    client.send(&path).await;
+    client
+        .send(&global("no-more-sessions@openssh.com", 1))
+        .await;
+    let mut impossible = global("tcpip-forward", 1);
+    impossible.put_string(b"");
+    impossible.put_uint32(65_536);
+    client.send(&impossible).await;
+    for expected in [
+        vec![REQUEST_FAILURE],
+        vec![REQUEST_FAILURE],
+        vec![REQUEST_SUCCESS],
+        vec![REQUEST_FAILURE],
+    ] {
+        assert_eq!(client.answer().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn who_connects_is_offered_to_the_client() {
+    let mut client = Connection::new().await;
+    client.send(&listen(0, 1)).await;
+    let mut chosen = vec![REQUEST_SUCCESS];
+    chosen.put_uint32(40_007);
+    assert_eq!(client.answer().await, chosen);
+
+    let mut offered = Vec::new();
+    for _ in 0..2 {
+        let offer = client.answer().await;
+        let mut fields = Reader::new(&offer);
+        assert_eq!(fields.byte().unwrap(), CHANNEL_OPEN);
+        assert_eq!(fields.string(64).unwrap(), b"forwarded-tcpip");
+        let number = fields.uint32().unwrap();
+        fields.bytes(8).unwrap();
+        for (host, port) in [("localhost", 40_007), ("192.0.2.7", 1234)] {
+            assert_eq!(fields.string(64).unwrap(), host.as_bytes());
+            assert_eq!(fields.uint32().unwrap(), port);
+        }
+        fields.finish().unwrap();
+        offered.push(number);
+    }
+    let [refused, taken] = offered[..] else {
+        panic!("two offers");
+    };
+    client.send(&channel::failure(refused, 1, "no")).await;
+    let confirmation = channel::confirmation(taken, 5, WINDOW, WINDOW);
+    client.send(&confirmation).await;
+    loop {
+        let message = client.answer().await;
+        // More and more are offered meanwhile.
+        if message[0] != CHANNEL_OPEN {
+            let words = format!("hello {taken}");
+            assert_eq!(message, data(5, words.as_bytes()));
+            break;
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A session on the other side of the worker's border: it runs command lines, connects, and refuses the rest.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -9,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use rpc::Violation;
 use rpc::lane::{FromSession, Lane, ProgramDescriptors};
 use rpc::session::{
-    Channel, Connect, OpenFailure, OpenFailureReason, Opened, Outcome, Program, ProgramEnd,
-    PtyRequest, SessionFace, Signal, Target, WindowSize,
+    Accepted, Address, Channel, Connect, Listening, OpenFailure, OpenFailureReason, Opened,
+    Outcome, Port, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize, X11Request,
 };
 use tokio::sync::Notify;
 
@@ -113,7 +114,7 @@ impl SessionFace for TestSession {
     }
 
     async fn connect(&self, channel: Channel, connect: Connect) -> Result<Opened, Violation> {
-        let Target::Path(path) = connect.target else {
+        let Address::Path(path) = connect.target else {
             return Ok(Opened::Failed(OpenFailure {
                 reason: OpenFailureReason::ConnectFailed,
                 description: "Network is unreachable".to_owned(),
@@ -128,5 +129,49 @@ impl SessionFace for TestSession {
             .await
             .unwrap();
         Ok(Opened::Done)
+    }
+
+    /// Listens on every port, on none of which somebody is.
+    async fn listen(&self, address: Address) -> Result<Listening, Violation> {
+        Ok(match address {
+            Address::Port(port) if port.port == 0 => Listening::On(40_007),
+            Address::Port(port) => Listening::On(port.port),
+            Address::Path(_) => Listening::Refused,
+        })
+    }
+
+    async fn cancel_listen(&self, _: Address) -> Result<Outcome, Violation> {
+        Ok(Outcome::Done)
+    }
+
+    async fn forward_agent(&self, _: Channel) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    async fn forward_x11(&self, _: Channel, _: X11Request) -> Result<Outcome, Violation> {
+        Ok(Outcome::Refused)
+    }
+
+    /// One at a time, each with other words.
+    async fn accept(&self, channel: Channel) -> Result<Accepted, Violation> {
+        let (mut other, socket) = UnixStream::pair().unwrap();
+        other
+            .write_all(format!("hello {}", channel.0).as_bytes())
+            .unwrap();
+        self.lane
+            .send_from_session(&FromSession::Forwarded {
+                channel,
+                socket: socket.into(),
+            })
+            .await
+            .unwrap();
+        let port = |host: &str, port| Port {
+            host: host.to_owned(),
+            port,
+        };
+        Ok(Accepted::Port {
+            listening: port("localhost", 40_007),
+            originator: port("192.0.2.7", 1234),
+        })
     }
 }

@@ -4,20 +4,17 @@ use super::{bounded, named};
 use crate::grpc::{CallError, Violation};
 use crate::proto::session::v1 as ses;
 use crate::session::{
-    Channel, Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, Target,
+    Accepted, Address, Channel, Connect, Connections, HOST_LIMIT, Listening, OpenFailure,
+    OpenFailureReason, Opened, PATH_LIMIT, Port, X11Request, is_xauth_word,
 };
 
 /// Longest text of a failure, in bytes: one of strerror(3) or gai_strerror(3).
 const DESCRIPTION_LIMIT: usize = 256;
 
 pub(crate) fn connect_to_proto(channel: Channel, connect: Connect) -> ses::ConnectRequest {
-    use ses::connect_request::Target as Message;
     ses::ConnectRequest {
         channel: channel.0,
-        target: Some(match connect.target {
-            Target::Port(port) => Message::Port(port_to_proto(port)),
-            Target::Path(path) => Message::Path(path),
-        }),
+        target: Some(address_to_proto(connect.target)),
         originator: Some(port_to_proto(connect.originator)),
     }
 }
@@ -25,15 +22,122 @@ pub(crate) fn connect_to_proto(channel: Channel, connect: Connect) -> ses::Conne
 pub(crate) fn connect_from_proto(
     message: ses::ConnectRequest,
 ) -> Result<(Channel, Connect), Violation> {
-    use ses::connect_request::Target as Message;
     let connect = Connect {
-        target: match named(message.target, "target")? {
-            Message::Port(port) => Target::Port(port_from_proto(Some(port))?),
-            Message::Path(path) => Target::Path(path_from_proto(path)?),
-        },
+        target: address_from_proto(named(message.target, "target")?)?,
         originator: port_from_proto(message.originator)?,
     };
     Ok((Channel(message.channel), connect))
+}
+
+pub(crate) fn address_to_proto(address: Address) -> ses::Address {
+    use ses::address::Address as Message;
+    let address = match address {
+        Address::Port(port) => Message::Port(port_to_proto(port)),
+        Address::Path(path) => Message::Path(path),
+    };
+    ses::Address {
+        address: Some(address),
+    }
+}
+
+pub(crate) fn address_from_proto(message: ses::Address) -> Result<Address, Violation> {
+    use ses::address::Address as Message;
+    Ok(match named(message.address, "address")? {
+        Message::Port(port) => Address::Port(port_from_proto(Some(port))?),
+        Message::Path(path) => Address::Path(path_from_proto(path)?),
+    })
+}
+
+pub(crate) fn listening_to_proto(listening: Listening) -> ses::ListenReply {
+    use ses::listen_reply::Outcome;
+    let outcome = match listening {
+        Listening::On(port) => Outcome::Port(port.into()),
+        Listening::Refused => Outcome::Refused(ses::Refused {}),
+    };
+    ses::ListenReply {
+        outcome: Some(outcome),
+    }
+}
+
+pub(crate) fn listening_from_proto(message: ses::ListenReply) -> Result<Listening, CallError> {
+    use ses::listen_reply::Outcome;
+    match message.outcome {
+        Some(Outcome::Port(port)) => match u16::try_from(port) {
+            Ok(port) => Ok(Listening::On(port)),
+            Err(_) => Err(CallError::Malformed("port")),
+        },
+        Some(Outcome::Refused(ses::Refused {})) => Ok(Listening::Refused),
+        None => Err(CallError::Malformed("outcome is missing")),
+    }
+}
+
+pub(crate) fn x11_to_proto(channel: Channel, request: X11Request) -> ses::ForwardX11Request {
+    let connections = match request.connections {
+        Connections::Any => ses::Connections::Any,
+        Connections::One => ses::Connections::One,
+    };
+    ses::ForwardX11Request {
+        channel: channel.0,
+        connections: connections.into(),
+        protocol: request.protocol,
+        cookie: request.cookie,
+        screen: request.screen,
+    }
+}
+
+pub(crate) fn x11_from_proto(
+    message: ses::ForwardX11Request,
+) -> Result<(Channel, X11Request), Violation> {
+    let connections = match message.connections() {
+        ses::Connections::Unspecified => return Err(Violation::new("connections: missing")),
+        ses::Connections::Any => Connections::Any,
+        ses::Connections::One => Connections::One,
+    };
+    let word = |word: String, field| match is_xauth_word(&word) {
+        true => Ok(word),
+        false => Err(Violation(format!("{field}: not a word for xauth"))),
+    };
+    let request = X11Request {
+        connections,
+        protocol: word(message.protocol, "protocol")?,
+        cookie: word(message.cookie, "cookie")?,
+        screen: message.screen,
+    };
+    Ok((Channel(message.channel), request))
+}
+
+pub(crate) fn accepted_to_proto(accepted: Accepted) -> ses::Accepted {
+    use ses::accepted::From;
+    let from = match accepted {
+        Accepted::Port {
+            listening,
+            originator,
+        } => From::Port(ses::AcceptedPort {
+            listening: Some(port_to_proto(listening)),
+            originator: Some(port_to_proto(originator)),
+        }),
+        Accepted::Path(path) => From::Path(path),
+        Accepted::Agent => From::Agent(ses::Done {}),
+        Accepted::X11 { originator } => From::X11(port_to_proto(originator)),
+    };
+    ses::Accepted { from: Some(from) }
+}
+
+pub(crate) fn accepted_from_proto(message: ses::Accepted) -> Result<Accepted, CallError> {
+    use ses::accepted::From;
+    let port = |port| port_from_proto(port).map_err(|_| CallError::Malformed("port"));
+    Ok(match message.from {
+        Some(From::Port(accepted)) => Accepted::Port {
+            listening: port(accepted.listening)?,
+            originator: port(accepted.originator)?,
+        },
+        Some(From::Path(path)) => Accepted::Path(path),
+        Some(From::Agent(ses::Done {})) => Accepted::Agent,
+        Some(From::X11(originator)) => Accepted::X11 {
+            originator: port(Some(originator))?,
+        },
+        None => return Err(CallError::Malformed("nobody was accepted")),
+    })
 }
 
 fn port_to_proto(port: Port) -> ses::Port {

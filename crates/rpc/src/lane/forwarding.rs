@@ -14,6 +14,47 @@ pub struct Forwarding {
     pub permit_open: Places,
     /// PermitListen
     pub permit_listen: Places,
+    /// GatewayPorts
+    pub gateway_ports: GatewayPorts,
+    /// StreamLocalBindMask: permission bits that sockets do not get.
+    pub stream_local_bind_mask: u32,
+    /// StreamLocalBindUnlink: whether what is in the way of a socket is removed.
+    pub stream_local_bind_unlink: Permission,
+    /// AllowAgentForwarding
+    pub agent: Permission,
+    /// X11Forwarding
+    pub x11: Option<X11Forwarding>,
+}
+
+/// GatewayPorts: the addresses that are listened on for clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayPorts {
+    /// Loopback.
+    No,
+    /// All, whatever the client names.
+    Yes,
+    /// Those that the client names.
+    ClientSpecified,
+}
+
+/// How the client's display is forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct X11Forwarding {
+    /// X11DisplayOffset: the first number of a display.
+    pub display_offset: u32,
+    /// X11UseLocalhost
+    pub addresses: X11Addresses,
+    /// XAuthLocation
+    pub xauth: String,
+}
+
+/// X11UseLocalhost: the addresses that displays are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum X11Addresses {
+    /// Loopback.
+    Loopback,
+    /// All.
+    All,
 }
 
 /// Which side may connect to the other one.
@@ -55,5 +96,26 @@ impl Forwarding {
         stream_local: Directions::NONE,
         permit_open: Places::Listed(Vec::new()),
         permit_listen: Places::Listed(Vec::new()),
+        gateway_ports: GatewayPorts::No,
+        stream_local_bind_mask: DEFAULT_BIND_MASK,
+        stream_local_bind_unlink: Permission::Denied,
+        agent: Permission::Denied,
+        x11: None,
+    };
+
+    /// What sshd_config(5) permits that does not say a word of it.
+    pub const DEFAULT: Self = Self {
+        tcp: Directions::BOTH,
+        stream_local: Directions::BOTH,
+        permit_open: Places::Any,
+        permit_listen: Places::Any,
+        gateway_ports: GatewayPorts::No,
+        stream_local_bind_mask: DEFAULT_BIND_MASK,
+        stream_local_bind_unlink: Permission::Denied,
+        agent: Permission::Granted,
+        x11: None,
     };
 }
+
+/// Sockets are the user's alone.
+const DEFAULT_BIND_MASK: u32 = 0o177;

@@ -147,6 +147,15 @@ fn a_session_hears_what_the_monitor_said() {
                         },
                         permit_open: Places::Any,
                         permit_listen: Places::Listed(permissions.permit_listen),
+                        gateway_ports: GatewayPorts::ClientSpecified,
+                        stream_local_bind_mask: 0o117,
+                        stream_local_bind_unlink: Permission::Granted,
+                        agent: Permission::Granted,
+                        x11: Some(X11Forwarding {
+                            display_offset: 20,
+                            addresses: X11Addresses::All,
+                            xauth: "/opt/xauth".to_owned(),
+                        }),
                     },
                 },
                 process: match log_level {

@@ -1,16 +1,24 @@
-//! Calls about what is forwarded: connections that the session makes for the client.
+//! Calls about what is forwarded: connections that the session makes or takes for the client.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::{Channel, Session};
+use super::{Channel, Outcome, Session};
 use crate::convert::forwarding as convert;
 use crate::grpc::{self, CallError};
+use crate::proto::session::v1 as pb;
 
 /// Longest name of a host in bytes: NI_MAXHOST of getnameinfo(3).
 pub const HOST_LIMIT: usize = 1025;
 
 /// Longest path of a socket in bytes: what unix(7) has room for.
 pub const PATH_LIMIT: usize = 108;
+
+/// Longest protocol and cookie of X11 in bytes.
+const XAUTH_LIMIT: usize = 1024;
+
+/// How long the session may take to look for an address to listen on.
+pub const LISTEN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long the session may take to connect.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(150);
@@ -27,12 +35,12 @@ pub struct Port {
     pub port: u16,
 }
 
-/// Where a connection is wanted to.
+/// Where a socket is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// "direct-tcpip"
+pub enum Address {
+    /// A port.
     Port(Port),
-    /// "direct-streamlocal@openssh.com": at most [`PATH_LIMIT`] bytes, without NUL.
+    /// A path: at most [`PATH_LIMIT`] bytes, without NUL.
     Path(Vec<u8>),
 }
 
@@ -40,7 +48,7 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connect {
     /// Where to.
-    pub target: Target,
+    pub target: Address,
     /// Who has connected at the client's side, as the client says.
     pub originator: Port,
 }
@@ -61,6 +69,71 @@ pub struct OpenFailure {
     pub reason: OpenFailureReason,
     /// What the client shows to its user.
     pub description: String,
+}
+
+/// Answer to a request to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listening {
+    /// On this port, which the system chose if the client named none; 0 with a path.
+    On(u16),
+    /// Not at all.
+    Refused,
+}
+
+/// "x11-req" (RFC 4254 section 6.3.1).
+#[derive(Clone, PartialEq, Eq)]
+pub struct X11Request {
+    /// "single connection"
+    pub connections: Connections,
+    /// "x11 authentication protocol": see [`is_xauth_word`].
+    pub protocol: String,
+    /// "x11 authentication cookie", of the client's making: the client's own is never sent. See [`is_xauth_word`].
+    pub cookie: String,
+    /// "x11 screen number"
+    pub screen: u32,
+}
+
+impl fmt::Debug for X11Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever knows the cookie is let in.
+        f.debug_struct("X11Request").finish_non_exhaustive()
+    }
+}
+
+/// Whether xauth(1), which reads commands, takes this for one word and nothing else.
+pub fn is_xauth_word(word: &str) -> bool {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b".:/-_".contains(&byte);
+    word.len() <= XAUTH_LIMIT && word.bytes().all(harmless)
+}
+
+/// How many connections to a display are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connections {
+    /// Each.
+    Any,
+    /// The first one.
+    One,
+}
+
+/// Somebody who has connected to what the session listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// "forwarded-tcpip"
+    Port {
+        /// The address as the client named it, and the port.
+        listening: Port,
+        /// Who.
+        originator: Port,
+    },
+    /// "forwarded-streamlocal@openssh.com"
+    Path(Vec<u8>),
+    /// "auth-agent@openssh.com"
+    Agent,
+    /// "x11"
+    X11 {
+        /// Who.
+        originator: Port,
+    },
 }
 
 /// Reason codes of SSH_MSG_CHANNEL_OPEN_FAILURE.
@@ -108,5 +181,57 @@ impl Session {
         let request = convert::connect_to_proto(channel, connect);
         let reply = grpc::within(CALL_DEADLINE, self.client.connect(request)).await?;
         convert::opened_from_proto(reply)
+    }
+
+    /// See [`SessionFace::listen`](super::SessionFace::listen).
+    ///
+    /// # Errors
+    /// As [`Self::set_environment`].
+    pub async fn listen(&mut self, address: Address) -> Result<Listening, CallError> {
+        let request = convert::address_to_proto(address);
+        let reply = grpc::within(grpc::CALL_DEADLINE, self.client.listen(request)).await?;
+        convert::listening_from_proto(reply)
+    }
+
+    /// See [`SessionFace::cancel_listen`](super::SessionFace::cancel_listen).
+    ///
+    /// # Errors
+    /// As [`Self::set_environment`].
+    pub async fn cancel_listen(&mut self, address: Address) -> Result<Outcome, CallError> {
+        let request = convert::address_to_proto(address);
+        super::outcome(grpc::within(grpc::CALL_DEADLINE, self.client.cancel_listen(request)).await?)
+    }
+
+    /// See [`SessionFace::forward_agent`](super::SessionFace::forward_agent).
+    ///
+    /// # Errors
+    /// As [`Self::set_environment`].
+    pub async fn forward_agent(&mut self, channel: Channel) -> Result<Outcome, CallError> {
+        let request = pb::ChannelRequest { channel: channel.0 };
+        super::outcome(grpc::within(grpc::CALL_DEADLINE, self.client.forward_agent(request)).await?)
+    }
+
+    /// See [`SessionFace::forward_x11`](super::SessionFace::forward_x11).
+    ///
+    /// # Errors
+    /// As [`Self::set_environment`].
+    pub async fn forward_x11(
+        &mut self,
+        channel: Channel,
+        request: X11Request,
+    ) -> Result<Outcome, CallError> {
+        let request = convert::x11_to_proto(channel, request);
+        super::outcome(grpc::within(grpc::CALL_DEADLINE, self.client.forward_x11(request)).await?)
+    }
+
+    /// See [`SessionFace::accept`](super::SessionFace::accept). Has no deadline: nobody need ever connect.
+    ///
+    /// # Errors
+    /// The session is gone.
+    pub async fn accept(&mut self, channel: Channel) -> Result<Accepted, CallError> {
+        let request = pb::ChannelRequest { channel: channel.0 };
+        let reply = self.client.accept(request).await;
+        let reply = reply.map_err(|status| CallError::Ended(status.message().to_owned()))?;
+        convert::accepted_from_proto(reply.into_inner())
     }
 }

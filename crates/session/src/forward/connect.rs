@@ -1,25 +1,21 @@
 //! Connections to ports and paths, in the order and with the words of OpenSSH (connect_next() in channels.c).
 
-use std::ffi::OsStr;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use journal::Escaped;
 use rpc::Endpoints;
-use rpc::session::{CONNECT_DEADLINE, Connect, OpenFailure, OpenFailureReason, Port, Target};
+use rpc::session::{Address, CONNECT_DEADLINE, Connect, OpenFailure, OpenFailureReason, Port};
 use rustix::io::Errno;
 use rustix::net::sockopt;
-use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, connect};
 use tokio::io::Interest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error, info};
 
+use super::bind::{from_root, shown, stream_socket};
 use super::policy::{ForwardPolicy, Refusal};
 use crate::second_stage::reason;
 
@@ -56,10 +52,10 @@ impl Connector {
             report(refusal, endpoints, &wanted);
             return Err(match (refusal, &wanted.target) {
                 // sshd tells only those who want a port that it is forbidden.
-                (_, Target::Port(_)) => {
+                (_, Address::Port(_)) => {
                     OpenFailure::untold(OpenFailureReason::AdministrativelyProhibited)
                 }
-                (_, Target::Path(_)) => OpenFailure::untold(OpenFailureReason::ConnectFailed),
+                (_, Address::Path(_)) => OpenFailure::untold(OpenFailureReason::ConnectFailed),
             });
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -67,8 +63,8 @@ impl Connector {
         };
         let connecting = async {
             match wanted.target {
-                Target::Port(port) => to_port(port, place).await,
-                Target::Path(path) => to_path(&path).await,
+                Address::Port(port) => to_port(port, place).await,
+                Address::Path(path) => to_path(&path),
             }
         };
         match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
@@ -83,21 +79,21 @@ fn report(refusal: Refusal, endpoints: Endpoints, wanted: &Connect) {
     let originator_port = wanted.originator.port;
     let peer = endpoints.peer();
     match (refusal, &wanted.target) {
-        (Refusal::Kind, Target::Port(Port { host, port })) => info!(
+        (Refusal::Kind, Address::Port(Port { host, port })) => info!(
             "refused local port forward: originator {originator} port {originator_port}, target {} port {port}",
             Escaped::new(host).limit(LOGGED)
         ),
-        (Refusal::Kind, Target::Path(path)) => info!(
+        (Refusal::Kind, Address::Path(path)) => info!(
             "refused streamlocal port forward: originator {originator} port {originator_port}, target {}",
             Escaped::new(path).limit(LOGGED)
         ),
-        (Refusal::Place, Target::Port(Port { host, port })) => info!(
+        (Refusal::Place, Address::Port(Port { host, port })) => info!(
             "Received request from {} port {} to connect to host {} port {port}, but the request was denied.",
             peer.address(),
             peer.port(),
             Escaped::new(host).limit(LOGGED)
         ),
-        (Refusal::Place, Target::Path(path)) => info!(
+        (Refusal::Place, Address::Path(path)) => info!(
             "Received request to connect to path {}, but the request was denied.",
             Escaped::new(path).limit(LOGGED)
         ),
@@ -181,9 +177,10 @@ async fn attempt(address: SocketAddr) -> Result<OwnedFd, Attempt> {
     }
 }
 
-async fn to_path(path: &[u8]) -> Result<OwnedFd, OpenFailure> {
+fn to_path(path: &[u8]) -> Result<OwnedFd, OpenFailure> {
+    let path = from_root(path);
     let connected = (|| {
-        let address = SocketAddrUnix::new(Path::new(OsStr::from_bytes(path)))?;
+        let address = SocketAddrUnix::new(&*path)?;
         let socket = stream_socket(AddressFamily::UNIX)?;
         connect(&socket, &address)?;
         Ok(socket)
@@ -191,20 +188,15 @@ async fn to_path(path: &[u8]) -> Result<OwnedFd, OpenFailure> {
     connected.map_err(|errno: Errno| {
         error!(
             "connect to {} port -2 failed: {}",
-            Escaped::new(path).limit(LOGGED),
+            shown(&path),
             reason(&errno.into())
         );
         OpenFailure::untold(OpenFailureReason::ConnectFailed)
     })
 }
 
-fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    socket_with(family, SocketType::STREAM, flags, None)
-}
-
 /// gai_strerror(3), which std puts a preface to.
-fn resolver_text(error: &io::Error) -> String {
+pub(super) fn resolver_text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.strip_prefix("failed to lookup address information: ") {
         Some(reason) => reason.to_owned(),

@@ -1,14 +1,20 @@
 //! What may be forwarded: what `sshd_config` permits and the key or certificate of the login, too.
 
-use rpc::lane::{Directions, ForwardPort, Permission, Permissions, Places, SessionStart};
-use rpc::session::Target;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rpc::lane::{
+    ForwardPort, Forwarding, GatewayPorts, Permission, Permissions, Places, SessionStart,
+    X11Forwarding,
+};
+use rpc::session::Address;
+use rustix::fs::Mode;
+
+use crate::glob;
 
 /// Every restriction on forwarding. It is never in the worker.
 #[derive(Debug, Clone)]
 pub(crate) struct ForwardPolicy {
-    tcp: Directions,
-    stream_local: Directions,
-    permit_open: Places,
+    forwarding: Forwarding,
     permissions: Permissions,
 }
 
@@ -24,34 +30,115 @@ pub(crate) enum Refusal {
 impl ForwardPolicy {
     /// The policy that the monitor sent.
     pub(crate) fn new(start: &SessionStart) -> Self {
-        let forwarding = start.forwarding.clone();
         Self {
-            tcp: forwarding.tcp,
-            stream_local: forwarding.stream_local,
-            permit_open: forwarding.permit_open,
+            forwarding: start.forwarding.clone(),
             permissions: start.permissions.clone(),
         }
     }
 
     /// Whether a connection may be made.
-    pub(crate) fn judge(&self, target: &Target) -> Result<(), Refusal> {
+    pub(crate) fn judge(&self, target: &Address) -> Result<(), Refusal> {
+        let Forwarding {
+            tcp, stream_local, ..
+        } = &self.forwarding;
         let kind = match target {
-            Target::Port(_) => self.tcp.local,
-            Target::Path(_) => self.stream_local.local,
+            Address::Port(_) => tcp.local,
+            Address::Path(_) => stream_local.local,
         };
         if both(kind, self.permissions.port_forwarding) == Permission::Denied {
             return Err(Refusal::Kind);
         }
         // As in OpenSSH: without AllowTcpForwarding no place is permitted, sockets with a path included.
-        let permitted = self.tcp.local == Permission::Granted
+        let permitted = tcp.local == Permission::Granted
             && (self.permissions.permit_open.is_empty()
                 || is_among(&self.permissions.permit_open, target))
-            && match &self.permit_open {
+            && match &self.forwarding.permit_open {
                 Places::Any => true,
                 Places::Listed(places) => is_among(places, target),
             };
         permitted.then_some(()).ok_or(Refusal::Place)
     }
+
+    /// Whether may be listened somewhere.
+    pub(crate) fn judge_listening(&self, address: &Address) -> Result<(), Refusal> {
+        let Forwarding {
+            tcp, stream_local, ..
+        } = &self.forwarding;
+        let kind = match address {
+            Address::Port(_) => tcp.remote,
+            Address::Path(_) => stream_local.remote,
+        };
+        if both(kind, self.permissions.port_forwarding) == Permission::Denied {
+            return Err(Refusal::Kind);
+        }
+        // As in OpenSSH: paths are not listed anywhere, but without AllowTcpForwarding they are not permitted either.
+        let user = &self.permissions.permit_listen;
+        let permitted = tcp.remote == Permission::Granted
+            && (user.is_empty() || is_listed(user, address))
+            && match &self.forwarding.permit_listen {
+                Places::Any => true,
+                Places::Listed(places) => is_listed(places, address),
+            };
+        permitted.then_some(()).ok_or(Refusal::Place)
+    }
+
+    /// GatewayPorts: where is listened if the client names this host.
+    pub(crate) fn interfaces(&self, host: &str) -> Interfaces {
+        const LOOPBACK: [IpAddr; 2] = [
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ];
+        match (self.forwarding.gateway_ports, host) {
+            // One of the two may be chosen whatever is configured.
+            (GatewayPorts::No, "127.0.0.1") => Interfaces::These(vec![LOOPBACK[1]]),
+            (GatewayPorts::No, "::1") => Interfaces::These(vec![LOOPBACK[0]]),
+            (GatewayPorts::No, _) | (GatewayPorts::ClientSpecified, "localhost") => {
+                Interfaces::These(LOOPBACK.to_vec())
+            }
+            (GatewayPorts::Yes, _) | (GatewayPorts::ClientSpecified, "" | "*") => {
+                Interfaces::These(ALL.to_vec())
+            }
+            (GatewayPorts::ClientSpecified, name) => Interfaces::Named(name.to_owned()),
+        }
+    }
+
+    /// StreamLocalBindMask
+    pub(crate) fn bind_mask(&self) -> Mode {
+        Mode::from_raw_mode(self.forwarding.stream_local_bind_mask)
+    }
+
+    /// StreamLocalBindUnlink
+    pub(crate) fn unlinks(&self) -> bool {
+        self.forwarding.stream_local_bind_unlink == Permission::Granted
+    }
+
+    /// Whether the client's agent may be forwarded.
+    pub(crate) fn permits_agent(&self) -> bool {
+        both(self.forwarding.agent, self.permissions.agent_forwarding) == Permission::Granted
+    }
+
+    /// How the client's display is forwarded; none if it may not.
+    pub(crate) fn x11(&self) -> Option<&X11Forwarding> {
+        match self.permissions.x11_forwarding {
+            Permission::Granted => self.forwarding.x11.as_ref(),
+            Permission::Denied => None,
+        }
+    }
+}
+
+/// Every address of this machine.
+pub(super) const ALL: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+];
+
+/// Addresses of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Interfaces {
+    /// These.
+    These(Vec<IpAddr>),
+    /// Those of this name.
+    Named(String),
 }
 
 fn both(one: Permission, other: Permission) -> Permission {
@@ -63,10 +150,10 @@ fn both(one: Permission, other: Permission) -> Permission {
 
 /// PermitOpen and permitopen: hosts are compared as they are written. A path is a host without a port, so that only a
 /// place with every port can permit it.
-fn is_among(places: &[ForwardPort], target: &Target) -> bool {
+fn is_among(places: &[ForwardPort], target: &Address) -> bool {
     let (host, port) = match target {
-        Target::Port(target) => (target.host.as_bytes(), Some(target.port)),
-        Target::Path(path) => (path.as_slice(), None),
+        Address::Port(target) => (target.host.as_bytes(), Some(target.port)),
+        Address::Path(path) => (path.as_slice(), None),
     };
     places.iter().any(|place| {
         let permitted = place.port.is_none() || place.port == port;
@@ -74,15 +161,27 @@ fn is_among(places: &[ForwardPort], target: &Target) -> bool {
     })
 }
 
+/// PermitListen and permitlisten: the host is a pattern. Paths are not listed.
+fn is_listed(places: &[ForwardPort], address: &Address) -> bool {
+    let Address::Port(address) = address else {
+        return true;
+    };
+    let host = address.host.to_ascii_lowercase();
+    places.iter().any(|place| {
+        let permitted = place.port.is_none() || place.port == Some(address.port);
+        permitted && glob::matches(&place.host, &host)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::tests::start;
-    use rpc::lane::Forwarding;
+    use rpc::lane::Directions;
     use rpc::session::Port;
 
-    fn port(host: &str, port: u16) -> Target {
-        Target::Port(Port {
+    fn port(host: &str, port: u16) -> Address {
+        Address::Port(Port {
             host: host.to_owned(),
             port,
         })
@@ -108,7 +207,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_switch_and_the_key_one_for_both() {
-        let path = Target::Path(b"/run/x".to_vec());
+        let path = Address::Path(b"/run/x".to_vec());
         let denied = Directions {
             local: Permission::Denied,
             ..Directions::BOTH
@@ -160,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_path_is_permitted_by_a_place_with_every_port_only() {
-        let path = Target::Path(b"/run/x".to_vec());
+        let path = Address::Path(b"/run/x".to_vec());
         for (places, permitted) in [
             (vec![place("*", None)], true),
             (vec![place("/run/x", None)], true),
@@ -170,6 +269,85 @@ mod tests {
             let mut forwarding = all();
             forwarding.permit_open = Places::Listed(places);
             assert_eq!(policy(forwarding, |_| {}).judge(&path).is_ok(), permitted);
+        }
+    }
+
+    #[test]
+    fn listening_is_permitted_by_patterns_and_exact_ports() {
+        let mut forwarding = all();
+        forwarding.permit_listen = Places::Listed(vec![
+            place("*", Some(8080)),
+            place("localhost", None),
+            place("10.0.?.1", Some(1)),
+        ]);
+        let policy = policy(forwarding, |_| {});
+        for (address, permitted) in [
+            (port("", 8080), true),
+            (port("LocalHost", 7), true),
+            // Whichever the system chooses is not one that is listed.
+            (port("", 0), false),
+            (port("localhost", 0), true),
+            (port("10.0.7.1", 1), true),
+            (port("10.0.77.1", 1), false),
+            (Address::Path(b"/run/x".to_vec()), true),
+        ] {
+            let judged = policy.judge_listening(&address);
+            assert_eq!(judged.is_ok(), permitted, "{address:?}");
+        }
+    }
+
+    #[test]
+    fn listening_has_its_own_switches() {
+        let denied = Directions {
+            remote: Permission::Denied,
+            ..Directions::BOTH
+        };
+        let path = Address::Path(b"/run/x".to_vec());
+        let mut forwarding = all();
+        forwarding.tcp = denied;
+        let no_tcp = policy(forwarding, |_| {});
+        assert_eq!(no_tcp.judge_listening(&port("", 1)), Err(Refusal::Kind));
+        assert_eq!(no_tcp.judge_listening(&path), Err(Refusal::Place));
+        assert_eq!(no_tcp.judge(&port("", 1)), Ok(()));
+        let mut forwarding = all();
+        forwarding.stream_local = denied;
+        let no_paths = policy(forwarding, |_| {});
+        assert_eq!(no_paths.judge_listening(&path), Err(Refusal::Kind));
+    }
+
+    #[test]
+    fn gateway_ports_says_where_is_listened() {
+        let loopback = |addresses: &[&str]| {
+            Interfaces::These(addresses.iter().map(|a| a.parse().unwrap()).collect())
+        };
+        for (word, host, expected) in [
+            (GatewayPorts::No, "", loopback(&["::1", "127.0.0.1"])),
+            (GatewayPorts::No, "0.0.0.0", loopback(&["::1", "127.0.0.1"])),
+            (GatewayPorts::No, "127.0.0.1", loopback(&["127.0.0.1"])),
+            (GatewayPorts::Yes, "127.0.0.1", loopback(&["0.0.0.0", "::"])),
+            (
+                GatewayPorts::ClientSpecified,
+                "*",
+                loopback(&["0.0.0.0", "::"]),
+            ),
+            (
+                GatewayPorts::ClientSpecified,
+                "localhost",
+                loopback(&["::1", "127.0.0.1"]),
+            ),
+            (
+                GatewayPorts::ClientSpecified,
+                "192.0.2.1",
+                Interfaces::Named("192.0.2.1".to_owned()),
+            ),
+        ] {
+            let mut forwarding = all();
+            forwarding.gateway_ports = word;
+            assert_eq!(
+                policy(forwarding, |_| {}).interfaces(host),
+                expected,
+                "{host}"
+            );
         }
     }
 }

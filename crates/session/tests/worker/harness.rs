@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use journal::LevelFilter;
 use rpc::lane::{
-    self, Directions, Forwarding, FromSession, Lane, LoginDetails, LoginProcess, Permissions,
-    Places, ProgramDescriptors, SessionStart, ToSession,
+    self, Forwarding, FromSession, Lane, LoginDetails, LoginProcess, Permissions,
+    ProgramDescriptors, SessionStart, ToSession,
 };
 use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
 use rpc::{ConnectionId, Endpoints};
@@ -73,12 +73,7 @@ pub(crate) fn start() -> SessionStart {
         user_environment: None,
         permissions: Permissions::ALL,
         login: LoginDetails::UNTOLD,
-        forwarding: Forwarding {
-            tcp: Directions::BOTH,
-            stream_local: Directions::BOTH,
-            permit_open: Places::Any,
-            permit_listen: Places::Any,
-        },
+        forwarding: Forwarding::DEFAULT,
         process: LoginProcess::PLAIN,
     }
 }
@@ -228,6 +223,14 @@ impl Running {
         let pipes = self.exec(channel, line).await;
         let (out, err) = pipes.finish().await;
         (out, err, self.wait(channel).await)
+    }
+
+    /// Asks the session to end, as systemd does.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        let pid = i32::try_from(self.pid()).unwrap();
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        soon(exit_of(&mut self.child.0)).await
     }
 
     /// Closes the worker's stream and lane, as the death of the worker does.

@@ -24,7 +24,7 @@ macro_rules! field {
 pub(crate) const KEYWORDS: &[Keyword] = &[
     active("AcceptEnv", Match, field!(accept_env: environment::NAMES)),
     Keyword::new("AddressFamily", Global, field!(address_family: word()), SOCKET_UNIT),
-    not_yet("AllowAgentForwarding", Match, field!(allow_agent_forwarding: word()), NO_FORWARDING, &["no"]),
+    active("AllowAgentForwarding", Match, field!(allow_agent_forwarding: word())),
     active("AllowGroups", Match, field!(allow_groups: access::GROUPS)),
     active("AllowStreamLocalForwarding", Match, field!(allow_stream_local_forwarding: word())),
     active("AllowTcpForwarding", Match, field!(allow_tcp_forwarding: word())),
@@ -55,7 +55,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
             ("md5", ONE_FINGERPRINT), ("sha1", ONE_FINGERPRINT), ("sha384", ONE_FINGERPRINT), ("sha512", ONE_FINGERPRINT),
         ])),
     active("ForceCommand", Match, field!(force_command: paths::LINE)),
-    not_yet("GatewayPorts", Match, field!(gateway_ports: word()), NO_FORWARDING, &["no"]),
+    active("GatewayPorts", Match, field!(gateway_ports: word())),
     not_yet("GSSAPIAuthentication", Match, field!(gssapi_authentication: word()), NO_GSSAPI, &["no"]),
     not_yet("GSSAPICleanupCredentials", Global, field!(gssapi_cleanup_credentials: word()), NO_GSSAPI, &["yes", "no"]),
     not_yet("GSSAPIDelegateCredentials", Global, field!(gssapi_delegate_credentials: word()),
@@ -94,11 +94,11 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("PAMServiceName", Global, field!(pam_service_name: paths::SERVICE)),
     active("PasswordAuthentication", Match, field!(password_authentication: word())),
     active("PermitEmptyPasswords", Match, field!(permit_empty_passwords: word())),
-    not_yet("PermitListen", Match, field!(permit_listen: network::PERMIT_LISTEN), NO_FORWARDING, &["any", "none"]),
+    active("PermitListen", Match, field!(permit_listen: network::PERMIT_LISTEN)),
     active("PermitOpen", Match, field!(permit_open: network::PERMIT_OPEN)),
     active("PermitRootLogin", Match, field!(permit_root_login: word())),
     active("PermitTTY", Match, field!(permit_tty: word())),
-    not_yet("PermitTunnel", Match, field!(permit_tunnel: word()), NO_FORWARDING, &["no"]),
+    not_yet("PermitTunnel", Match, field!(permit_tunnel: word()), NO_TUNNEL, &["no"]),
     active("PermitUserEnvironment", Global, field!(permit_user_environment: environment::USER_ENVIRONMENT)),
     active("PermitUserRC", Match, field!(permit_user_rc: word())),
     active("PerSourceMaxStartups", Global, field!(per_source_max_startups: numbers::INTEGER_OR_NONE)),
@@ -126,8 +126,8 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         "the processes are systemd units", &[]),
     no_effect("SshdSessionPath", Global, field!(sshd_session_path: paths::FOREIGN_FILE),
         "the processes are systemd units", &[]),
-    not_yet("StreamLocalBindMask", Match, field!(stream_local_bind_mask: numbers::MODE), NO_FORWARDING, &[]),
-    not_yet("StreamLocalBindUnlink", Match, field!(stream_local_bind_unlink: word()), NO_FORWARDING, &["yes", "no"]),
+    active("StreamLocalBindMask", Match, field!(stream_local_bind_mask: numbers::MODE)),
+    active("StreamLocalBindUnlink", Match, field!(stream_local_bind_unlink: word())),
     active("StrictModes", Global, field!(strict_modes: word())),
     active("Subsystem", Match, field!(subsystems: environment::SUBSYSTEMS)),
     active("SyslogFacility", Global, field!(syslog_facility: word())),
@@ -139,10 +139,10 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     Keyword::new("UsePAM", Global, field!(use_pam: word()),
         State::ActiveExcept(&[("no", PAM_ALWAYS)])),
     active("VersionAddendum", Global, field!(version_addendum: paths::ADDENDUM)),
-    not_yet("X11DisplayOffset", Match, field!(x11_display_offset: numbers::INTEGER), NO_FORWARDING, &[]),
-    not_yet("X11Forwarding", Match, field!(x11_forwarding: word()), NO_FORWARDING, &["no"]),
-    not_yet("X11UseLocalhost", Match, field!(x11_use_localhost: word()), NO_FORWARDING, &["yes", "no"]),
-    not_yet("XAuthLocation", Global, field!(xauth_location: paths::FILE), NO_FORWARDING, &[]),
+    active("X11DisplayOffset", Match, field!(x11_display_offset: numbers::INTEGER)),
+    active("X11Forwarding", Match, field!(x11_forwarding: word())),
+    active("X11UseLocalhost", Match, field!(x11_use_localhost: word())),
+    active("XAuthLocation", Global, field!(xauth_location: paths::FILE)),
     // Names that keywords had before.
     old("ChallengeResponseAuthentication", "KbdInteractiveAuthentication"),
     old("DSAAuthentication", "PubkeyAuthentication"),
@@ -234,5 +234,5 @@ const SOCKET_UNIT: State =
     State::ActiveThrough("sshd-privsep-generator tells sshd-privsep.socket where to listen");
 const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
-const NO_FORWARDING: &str = "no forwarding is offered";
+const NO_TUNNEL: &str = "no tunnel is offered";
 const PAM_ALWAYS: &str = "PAM is not asked who may log in, and opens sessions all the same";
