@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn g_prints_and_says_nothing() {
-        let (verdict, output, remarks) = user(&["-G", "-fnone", "-oX11Forwarding yes", "-p", "24"]);
+        let (verdict, output, remarks) = user(&["-G", "-fnone", "-oPidFile /x", "-p", "24"]);
         assert_eq!(verdict, Verdict::InOrder);
         assert!(
             output.starts_with("port 24\naddressfamily any\nlistenaddress [::]:24\n"),
             "{output}"
         );
-        assert!(output.contains("\nx11forwarding yes\n"));
+        assert!(output.contains("\npidfile /x\n"));
         assert_eq!(remarks, "");
     }
 
@@ -216,10 +216,10 @@ mod tests {
     #[test]
     fn t_prints_nothing_and_remarks_on_what_has_no_effect() {
         let (verdict, output, remarks) =
-            user(&["-tfnone", "-oX11Forwarding yes", "-h", "/nonexistent/key"]);
+            user(&["-tfnone", "-oPidFile /x", "-h", "/nonexistent/key"]);
         assert_eq!((verdict, &*output), (Verdict::InOrder, ""));
         assert!(
-            remarks.starts_with("command-line:1:1: X11Forwarding has no effect"),
+            remarks.starts_with("command-line:1:1: PidFile has no effect"),
             "{remarks}"
         );
         assert!(
