@@ -10,7 +10,7 @@ use crate::filter::{Filter, FilterError};
 use crate::privileges::{self, PrivilegeError};
 use crate::roles::{Files, Role};
 use crate::ruleset::{self, RulesetError};
-use crate::status::{Status, StatusError};
+use crate::status::{StatusError, StatusPage};
 
 /// The cage could not be built or does not hold. The process must end: what it was going to do needs the cage.
 #[derive(Debug, thiserror::Error)]
@@ -62,15 +62,24 @@ impl Sandboxed {
 /// Any error leaves the process partly restricted and useless: report it and exit. There is no weaker mode to fall back to,
 /// in no build.
 pub fn enter(role: Role) -> Result<Sandboxed, Error> {
+    enter_from_jail(role, &StatusPage::open()?)
+}
+
+/// As [`enter`], for a process whose root may have no `/proc` any more.
+///
+/// # Errors
+///
+/// As [`enter`].
+pub fn enter_from_jail(role: Role, page: &StatusPage) -> Result<Sandboxed, Error> {
     let profile = role.profile();
-    let threads = Status::read()?.threads;
+    let threads = page.read()?.threads;
     if threads != 1 {
         return Err(Error::Threads(threads));
     }
     // Compiled before anything is closed: a wrong table must not be found out halfway.
     let filter = Filter::compile(profile.rules, profile.default, getpid())?;
-    privileges::give_up(profile)?;
-    privileges::verify(profile)?;
+    privileges::give_up(profile, page)?;
+    privileges::verify(profile, page)?;
     ruleset::restrict(profile.files)?;
     try_the_walls(profile.files)?;
     filter.install()?;

@@ -35,11 +35,11 @@ mod ruleset;
 mod status;
 mod unit;
 
-pub use cage::{Error, Sandboxed, enter};
+pub use cage::{Error, Sandboxed, enter, enter_from_jail};
 pub use filter::FilterError;
 pub use privileges::PrivilegeError;
 pub use roles::Role;
 pub use rule::{Condition, Rule, Syscall, Test, Verdict};
 pub use ruleset::RulesetError;
-pub use status::StatusError;
+pub use status::{StatusError, StatusPage};
 pub use unit::UNIT_SYSTEM_CALL_FILTER;

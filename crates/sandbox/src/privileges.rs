@@ -11,7 +11,7 @@ use rustix::thread::{
 };
 
 use crate::roles::{Identity, Profile};
-use crate::status::{Status, StatusError};
+use crate::status::{StatusError, StatusPage};
 
 /// A privilege that could not be given up, or was not supposed to be there.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum PrivilegeError {
 }
 
 /// Gives up what `profile` does not keep.
-pub(crate) fn give_up(profile: &Profile) -> Result<(), PrivilegeError> {
+pub(crate) fn give_up(profile: &Profile, page: &StatusPage) -> Result<(), PrivilegeError> {
     if profile.identity == Identity::Unprivileged
         && (getuid().is_root() || geteuid().is_root() || getgid().is_root() || getegid().is_root())
     {
@@ -50,12 +50,12 @@ pub(crate) fn give_up(profile: &Profile) -> Result<(), PrivilegeError> {
         };
         setrlimit(*resource, limit).map_err(|errno| PrivilegeError::Call("setrlimit", errno))?;
     }
-    drop_capabilities(profile.capabilities)
+    drop_capabilities(profile.capabilities, page)
 }
 
 /// Reads back what [`give_up`] did, from the page and not from the calls that did it.
-pub(crate) fn verify(profile: &Profile) -> Result<(), PrivilegeError> {
-    let status = Status::read()?;
+pub(crate) fn verify(profile: &Profile, page: &StatusPage) -> Result<(), PrivilegeError> {
+    let status = page.read()?;
     for set in status.capabilities {
         let excess = set & !profile.capabilities.bits();
         if excess != 0 {
@@ -74,12 +74,12 @@ pub(crate) fn hold() -> Result<bool, PrivilegeError> {
     Ok(locked && dumpable == DumpableBehavior::NotDumpable)
 }
 
-fn drop_capabilities(keep: CapabilitySet) -> Result<(), PrivilegeError> {
+fn drop_capabilities(keep: CapabilitySet, page: &StatusPage) -> Result<(), PrivilegeError> {
     clear_ambient_capability_set()
         .map_err(|errno| PrivilegeError::Call("PR_CAP_AMBIENT_CLEAR_ALL", errno))?;
     // The bounding set takes CAP_SETPCAP, which systemd's CapabilityBoundingSet= has usually taken away together with
     // the rest of the set. What is left of it then is dead: no_new_privs keeps execve from granting any of it.
-    let bounding = Status::read()?.bounding;
+    let bounding = page.read()?.bounding;
     for bit in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
         if bounding & capability.bits() != 0 && !keep.contains(capability) {

@@ -1,8 +1,10 @@
 //! What the kernel says about this process, in `/proc/self/status` (proc_pid_status(5)).
 //!
-//! Read once before the cage closes, since `/proc` is out of reach afterwards.
+//! Read before the cage closes, since `/proc` is out of reach afterwards; in a jail it may be out of reach before.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
 /// The status page cannot be read or understood.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +28,30 @@ pub(crate) struct Status {
     pub(crate) bounding: u64,
 }
 
-impl Status {
-    /// Asks the kernel.
-    pub(crate) fn read() -> Result<Self, StatusError> {
-        Self::parse(&std::fs::read_to_string("/proc/self/status")?)
+/// The page itself, open: what it says is made up anew at each reading.
+#[derive(Debug)]
+pub struct StatusPage(File);
+
+impl StatusPage {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// There is no `/proc`.
+    pub fn open() -> Result<Self, StatusError> {
+        Ok(Self(File::open("/proc/self/status")?))
     }
 
+    /// Asks the kernel.
+    pub(crate) fn read(&self) -> Result<Status, StatusError> {
+        // Less than two KiB of it are ever written.
+        let mut text = vec![0; 16 * 1024];
+        let length = self.0.read_at(&mut text, 0)?;
+        let text = text.get(..length).unwrap_or_default();
+        Status::parse(&String::from_utf8_lossy(text))
+    }
+}
+
+impl Status {
     fn parse(text: &str) -> Result<Self, StatusError> {
         let line = |name: &'static str| {
             text.lines()

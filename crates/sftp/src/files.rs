@@ -158,7 +158,11 @@ impl Target<'_> {
                     return Err(Errno::OPNOTSUPP);
                 }
                 // fchmod(2) takes no such descriptor; libc's lchmod does it this way.
-                fs::chmod(by_descriptor(file.as_fd()), mode)
+                match fs::chmod(by_descriptor(file.as_fd()), mode) {
+                    // A jail without /proc.
+                    Err(Errno::NOENT) => Err(Errno::OPNOTSUPP),
+                    other => other,
+                }
             }
             Self::Open(file) => fs::fchmod(&file.descriptor, mode),
         }

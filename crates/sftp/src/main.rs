@@ -59,6 +59,7 @@ fn log(options: &Options) {
 
 fn run(options: Options, account: OwnAccount) -> anyhow::Result<()> {
     let zone = TimeZone::system();
+    let page = sandbox::StatusPage::open()?;
     let client = client_address();
     if let Some(umask) = options.umask {
         rustix::process::umask(Mode::from_raw_mode(umask));
@@ -74,7 +75,7 @@ fn run(options: Options, account: OwnAccount) -> anyhow::Result<()> {
     }
     let name = account.name.clone();
     let server = Server::new(options.permitted, account, zone, client_has_gone);
-    let cage = sandbox::enter(sandbox::Role::Sftp)?;
+    let cage = sandbox::enter_from_jail(sandbox::Role::Sftp, &page)?;
     info!("session opened for local user {name} from [{client}]");
     let end = serve(cage, server);
     info!("session closed for local user {name} from [{client}]");
