@@ -12,7 +12,8 @@ use std::time::Duration;
 use accounts::bounded::{NotDone, Owner, number_of};
 use accounts::{
     Account, AccountState, Denial, ForcedCommand, Login, LookupError, Method, Permission,
-    PermittedAccount, Source, group_names_within, login_permitted, look_at_shell, lookup_within,
+    PermittedAccount, Shell, Source, group_names_within, login_permitted, look_at_shell,
+    lookup_within,
 };
 use rpc::pam::{self, Authority, EmptyPasswords, RemoteName, Subject};
 use tokio::time::{Instant, sleep};
@@ -132,7 +133,11 @@ pub async fn admit<M: ServiceManager>(
             account: &judged,
             groups: &groups,
             state: &state,
-            shell: look_at_shell(&judged, owner, FILES_DEADLINE),
+            // Of a jail's shell the host knows nothing. As in sshd, the login finds out.
+            shell: match config.config.chroot_directory {
+                Some(_) => Shell::Usable,
+                None => look_at_shell(&judged, owner, FILES_DEADLINE),
+            },
             source: &from,
         };
         login_permitted(login, &accounts::Policy::of(&config.config))

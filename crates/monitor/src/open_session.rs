@@ -25,7 +25,7 @@ use crate::proof::AuthenticatedUser;
 use crate::routing_domain::RoutingDomain;
 use crate::rules::Rules;
 use crate::session_start::session_start;
-use crate::systemd::{ServiceManager, SessionUnit, StartError};
+use crate::systemd::{ServiceManager, SessionRoot, SessionUnit, StartError};
 
 /// Why a session could not be opened.
 #[derive(Debug, Error)]
@@ -136,6 +136,10 @@ impl Starting {
             remote_host: remote_host.to_owned(),
             authority: rules.authority(),
             exposes_auth_info: rules.config.expose_auth_info,
+            root: match rules.config.chroot_directory {
+                Some(_) => SessionRoot::Changed,
+                None => SessionRoot::Kept,
+            },
             properties: rules.config.session_properties.clone(),
             stdio,
         };

@@ -1,6 +1,7 @@
 //! What a session is told: the account, what `sshd_config` says of it, and what the methods permit
 //! by which the user logged in. Both must permit what is done.
 
+use accounts::Account;
 use config::authorized_keys::{SessionConstraints, Tunnel};
 use config::pattern::{PatternList, Verdict};
 use config::sshd::{ForwardPort, PermitUserEnvironment, SshdConfig, YesNo};
@@ -38,6 +39,7 @@ pub fn session_start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) ->
             PermitUserEnvironment::No => None,
             PermitUserEnvironment::Only(list) => Some(list.clone()),
         },
+        chroot_directory: chroot_directory(config, account),
         permissions: permissions(constraints),
         login: login_details(rules, user),
         forwarding: forwarding(config),
@@ -69,6 +71,17 @@ fn login_process(rules: &Rules) -> LoginProcess {
             .map(|variable| (variable.name.clone(), variable.value.clone()))
             .collect(),
     }
+}
+
+/// ChrootDirectory for an account.
+fn chroot_directory(config: &SshdConfig, account: &Account) -> Option<String> {
+    let directory = config.chroot_directory.as_ref()?;
+    Some(directory.expand(|token| match token {
+        'h' => account.home.display().to_string(),
+        'u' => account.name.clone(),
+        // The reader of the configuration lets no other token pass.
+        _ => account.uid.to_string(),
+    }))
 }
 
 /// How the user was authenticated, as far as the session has a part in it.
@@ -158,6 +171,23 @@ mod tests {
         assert_eq!(forced("", &key).as_deref(), Some("key"));
         assert_eq!(forced("ForceCommand all", &key).as_deref(), Some("all"));
         assert_eq!(forced("", &options("no-pty")), None);
+    }
+
+    #[test]
+    fn the_root_directory_may_be_named_by_the_account() {
+        let root = Account {
+            home: "/home/50% off".into(),
+            ..accounts::lookup("root").unwrap().unwrap()
+        };
+        for (line, expected) in [
+            ("", None),
+            ("ChrootDirectory none", None),
+            ("ChrootDirectory /srv/%u/%U/100%%", Some("/srv/root/0/100%")),
+            ("ChrootDirectory %h", Some("/home/50% off")),
+        ] {
+            let directory = chroot_directory(&config(line), &root);
+            assert_eq!(directory.as_deref(), expected, "{line}");
+        }
     }
 
     #[test]

@@ -90,11 +90,26 @@ pub struct SessionUnit {
     pub authority: Authority,
     /// ExposeAuthInfo: the session needs a place for a file that goes with it.
     pub exposes_auth_info: YesNo,
+    /// What it does about its root directory.
+    pub root: SessionRoot,
     /// What it may use of the machine. It has no limits of its own without them.
     pub properties: Vec<SessionProperty>,
     /// Standard input and output: the session's end of its lane.
     pub stdio: OwnedFd,
 }
+
+/// What a session does about its root directory, which takes capabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionRoot {
+    /// Nothing.
+    Kept,
+    /// It changes it: ChrootDirectory is in force.
+    Changed,
+}
+
+/// The capabilities to change it: to do so, and to find directories that administrators have put where users cannot see
+/// them. The session gives the second one up before it serves anybody, and none of its programs gets either.
+const CHANGING_ROOT: u64 = 1 << 18 | 1 << 2;
 
 impl SessionUnit {
     /// The unit of a connection's session.
@@ -304,6 +319,9 @@ impl ServiceManager for Systemd {
             let directory = vec![SessionUnit::directory(unit.id)];
             properties.push(("RuntimeDirectory", Variant::from(directory)));
             properties.push(("RuntimeDirectoryMode", Variant::from(0o700_u32)));
+        }
+        if unit.root == SessionRoot::Changed {
+            properties.push(("AmbientCapabilities", Variant::from(CHANGING_ROOT)));
         }
         let name = SessionUnit::name(unit.id);
         self.start_transient(name, SESSION_PROGRAM, unit.stdio, properties)

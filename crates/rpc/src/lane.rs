@@ -155,6 +155,8 @@ pub struct SessionStart {
     /// Which variables the user may set in `~/.ssh/environment`: patterns, separated by commas. `None`: the file is not
     /// read.
     pub user_environment: Option<String>,
+    /// ChrootDirectory, expanded: the directory that is to be the session's root.
+    pub chroot_directory: Option<String>,
     /// What the key or certificate of the login permits.
     pub permissions: Permissions,
     /// How the user was authenticated.

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use rpc::ConnectionId;
 
+use crate::second_stage::Root;
+
 /// The word by which the configuration names it.
 const WORD: &str = "internal-sftp";
 
@@ -52,6 +54,7 @@ impl InternalSftp {
     /// The command that becomes it, on behalf of a connection.
     pub(crate) fn command(
         &self,
+        root: Root,
         connection: ConnectionId,
         environment: &BTreeMap<OsString, OsString>,
     ) -> Command {
@@ -60,6 +63,10 @@ impl InternalSftp {
         command
             .arg0(WORD)
             .arg(format!("--connection={connection}"))
+            .args(match root {
+                Root::Kept => None,
+                Root::WorkingDirectory => Some("--jail"),
+            })
             .args(&self.arguments)
             .env_clear()
             .envs(environment.iter().filter(|(name, _)| known(name)))
@@ -169,7 +176,7 @@ mod tests {
             panic!("not recognised");
         };
         let id = ConnectionId::from_bytes([7; 8]);
-        let command = sftp.command(id, &environment.into());
+        let command = sftp.command(Root::Kept, id, &environment.into());
         let names: Vec<_> = command.get_envs().map(|(name, _)| name).collect();
         assert_eq!(names, ["HOME", "USER"]);
     }

@@ -17,9 +17,10 @@ use rustix::pipe::PipeFlags;
 use crate::environment::Account;
 use crate::greeting::Preliminaries;
 use crate::internal_sftp::InternalSftp;
+use crate::outside::Outside;
 use crate::policy::ShellInput;
 use crate::process::Process;
-use crate::second_stage::{self, Instead};
+use crate::second_stage::{self, Instead, Root};
 use crate::terminal::Pty;
 
 /// This very program, also after an upgrade replaced or removed its file: a running session and its second stage are
@@ -43,6 +44,7 @@ pub(crate) enum What<'a> {
 /// Starts the account's shell, or what is in its place, on the terminal if there is one. The descriptors are for the
 /// worker.
 pub(crate) fn start(
+    outside: &Outside,
     account: &Account,
     what: What<'_>,
     environment: &BTreeMap<OsString, OsString>,
@@ -50,9 +52,9 @@ pub(crate) fn start(
     pty: Option<&Pty>,
 ) -> io::Result<(Arc<Process>, ProgramDescriptors)> {
     let mut command = match what {
-        What::Sftp(sftp, connection) => sftp.command(connection, environment),
+        What::Sftp(sftp, connection) => sftp.command(outside.root(), connection, environment),
         What::Shell(_) | What::Instead(_) => {
-            let mut command = second_stage(account, what, pty);
+            let mut command = second_stage(outside.root(), account, what, pty);
             command.env_clear().envs(environment);
             preliminaries.tell(&mut command);
             command
@@ -91,9 +93,9 @@ pub(crate) fn start(
             }
         }
     };
-    let mut child = command.spawn()?;
-    // The last copies of the programs' ends here: with them open, the end of a program's output would never come.
-    drop(command);
+    // With it go the last copies of the programs' ends here: with them open, the end of a program's output would never
+    // come.
+    let mut child = outside.run(move || command.spawn())?;
     match Process::watch(&child) {
         Ok(process) => Ok((process, descriptors)),
         Err(error) => {
@@ -105,7 +107,7 @@ pub(crate) fn start(
     }
 }
 
-fn second_stage(account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command {
+fn second_stage(root: Root, account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command {
     let shell = if account.shell.is_empty() {
         DEFAULT_SHELL
     } else {
@@ -115,13 +117,10 @@ fn second_stage(account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command
         .file_name()
         .unwrap_or_else(|| OsStr::new(shell));
     let mut command = Command::new(THIS_PROGRAM);
-    command
-        .arg0("session")
-        .arg(second_stage::ARGUMENT)
-        .arg(match pty {
-            Some(_) => second_stage::TERMINAL,
-            None => second_stage::PIPES,
-        });
+    command.arg0("session").arg(root.argument()).arg(match pty {
+        Some(_) => second_stage::TERMINAL,
+        None => second_stage::PIPES,
+    });
     let input = match what {
         What::Shell(input) => input,
         What::Instead(instead) => {

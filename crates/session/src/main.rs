@@ -4,6 +4,7 @@
 //! and with the lane as stdin. With arguments it is its own second stage.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use journal::{Destination, Facility, Identity, LevelFilter, Role};
 use rpc::ServeEnd;
 use rpc::accounting::Records;
 use rpc::lane::{Lane, ToSession};
+use sandbox::jail::Jail;
 use sd_notify::NotifyState;
 use session::{
-    AuthInfo, Session, Termination, UnitEnvironment, lane, password, said, second_stage, words,
+    AuthInfo, Outside, Session, Termination, UnitEnvironment, lane, password, said, second_stage,
+    words,
 };
 use tokio::runtime::Runtime;
 
@@ -26,11 +29,11 @@ const RESOLVERS: usize = 4;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments
+    if let Some(root) = arguments
         .next()
-        .is_some_and(|first| first == second_stage::ARGUMENT)
+        .and_then(|first| second_stage::Root::of(&first))
     {
-        return second_stage::run(arguments);
+        return second_stage::run(root, arguments);
     }
     let told = hear();
     // LogLevel is in what the monitor said; what kept it from being heard is an error at any level.
@@ -116,6 +119,19 @@ fn serve(told: Told) -> anyhow::Result<()> {
     );
     let _entered = span.entered();
 
+    // Before there is another thread, to which the signals would go otherwise.
+    let termination = {
+        let _reactor = runtime.enter();
+        Termination::new().context("signals")?
+    };
+    let outside = match &start.chroot_directory {
+        None => Outside::here(),
+        Some(path) => {
+            let outside = Outside::of(Jail::open(Path::new(path))?)?;
+            tracing::debug!("Changed root directory to \"{path}\"");
+            outside
+        }
+    };
     let exposed = login.exposed.map(|text| AuthInfo::create(start.id, &text));
     // Lives as long as the session.
     let (_file, unit) = match exposed {
@@ -131,12 +147,11 @@ fn serve(told: Told) -> anyhow::Result<()> {
         None => (None, unit),
     };
     runtime.block_on(async {
-        let termination = Termination::new().context("signals")?;
         let stream = rpc::grpc::stream(rpc).context("stream of the worker")?;
         let lane = Lane::new(lane).context("lane of the worker")?;
         let records = accounting.map(Records::new).transpose();
         let records = records.context("connection to accounting")?;
-        let session = Session::new(start, unit, password, words(), records, lane);
+        let session = Session::new(start, unit, password, words(), records, lane, outside);
         // The client hears of its login now. There is nothing more to say to the monitor.
         monitor
             .send_ready(&said())

@@ -199,6 +199,7 @@ pub(crate) mod tests {
             forced_command: None,
             environment: Vec::new(),
             user_environment: None,
+            chroot_directory: None,
             permissions: Permissions::ALL,
             login: LoginDetails::UNTOLD,
             forwarding: Forwarding::DEFAULT,

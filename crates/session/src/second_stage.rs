@@ -1,7 +1,7 @@
 //! Between fork and exec: what a new process does to itself before it becomes the user's program.
 //!
 //! std runs code there only from unsafe closures, so the session's binary is started again with
-//! `--program terminal|pipes shell HOME ARGV0 SHELL ARGUMENTS…`, in the environment, and with the standard descriptors, of the
+//! `--program terminal|pipes shell HOME ARGV0 SHELL ARGUMENTS…` (`--program-in-jail` with ChrootDirectory), in the environment, and with the standard descriptors, of the
 //! program to come. It does what has to be done by the process itself, and calls execve(2): no runtime, no journal, no
 //! memory of the session. That costs a second execve(2): 1.2 ms of CPU in a release build, of which a program made for
 //! nothing else would save half; but this one is always there and of the right version, whatever an upgrade does to the
@@ -16,11 +16,40 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use nix::sys::signal::SigSet;
+use sandbox::jail;
 
 use crate::greeting::Preliminaries;
 
 /// The first argument of a second stage.
 pub const ARGUMENT: &str = "--program";
+
+/// The same of one that is to enter a jail.
+pub const ARGUMENT_IN_JAIL: &str = "--program-in-jail";
+
+/// What a second stage does about its root directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// Nothing.
+    Kept,
+    /// The working directory becomes it (ChrootDirectory).
+    WorkingDirectory,
+}
+
+impl Root {
+    /// As the first argument says; none if that is not the one of a second stage.
+    pub fn of(argument: &OsStr) -> Option<Self> {
+        [Self::Kept, Self::WorkingDirectory]
+            .into_iter()
+            .find(|root| root.argument() == argument)
+    }
+
+    pub(crate) fn argument(self) -> &'static str {
+        match self {
+            Self::Kept => ARGUMENT,
+            Self::WorkingDirectory => ARGUMENT_IN_JAIL,
+        }
+    }
+}
 
 /// The second argument if the standard descriptors are a terminal.
 pub(crate) const TERMINAL: &str = "terminal";
@@ -96,10 +125,10 @@ const NO_LOGIN_STATUS: u8 = 254;
 /// passwd(1)
 const PASSWD: &str = "/usr/bin/passwd";
 
-/// Becomes the program that `arguments` (those after [`ARGUMENT`]) describe. Returns only if that fails; the user has
+/// Becomes the program that `arguments` (those after the first) describe. Returns only if that fails; the user has
 /// the reason on stderr then.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    match become_program(arguments) {
+pub fn run(root: Root, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match become_program(root, arguments) {
         Ok(status) => status,
         Err(message) => {
             complain(message);
@@ -108,8 +137,17 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String> {
+fn become_program(
+    root: Root,
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Result<ExitCode, String> {
     const MISSING: &str = "session: internal arguments are missing";
+    // First of all: until then this process has the capability to do it.
+    if root == Root::WorkingDirectory
+        && let Err(error) = jail::enter_working_directory()
+    {
+        return Err(error.to_string());
+    }
     let (Some(descriptors), Some(what)) = (arguments.next(), arguments.next()) else {
         return Err(MISSING.to_owned());
     };
@@ -138,11 +176,14 @@ fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<ExitC
 
     // A login without a home is allowed, in "/", as with sshd.
     if let Err(error) = std::env::set_current_dir(&home) {
-        complain(format_args!(
-            "Could not chdir to home directory {}: {}",
-            home.display(),
-            reason(&error)
-        ));
+        // In a jail that is no news.
+        if root == Root::Kept {
+            complain(format_args!(
+                "Could not chdir to home directory {}: {}",
+                home.display(),
+                reason(&error)
+            ));
+        }
         drop(std::env::set_current_dir("/"));
     }
 

@@ -23,6 +23,7 @@ use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEn
 use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners};
 use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
+use crate::outside::Outside;
 use crate::policy::{Launch, Policy, Run, ShellInput};
 use crate::process::Process;
 use crate::second_stage::{self, Instead};
@@ -40,6 +41,7 @@ pub struct Session(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     connection: ConnectionId,
+    outside: Outside,
     policy: Policy,
     account: Account,
     endpoints: Endpoints,
@@ -122,6 +124,7 @@ impl Session {
         words: Vec<u8>,
         records: Option<Records>,
         lane: Lane,
+        outside: Outside,
     ) -> Self {
         if password == Password::Expired {
             // As sshd: nothing is forwarded meanwhile.
@@ -134,6 +137,7 @@ impl Session {
         };
         Self(Arc::new(Inner {
             connection: start.id,
+            outside,
             policy: Policy::new(&start),
             forward_policy: ForwardPolicy::new(&start),
             connector: Connector::default(),
@@ -265,6 +269,7 @@ impl Session {
             }
         };
         let started = launch::start(
+            &self.0.outside,
             &self.0.account,
             what,
             &environment,
@@ -454,7 +459,8 @@ impl SessionFace for Session {
         if vacant == Outcome::Refused {
             return Ok(Outcome::Refused);
         }
-        let mut pty = match Pty::open(&request) {
+        let opened = self.0.outside.run(move || Ok(Pty::open(&request)?));
+        let mut pty = match opened {
             Ok(pty) => pty,
             Err(error) => {
                 warn!(channel = channel.0, "cannot open a terminal: {error}");

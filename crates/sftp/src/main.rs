@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use jiff::tz::TimeZone;
 use journal::{Destination, Escaped, Identity, Role};
+use nix::sys::signal::SigSet;
 use rustix::fs::Mode;
 use sandbox::jail;
 use sftp::{Invocation, Log, Options, OwnAccount, Root, Server, client_has_gone, serve};
@@ -58,6 +59,8 @@ fn log(options: &Options) {
 }
 
 fn run(options: Options, account: OwnAccount) -> anyhow::Result<()> {
+    // The session reads its signals from a descriptor, and has passed its mask on.
+    SigSet::empty().thread_set_mask()?;
     let zone = TimeZone::system();
     let page = sandbox::StatusPage::open()?;
     let client = client_address();

@@ -79,10 +79,10 @@ fn errors_are_shown_with_file_line_column_and_suggestion() -> Result<()> {
         ("Banner \"unfinished\n", &[":1:8: "]),
         // What would permit more than its words say is not ignored.
         (
-            "\nChrootDirectory /srv/jail\n",
+            "\nUnusedConnectionTimeout 1h\n",
             &[":2:1: ", "cannot be ignored"],
         ),
-        ("ChrootDirectory /srv\n", &[":1:1: ", "cannot be ignored"]),
+        ("RDomain x\n", &[":1:1: ", "cannot be ignored"]),
         ("HostKey /etc/ssh/nonesuch\n", &["/etc/ssh/nonesuch"]),
     ];
     for (number, (text, parts)) in cases.iter().enumerate() {

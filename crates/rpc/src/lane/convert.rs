@@ -84,6 +84,7 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         forced_command: start.forced_command.clone(),
         environment: start.environment.iter().map(variable).collect(),
         user_environment: start.user_environment.clone(),
+        chroot_directory: start.chroot_directory.clone(),
         permissions: Some(permissions::to_proto(&start.permissions)),
         login: Some(login_to_proto(&start.login)),
         forwarding: Some(forwarding::to_proto(&start.forwarding)),
@@ -230,6 +231,7 @@ pub(super) fn read_to_session(
             .map(|v| (v.name, v.value))
             .collect(),
         user_environment: body.user_environment,
+        chroot_directory: body.chroot_directory,
         permissions: permissions::from_proto(body.permissions)?,
         login: login_from_proto(body.login)?,
         forwarding: forwarding::from_proto(body.forwarding)?,

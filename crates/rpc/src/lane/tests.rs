@@ -121,6 +121,7 @@ fn a_session_hears_what_the_monitor_said() {
                 forced_command: (log_level == LevelFilter::OFF).then(|| "/bin/true".to_owned()),
                 environment: vec![("EDITOR".to_owned(), "ed".to_owned())],
                 user_environment: (log_level == LevelFilter::OFF).then(|| "LC_*".to_owned()),
+                chroot_directory: (log_level == LevelFilter::OFF).then(|| "/srv/jail".to_owned()),
                 permissions: permissions.clone(),
                 login: match log_level {
                     LevelFilter::OFF => LoginDetails::UNTOLD,

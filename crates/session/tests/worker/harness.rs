@@ -71,6 +71,7 @@ pub(crate) fn start() -> SessionStart {
         forced_command: None,
         environment: Vec::new(),
         user_environment: None,
+        chroot_directory: None,
         permissions: Permissions::ALL,
         login: LoginDetails::UNTOLD,
         forwarding: Forwarding::DEFAULT,

@@ -342,8 +342,7 @@ fn a_pam_service_is_a_file_name() {
 #[test]
 fn what_forbids_something_is_never_ignored() {
     for line in [
-        "ChrootDirectory /srv",
-        "Match User alice\n ChrootDirectory /srv",
+        "Match User alice\n ChannelTimeout session=1h",
         "ChannelTimeout session=1h",
         "UnusedConnectionTimeout 5m",
         "RDomain x",
