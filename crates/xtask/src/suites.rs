@@ -124,7 +124,8 @@ pub(crate) fn timing() -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask soak`: many logins, with and without a terminal, leave nothing behind.
+/// `cargo xtask soak`: what a plain run makes short. Many logins, with and without a terminal, leave nothing behind;
+/// many files and a large one are transferred.
 pub(crate) fn soak() -> Result<()> {
     let deb = match std::env::var_os(DEB_VARIABLE) {
         Some(_) => deb_under_test()?,
@@ -134,8 +135,17 @@ pub(crate) fn soak() -> Result<()> {
     let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", "resilience"])?;
     command.args(["--", "many_logins_leave_nothing_behind"]);
     command
-        .env(DEB_VARIABLE, deb)
+        .env(DEB_VARIABLE, &deb)
         .env("SSHD_PRIVSEP_SOAK_LOGINS", "1000");
+    run_command(&mut command)?;
+    step.done();
+    let step = Step::begin("100,000 files and 20 GiB");
+    let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", "sftp"])?;
+    command.args(["--", "many_files_and_a_sparse_one_come_and_go_whole"]);
+    command
+        .env(DEB_VARIABLE, deb)
+        .env("SSHD_PRIVSEP_SFTP_FILES", "100000")
+        .env("SSHD_PRIVSEP_SFTP_SPARSE", "20G");
     run_command(&mut command)?;
     step.done();
     Ok(())

@@ -37,7 +37,7 @@ impl Server {
 
     /// Waits for the first entry of the server, written after `since`, whose text holds each of `parts`.
     pub fn wait_for_entry(&self, since: &str, parts: &[&str]) -> Result<Entry> {
-        let arguments = ["--since", since, "-t", "sshd"];
+        let arguments = ["--since", since, "-t", "sshd", "-t", "internal-sftp"];
         let mut found = None;
         eventually("a line in the journal", PATIENCE, || {
             found = self

@@ -1,0 +1,414 @@
+//! `internal-sftp` and ChrootDirectory, each call made of our server and, with the same file, of Debian's sshd: the
+//! stock client fares the same. What only ours has (its cage, its log from an empty jail) is looked at besides.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use e2e::beside::{Ended, PORTS};
+use e2e::server::eventually;
+use e2e::{Server, Shared};
+use support::UserKey;
+use support::users::client_options;
+
+static SERVER: Shared = Shared::new("sftp", "");
+
+/// What each server's file says. Each test has users of its own.
+const CONFIGURATION: &str = "\
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM yes
+LogLevel VERBOSE
+PermitRootLogin yes
+Subsystem sftp internal-sftp -l INFO
+Match User readonly
+    ForceCommand internal-sftp -R
+Match User denied
+    ForceCommand internal-sftp -P remove,posix-rename,rename -u 027
+Match User allowed
+    ForceCommand internal-sftp -p open,close,read,write,realpath,stat,lstat,fstat -d /srv/%u
+Match User jailed
+    ChrootDirectory /srv/jails/%u
+    ForceCommand internal-sftp -l INFO
+Match User inshell,root
+    ChrootDirectory /srv/shell
+Match User loose
+    ChrootDirectory /srv/jails/loose/below
+    ForceCommand internal-sftp
+Match User nojail
+    ChrootDirectory /srv/none/%U
+";
+
+/// A jail with a shell, what that needs, and /proc, to see what it runs with.
+const SHELL_JAIL: &str = r#"
+mkdir -p /srv/shell/bin /srv/shell/dev /srv/shell/proc /srv/shell/home/inshell
+for program in /bin/sh /bin/ls /usr/bin/tty /usr/bin/id /bin/sleep; do
+    cp --dereference $program /srv/shell/bin/
+    ldd $program | grep -o '/[^ ]*' | while read library; do
+        mkdir -p /srv/shell$(dirname $library); cp --dereference $library /srv/shell$library
+    done
+done
+mount --bind /proc /srv/shell/proc
+mknod -m 666 /srv/shell/dev/null c 1 3
+"#;
+
+/// The machine with both servers and everybody's key. The first test that asks makes it.
+fn machine() -> Result<&'static Site> {
+    static SITE: OnceLock<Result<Site, String>> = OnceLock::new();
+    let site = SITE.get_or_init(|| prepare().map_err(|error| format!("{error:#}")));
+    site.as_ref().map_err(|error| anyhow!("{error}"))
+}
+
+/// See [`machine`].
+struct Site {
+    server: &'static Server,
+    keys: Vec<UserKey>,
+}
+
+impl std::ops::Deref for Site {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        self.server
+    }
+}
+
+const USERS: &[&str] = &[
+    "plain", "readonly", "denied", "allowed", "jailed", "inshell", "loose", "nojail", "keyed",
+    "killed", "soaked",
+];
+
+fn prepare() -> Result<Site> {
+    let server = SERVER.get()?;
+    let keys: Result<Vec<UserKey>> = USERS.iter().map(|user| server.add_user(user)).collect();
+    server.shell(SHELL_JAIL)?;
+    server.shell(
+        "mkdir -p /srv/jails/jailed/up /srv/jails/loose/below /srv/allowed /root/.ssh
+         chown jailed: /srv/jails/jailed/up
+         chown allowed: /srv/allowed
+         chown loose: /srv/jails/loose
+         usermod -s /nonexistent jailed; usermod -s /bin/sh inshell; usermod -s /bin/sh root
+         cat /home/inshell/.ssh/authorized_keys >>/root/.ssh/authorized_keys
+         sed -i 's/^/command=\"internal-sftp -R\" /' /home/keyed/.ssh/authorized_keys",
+    )?;
+    // Debian's sshd knows no penalties, and what is refused here would earn some.
+    let ours = format!("PerSourcePenalties no\n{CONFIGURATION}");
+    server.configure_beside([&ours, CONFIGURATION], "-E /root/theirs.log")?;
+    Ok(Site {
+        server,
+        keys: keys?,
+    })
+}
+
+impl Site {
+    /// The client's options, but for the port.
+    fn options(&self, user: &str) -> Result<String> {
+        let key = self.keys.iter().find(|key| key.user == user);
+        let options = client_options(key.context("no such user")?).join(" ");
+        // The file of known hosts names no port but 22.
+        Ok(format!(
+            "{options} -o HostKeyAlias=localhost -o BatchMode=yes"
+        ))
+    }
+}
+
+/// Runs `sftp` with these commands on both, ours first.
+fn sftp(server: &Site, user: &str, commands: &str) -> Result<[Ended; 2]> {
+    let options = server.options(user)?;
+    let batch = format!("/root/batch-{user}");
+    server.write_file(&batch, commands.as_bytes(), 0o600)?;
+    call(server, |port| {
+        format!("cd /root/here && sftp {options} -P {port} -b {batch} {user}@127.0.0.1")
+    })
+}
+
+/// Runs a command with `ssh` on both.
+fn ssh(server: &Site, user: &str, key: &str, words: &str) -> Result<[Ended; 2]> {
+    let options = server.options(key)?;
+    call(server, |port| {
+        format!("ssh {options} -p {port} {user}@127.0.0.1 {words}")
+    })
+}
+
+fn call(server: &Server, line: impl Fn(u16) -> String) -> Result<[Ended; 2]> {
+    // What is called is in files whose names are always the same.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    server
+        .shell("mkdir -p /root/calls /root/here; head -c 300000 /dev/urandom >/root/here/file")?;
+    let ended = server.call_beside(&[PORTS.map(line)], 1)?;
+    ended.into_iter().next().context("no call")
+}
+
+/// Both calls ended alike; what that was.
+fn alike([ours, theirs]: [Ended; 2]) -> Result<Ended> {
+    ensure!(
+        (&ours.code, &ours.out, &ours.err) == (&theirs.code, &theirs.out, &theirs.err),
+        "ours: {ours:#?}\ntheirs: {theirs:#?}"
+    );
+    Ok(ours)
+}
+
+#[test]
+fn the_stock_client_moves_lists_and_changes_files_as_with_sshd() -> Result<()> {
+    let server = machine()?;
+    let commands = "pwd\nmkdir d\ncd d\nput file\nls -l file\nchmod 640 file\nls -ln file\nrename file other\n\
+                    ln other hard\nln -s other soft\nls -1\nget soft back\nls -l soft\n-reput file other\n\
+                    copy other copy\nget copy back2\n-rmdir .\n-rm none\n-mkdir /etc/x\n-get /etc/shadow\n\
+                    -rename other hard\nrename other copy2\nrm copy2\nrm hard\nrm soft\nrm copy\ncd ..\n\
+                    rmdir d\nls -a .ssh\n";
+    let ended = alike(sftp(server, "plain", commands)?)?;
+    ensure!(ended.code == "0", "{ended:?}");
+    server.shell("cmp /root/here/file /root/here/back; cmp /root/here/file /root/here/back2")?;
+    Ok(())
+}
+
+#[test]
+fn restrictions_of_the_command_line_hold() -> Result<()> {
+    let server = machine()?;
+    server.shell("echo text >/home/readonly/a; echo text >/home/keyed/a; echo text >/home/denied/a; chown denied: /home/denied/a")?;
+    for user in ["readonly", "keyed"] {
+        let ended = alike(sftp(
+            server,
+            user,
+            "get a got\n-put file a\n-rm a\n-mkdir d\n-rename a b\n-chmod 777 a\n-symlink a s\nls a\n",
+        )?)?;
+        ensure!(
+            ended.err.matches("ermission denied").count() >= 5,
+            "{ended:?}"
+        );
+        server.shell(&format!(
+            "test \"$(cat /home/{user}/a)\" = text; test \"$(ls /home/{user})\" = a"
+        ))?;
+    }
+    let ended = alike(sftp(
+        server,
+        "denied",
+        "-rm a\n-rename a b\nput file c\nls -l a\n",
+    )?)?;
+    ensure!(
+        ended.err.matches("ermission denied").count() == 2,
+        "{ended:?}"
+    );
+    ensure!(server.shell("stat -c %a /home/denied/c")? == "640\n");
+    let ended = alike(sftp(server, "allowed", "pwd\nput file c\n-ls\n-rm c\n")?)?;
+    ensure!(ended.out.contains("/srv/allowed"), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn whoever_has_sftp_only_gets_nothing_else() -> Result<()> {
+    let server = machine()?;
+    for words in ["", "id", "internal-sftp", "/usr/lib/openssh/sftp-server"] {
+        for user in ["readonly", "keyed", "jailed"] {
+            let ended = alike(ssh(server, user, user, words)?)?;
+            ensure!(
+                (ended.code.as_str(), ended.out.as_str())
+                    == ("1", "This service allows sftp connections only.\n"),
+                "{user}: {ended:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_empty_jail_serves_files_and_logs() -> Result<()> {
+    let server = machine()?;
+    let since = server.now()?;
+    let ended = alike(sftp(
+        server,
+        "jailed",
+        "pwd\nls -a\nput file up/file\nget up/file got\n-ls ..\n-get /etc/passwd\nrm up/file\n",
+    )?)?;
+    ensure!(
+        ended.out.contains("Remote working directory: /\n"),
+        "{ended:?}"
+    );
+    ensure!(ended.code == "0", "{ended:?}");
+    server.shell("cmp /root/here/file /root/here/got; test -z \"$(ls /srv/jails/jailed/up)\"")?;
+    for sentence in [
+        "session opened for local user jailed from [127.0.0.1]",
+        "close \"/up/file\" bytes read 0 written 300000",
+        "close \"/up/file\" bytes read 300000 written 0",
+        "remove name \"/up/file\"",
+        "session closed for local user jailed from [127.0.0.1]",
+    ] {
+        let entry = server.wait_for_entry(&since, &[sentence])?;
+        ensure!(
+            entry.field("SYSLOG_IDENTIFIER") == "internal-sftp",
+            "{sentence}"
+        );
+        ensure!(!entry.field("SSHD_CONN").is_empty(), "{sentence}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_shell_in_a_jail_sees_the_jail_and_has_no_capability() -> Result<()> {
+    let server = machine()?;
+    for user in ["inshell", "root"] {
+        // Of root's the servers have as many as they were started with.
+        let shown = if user == "root" {
+            "Uid:"
+        } else {
+            "Cap[IPEA]*|NoNewPrivs:|Uid:"
+        };
+        let script = format!(
+            "'pwd; ls / /home; while read -r name value; do case $name in {shown}) \
+                      echo $name $value;; esac; done </proc/self/status; ls /srv'"
+        );
+        let ended = alike(ssh(server, user, "inshell", &script)?)?;
+        ensure!(!ended.out.contains("jails"), "{ended:?}");
+        if user == "inshell" {
+            ensure!(
+                ended.out.contains("CapEff: 0000000000000000\n"),
+                "{ended:?}"
+            );
+            ensure!(
+                ended.out.contains("CapAmb: 0000000000000000\n"),
+                "{ended:?}"
+            );
+        }
+    }
+    let ended = alike(ssh(
+        server,
+        "inshell",
+        "inshell",
+        "-tt 'exec 2>/dev/null; tty; echo $SSH_TTY'",
+    )?);
+    drop(ended);
+    let missing = alike(ssh(server, "nojail", "nojail", "id")?.map(|ended| Ended {
+        err: String::new(),
+        ..ended
+    }))?;
+    ensure!(missing.code == "255", "{missing:?}");
+    Ok(())
+}
+
+#[test]
+fn only_a_thread_that_starts_programs_keeps_the_capability() -> Result<()> {
+    let server = machine()?;
+    let options = server.options("inshell")?;
+    let mut client = server
+        .command([
+            "sh",
+            "-c",
+            &format!("exec ssh {options} inshell@127.0.0.1 'echo in; sleep 20'"),
+        ])
+        .spawn()?;
+    client.wait_for("in\n", Duration::from_secs(20))?;
+    let of_session = server.shell(
+        "for pid in $(pgrep -u inshell -x session); do \
+            for task in /proc/$pid/task/*; do echo $(cat $task/comm) $(sed -n 's/^CapPrm:.//p' $task/status) $(readlink $task/root); done; \
+         done",
+    )?;
+    client.kill()?;
+    let mut lines: Vec<&str> = of_session.lines().collect();
+    lines.sort_unstable();
+    ensure!(
+        lines
+            == [
+                "outside 0000000000040000 /",
+                "session 0000000000000000 /srv/shell"
+            ],
+        "{of_session}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_jail_that_others_could_change_is_none() -> Result<()> {
+    let server = machine()?;
+    let since = server.now()?;
+    let [ours, theirs] = sftp(server, "loose", "pwd\n")?;
+    ensure!(
+        (ours.code.as_str(), theirs.code.as_str()) == ("255", "255"),
+        "{ours:?} {theirs:?}"
+    );
+    let sentence = "bad ownership or modes for chroot directory component \"/srv/jails/loose/\"";
+    server.wait_for_entry(&since, &[sentence])?;
+    ensure!(server.shell("cat /root/theirs.log")?.contains(sentence));
+    Ok(())
+}
+
+#[test]
+fn the_server_is_in_its_cage_and_gone_with_its_client() -> Result<()> {
+    let server = machine()?;
+    server.shell("truncate -s 20G /home/killed/sparse; chown killed: /home/killed/sparse")?;
+    let options = server.options("killed")?;
+    for _ in 0..3 {
+        let mut client = server
+            .command([
+                "sh",
+                "-c",
+                &format!("echo get sparse /dev/null | exec sftp {options} killed@127.0.0.1"),
+            ])
+            .spawn()?;
+        eventually("the server runs", Duration::from_secs(20), || {
+            Ok(server.exec(["pgrep", "-u", "killed", "-x", "sftp"])?.code() == Some(0))
+        })?;
+        let status = server.shell("cat /proc/$(pgrep -u killed -x sftp | head -1)/status")?;
+        for line in [
+            "Seccomp:\t2\n",
+            "NoNewPrivs:\t1\n",
+            "CapEff:\t0000000000000000\n",
+            "Threads:\t1\n",
+        ] {
+            ensure!(status.contains(line), "{status}");
+        }
+        server.shell(
+            "for pid in $(pgrep -u root -x sftp); do \
+                 if grep -q killed@ /proc/$pid/cmdline; then pkill -9 -P $pid; fi; \
+             done",
+        )?;
+        client.kill()?;
+        eventually("nothing is left", Duration::from_secs(20), || {
+            Ok(server
+                .exec(["pgrep", "-u", "killed", "-x", "sftp|session"])?
+                .code()
+                == Some(1))
+        })?;
+    }
+    Ok(())
+}
+
+/// How many files there are and how large the sparse one is; `cargo xtask soak` has them in earnest.
+const FILES_VARIABLE: &str = "SSHD_PRIVSEP_SFTP_FILES";
+const FILES: u32 = 2_000;
+const SPARSE_VARIABLE: &str = "SSHD_PRIVSEP_SFTP_SPARSE";
+const SPARSE: &str = "512M";
+
+#[test]
+fn many_files_and_a_sparse_one_come_and_go_whole() -> Result<()> {
+    let server = machine()?;
+    let files = match std::env::var(FILES_VARIABLE) {
+        Ok(files) => files.parse()?,
+        Err(_) => FILES,
+    };
+    let sparse = std::env::var(SPARSE_VARIABLE).unwrap_or_else(|_| SPARSE.to_owned());
+    let options = server.options("soaked")?;
+    let script = format!(
+        "mkdir -p /root/soak/many /root/soak/back; cd /root/soak
+         (cd many; seq {files} | xargs touch)
+         echo content >many/first
+         # Sparse on both sides, each time with an end that only one side has: a disk need not hold it.
+         truncate -s {sparse} sparse back-sparse /home/soaked/sparse
+         printf end >>sparse; cp --sparse=always sparse /home/soaked/down; chown soaked: /home/soaked/*
+         printf '%s\\n' 'mkdir many' 'put -r many/. many' 'get -r many/. back' \
+             'reput sparse' 'reget down back-sparse' 'get down /dev/null' |
+             sftp -q {options} -b - soaked@127.0.0.1 >/dev/null
+         diff -r many back
+         cmp sparse back-sparse
+         cmp sparse /home/soaked/sparse
+         ls /home/soaked/many | wc -l
+         cd /; rm -r /root/soak /home/soaked/many /home/soaked/sparse /home/soaked/down"
+    );
+    let ended = server
+        .command(["sh", "-euc", &script])
+        .deadline(Duration::from_secs(3600))
+        .run()?
+        .success()?;
+    ensure!(ended.text() == format!("{}\n", files + 1), "{ended:?}");
+    Ok(())
+}
