@@ -33,11 +33,11 @@ use self::samples::{Samples, Server};
 use crate::deb::{self, Profile};
 
 const HELP: &str = "\
-cargo xtask bench [--quick] [--only login|bulk|terminal] [--control] [--json FILE]
+cargo xtask bench [--quick] [--only login|bulk|sftp|terminal] [--control] [--json FILE]
 cargo xtask bench --packets
 
   --quick        fewer rounds, smaller transfers: two minutes, and more noise
-  --only WHAT    logins, transfers or terminals (echo, memory of idle sessions) alone
+  --only WHAT    logins, transfers, sftp or terminals (echo, memory of idle sessions) alone
   --control      OpenSSH against itself: how far from 1.00 its ratios are is the noise of this host
   --json FILE    writes the table's numbers and every single measurement there
   --packets      instead: every cipher, MAC and key exchange alone, their time and their instructions
@@ -59,6 +59,9 @@ const CIPHERS: &[&str] = &[
     "chacha20-poly1305@openssh.com",
     "aes256-ctr",
 ];
+
+/// The cipher of transfers by `sftp`.
+const SFTP_CIPHER: &str = "aes256-gcm@openssh.com";
 
 /// OpenSSH as Debian starts it, with the configuration that Debian installs (`UsePAM yes` in it), on the instance's
 /// port. Not ssh.service itself: /etc/ssh/sshd_config is shared with our server, and may be ours.
@@ -82,6 +85,7 @@ const DRIVER_DEADLINE: Duration = Duration::from_secs(3600);
 struct Plan {
     logins: u32,
     transfers: u32,
+    sftp: u32,
     transfer_bytes: u64,
     /// Typed on a terminal.
     keys: u32,
@@ -93,6 +97,7 @@ impl Plan {
     const FULL: Self = Self {
         logins: 40,
         transfers: 5,
+        sftp: 5,
         transfer_bytes: 1 << 30,
         keys: 2000,
         sessions: 20,
@@ -101,6 +106,7 @@ impl Plan {
     const QUICK: Self = Self {
         logins: 10,
         transfers: 3,
+        sftp: 3,
         transfer_bytes: 1 << 28,
         keys: 300,
         sessions: 8,
@@ -137,7 +143,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
                 candidate = Candidate::Control;
                 rest
             }
-            ["--only", what @ ("login" | "bulk" | "terminal"), rest @ ..] => {
+            [
+                "--only",
+                what @ ("login" | "bulk" | "sftp" | "terminal"),
+                rest @ ..,
+            ] => {
                 only = Some(*what);
                 rest
             }
@@ -150,10 +160,12 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     if let Some(only) = only {
         let whole = plan;
-        (plan.logins, plan.transfers, plan.keys, plan.sessions) = (0, 0, 0, 0);
+        (plan.logins, plan.transfers, plan.sftp) = (0, 0, 0);
+        (plan.keys, plan.sessions) = (0, 0);
         match only {
             "login" => plan.logins = whole.logins,
             "bulk" => plan.transfers = whole.transfers,
+            "sftp" => plan.sftp = whole.sftp,
             _ => (plan.keys, plan.sessions) = (whole.keys, whole.sessions),
         }
     }
@@ -191,6 +203,11 @@ fn prepare(machine: &Machine, deb: Option<&Path>) -> Result<UserKey> {
     let step = Step::begin("starting both servers");
     if let Some(deb) = deb {
         machine.install_deb(deb)?;
+        // Ours may read the file that Debian's package has left.
+        machine.shell(
+            "sed -i 's/^Subsystem.*sftp.*/Subsystem sftp internal-sftp/' /etc/ssh/sshd_config; \
+             grep -q '^Subsystem sftp internal-sftp' /etc/ssh/sshd_config",
+        )?;
         machine.start_server()?;
     } else {
         machine.shell("ssh-keygen -A")?;
@@ -223,6 +240,8 @@ fn drive(machine: &Machine, key: &UserKey, plan: Plan) -> Result<Samples> {
     words.push(format!("--bytes={}", plan.transfer_bytes));
     words.push(format!("--keys={}", plan.keys));
     words.push(format!("--sessions={}", plan.sessions));
+    words.push(format!("--sftp={}", plan.sftp));
+    words.push(format!("--sftp-cipher={SFTP_CIPHER}"));
     if plan.transfers > 0 {
         words.extend(CIPHERS.iter().map(|cipher| format!("--cipher={cipher}")));
     }

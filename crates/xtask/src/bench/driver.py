@@ -4,7 +4,7 @@ It runs inside the test machine, but in a cgroup of the host's: what the machine
 with everything that a login sets in motion there (systemd, logind, D-Bus, the journal, the user's own processes).
 
     driver.py --server NAME=PORT ... --logins N --kex NAME --transfers N --bytes N --cipher NAME ...
-              --keys N --sessions N -- SSH...
+              --sftp N --sftp-cipher NAME --keys N --sessions N -- SSH...
 
 SSH is the client's command line up to the port. Each line of output is one run, fields separated by tabs:
 
@@ -161,6 +161,29 @@ def idle(servers, ssh, sessions):
         rest()
 
 
+def sftp_batches(size):
+    """What `sftp` is to do. All files are in memory: a disk would be what is measured."""
+    here, there = "/dev/shm/bench-here", "/dev/shm/bench-there"
+    os.makedirs(f"{here}/small", exist_ok=True)
+    with open(f"{here}/large", "wb") as large:
+        for _ in range(size >> 20):
+            large.write(b"\0" * (1 << 20))
+    for number in range(1000):
+        with open(f"{here}/small/{number}", "wb") as small:
+            small.write(b"\0" * 4096)
+    batches = {
+        "sftp-empty": "pwd",
+        "sftp-put": f"put {here}/large {there}-large",
+        "sftp-get": f"get {there}-large /dev/null",
+        "sftp-many": f"mkdir {there}-small\nput -r {here}/small/. {there}-small\n"
+        f"get -r {there}-small/. {here}/back\nrm {there}-small/*\nrmdir {there}-small\nrm {there}-large",
+    }
+    for work, commands in batches.items():
+        with open(f"/root/bench-{work}", "w") as batch:
+            batch.write(commands + "\n")
+    return [(work, f"/root/bench-{work}") for work in batches]
+
+
 def in_turn(servers, rounds):
     """Each server once a round, the first one last in every other round: nobody always profits from the other's run."""
     for number in range(rounds):
@@ -177,6 +200,8 @@ def main():
     parser.add_argument("--cipher", action="append", default=[])
     parser.add_argument("--keys", type=int, default=0)
     parser.add_argument("--sessions", type=int, default=0)
+    parser.add_argument("--sftp", type=int, default=0)
+    parser.add_argument("--sftp-cipher")
     parser.add_argument("ssh", nargs="+")
     plan = parser.parse_args()
     servers = [tuple(server.split("=")) for server in plan.server]
@@ -200,6 +225,16 @@ def main():
             sample("empty", cipher, name, ssh(port, *options, "head -c 0 /dev/zero"))
             sample("down", cipher, name, ssh(port, *options, f"head -c {plan.bytes} /dev/zero"))
             sample("up", cipher, name, ssh(port, *options, "cat >/dev/null"), feed_bytes=plan.bytes)
+    if plan.sftp:
+        batches = sftp_batches(plan.bytes)
+
+        def sftp(port, batch):
+            options = ["-c", plan.sftp_cipher, "-o", f"KexAlgorithms={plan.kex}"]
+            return ["sftp", *plan.ssh[1:-1], *options, "-q", "-P", port, "-b", batch, plan.ssh[-1]]
+
+        for name, port in in_turn(servers, plan.sftp):
+            for work, batch in batches:
+                sample(work, plan.sftp_cipher, name, sftp(port, batch))
     print("done")
 
 

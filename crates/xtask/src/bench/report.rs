@@ -30,6 +30,13 @@ const LOGIN_CPU: Goal = Goal::AtMost(1.5);
 /// For the cipher that hardware does best, where a server's own overhead shows most.
 const BULK_RATE: Goal = Goal::AtLeast(1.2);
 const BULK_GOAL_CIPHER: &str = "aes256-gcm@openssh.com";
+/// One large file by `sftp`, each way.
+const SFTP_RATE: Goal = Goal::AtLeast(1.5);
+/// Small files, which are round trips.
+const SFTP_FILES: Goal = Goal::AtLeast(1.2);
+
+/// How many small files the driver moves, in two directions.
+const SMALL_FILES: f64 = 2000.0;
 
 /// A user feels a terminal's delay; more data at once must not be bought with it.
 const ECHO: Goal = Goal::AtMost(1.0);
@@ -77,10 +84,13 @@ impl Report {
         for terminal in samples.algorithms(Work::Echo) {
             terminal_rows(&mut rows, &samples, terminal);
         }
-        for work in [Work::Down, Work::Up] {
+        for work in [Work::Down, Work::Up, Work::SftpPut, Work::SftpGet] {
             for cipher in samples.algorithms(work) {
                 transfer_rows(&mut rows, &samples, work, cipher, transfer_bytes);
             }
+        }
+        for cipher in samples.algorithms(Work::SftpMany) {
+            rows.push(small_files_row(&samples, cipher));
         }
         Self {
             titles,
@@ -175,6 +185,22 @@ fn terminal_rows(rows: &mut Vec<Row>, samples: &Samples, terminal: &str) {
     row(Work::Idle, "MiB PSS a session", 1.0, median, Some(IDLE));
 }
 
+/// Small files a second.
+fn small_files_row(samples: &Samples, cipher: &str) -> Row {
+    let rate = |server| {
+        let wall = |work| median(&samples.sorted(work, cipher, server, Quantity::Wall));
+        SMALL_FILES / (wall(Work::SftpMany) - wall(Work::SftpEmpty))
+    };
+    Row {
+        work: Work::SftpMany,
+        algorithm: cipher.to_owned(),
+        measure: "files/s, median",
+        ours: rate(Server::Ours),
+        openssh: rate(Server::OpenSsh),
+        goal: Some(SFTP_FILES),
+    }
+}
+
 /// Rate and CPU of the transfer itself: the median run less the median of the login around it.
 fn transfer_rows(rows: &mut Vec<Row>, samples: &Samples, work: Work, cipher: &str, bytes: u64) {
     #[expect(
@@ -182,9 +208,16 @@ fn transfer_rows(rows: &mut Vec<Row>, samples: &Samples, work: Work, cipher: &st
         reason = "sizes of transfers are far below 2^52"
     )]
     let bytes = bytes as f64;
+    let (around, goal) = match work {
+        Work::SftpPut | Work::SftpGet => (Work::SftpEmpty, Some(SFTP_RATE)),
+        _ => {
+            let goal = (cipher == BULK_GOAL_CIPHER).then_some(BULK_RATE);
+            (Work::Empty, goal)
+        }
+    };
     let net_of = |statistic: fn(&[f64]) -> f64, server, quantity| {
         statistic(&samples.sorted(work, cipher, server, quantity))
-            - statistic(&samples.sorted(Work::Empty, cipher, server, quantity))
+            - statistic(&samples.sorted(around, cipher, server, quantity))
     };
     let net = |server, quantity| net_of(median, server, quantity);
     let mut row = |measure, value: &dyn Fn(Server) -> f64, goal| {
@@ -197,7 +230,6 @@ fn transfer_rows(rows: &mut Vec<Row>, samples: &Samples, work: Work, cipher: &st
             goal,
         });
     };
-    let goal = (cipher == BULK_GOAL_CIPHER).then_some(BULK_RATE);
     let gibibytes = bytes / f64::from(1 << 30);
     row(
         "MB/s, median",
@@ -227,7 +259,7 @@ impl fmt::Display for Report {
         writeln!(formatter, "{}\n", self.about)?;
         writeln!(
             formatter,
-            "{:<6} {:<29} {:<17} {ours:>14} {openssh:>14} {:>6}  goal",
+            "{:<9} {:<29} {:<17} {ours:>14} {openssh:>14} {:>6}  goal",
             "work", "algorithm", "measure", "ratio"
         )?;
         for row in &self.rows {
@@ -244,7 +276,7 @@ impl fmt::Display for Report {
                 });
             }
             let line = format!(
-                "{:<6} {:<29} {:<17} {:>14.2} {:>14.2} {:>6.2}  {goal}",
+                "{:<9} {:<29} {:<17} {:>14.2} {:>14.2} {:>6.2}  {goal}",
                 row.work.word(),
                 row.algorithm,
                 row.measure,

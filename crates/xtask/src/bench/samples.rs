@@ -38,6 +38,14 @@ pub(super) enum Work {
     Echo,
     /// A session that does nothing: in place of wall seconds, MiB of memory.
     Idle,
+    /// A login by `sftp` that does nothing: what is around the three that follow.
+    SftpEmpty,
+    /// One large file to the server.
+    SftpPut,
+    /// One large file to the client.
+    SftpGet,
+    /// Many small files to the server and back.
+    SftpMany,
 }
 
 impl Work {
@@ -50,6 +58,10 @@ impl Work {
             Self::Up => "up",
             Self::Echo => "echo",
             Self::Idle => "idle",
+            Self::SftpEmpty => "sftp-empty",
+            Self::SftpPut => "sftp-put",
+            Self::SftpGet => "sftp-get",
+            Self::SftpMany => "sftp-many",
         }
     }
 }
@@ -91,6 +103,10 @@ impl Sample {
                 "up" => Work::Up,
                 "echo" => Work::Echo,
                 "idle" => Work::Idle,
+                "sftp-empty" => Work::SftpEmpty,
+                "sftp-put" => Work::SftpPut,
+                "sftp-get" => Work::SftpGet,
+                "sftp-many" => Work::SftpMany,
                 _ => bail!("unknown work"),
             },
             algorithm: algorithm.to_owned(),
