@@ -16,6 +16,7 @@
 //! its loop), and it saves four copies: data is read from a pipe into the place where it is sealed,
 //! and written to a pipe from the place where it was opened.
 
+mod budget;
 mod channel;
 mod channels;
 mod deliveries;
@@ -26,6 +27,7 @@ mod link_stream;
 mod mux;
 mod program;
 mod pump;
+mod queue;
 mod reader;
 mod replies;
 mod requests;
@@ -50,7 +52,7 @@ use link_stream::LinkStream;
 use mux::Mux;
 use requests::Requests;
 
-/// Window that a channel starts with and is refilled to, in bytes: what OpenSSH gives.
+/// The largest window that a channel starts with and is refilled to, in bytes: what OpenSSH gives.
 const RECEIVE_WINDOW: u32 = 2 * 1024 * 1024;
 
 /// Largest channel data packet that we take, in bytes: what OpenSSH gives.

@@ -7,10 +7,11 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
+use super::queue::Queue;
 use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
 
-/// Consumed bytes that are worth an SSH_MSG_CHANNEL_WINDOW_ADJUST.
-const CREDIT_ABOVE: u32 = RECEIVE_WINDOW / 8;
+/// Which part of a window has to be consumed to be worth an SSH_MSG_CHANNEL_WINDOW_ADJUST.
+const CREDIT_PART: u32 = 8;
 
 /// Largest data packet that we send, in bytes, whatever more a client takes: what a pipe holds.
 const SEND_PACKET: u32 = 64 * 1024;
@@ -77,11 +78,12 @@ pub(super) struct Channel {
     peer: u32,
     send_window: u32,
     send_packet: u32,
+    /// To what the client's window is refilled: it bounds what may wait in the queue.
+    window: u32,
     receive_window: u32,
     consumed: u32,
     input: Input,
-    queue: Vec<u8>,
-    queue_start: usize,
+    queue: Queue,
     eof: bool,
     closing: Closing,
     program: Program,
@@ -96,11 +98,11 @@ impl Channel {
             peer: opening.peer,
             send_window: opening.window,
             send_packet: opening.packet.min(SEND_PACKET),
+            window: RECEIVE_WINDOW,
             receive_window: RECEIVE_WINDOW,
             consumed: 0,
             input: Input::Waiting,
-            queue: Vec::new(),
-            queue_start: 0,
+            queue: Queue::default(),
             eof: false,
             closing: Closing::Open,
             program: Program::None,
@@ -108,9 +110,11 @@ impl Channel {
         }
     }
 
-    /// A channel whose other end is a connection that is there.
-    pub(super) fn connected(opening: Opening, socket: Arc<AsyncFd<OwnedFd>>) -> Self {
+    /// A channel whose other end is a connection that is there, with the window that the client was given.
+    pub(super) fn connected(opening: Opening, window: u32, socket: Arc<AsyncFd<OwnedFd>>) -> Self {
         Self {
+            window,
+            receive_window: window,
             input: Input::Open(socket),
             program: Program::Connection,
             ..Self::new(opening)
@@ -160,12 +164,12 @@ impl Channel {
             if matches!(self.input, Input::Discarded) {
                 self.consumed = self.consumed.saturating_add(count);
             } else {
-                self.queue.extend_from_slice(data);
+                self.queue.push(data);
             }
             return Ok(());
         };
         // Straight from where it was opened to the program, if the program keeps up.
-        let written = if self.queue_start == self.queue.len() && !data.is_empty() {
+        let written = if self.queue.is_empty() && !data.is_empty() {
             match rustix::io::write(descriptor.as_fd(), data) {
                 Ok(written) => written,
                 Err(Errno::AGAIN | Errno::INTR) => 0,
@@ -181,7 +185,7 @@ impl Channel {
         self.consume(written);
         let rest = data.get(written..).unwrap_or_default();
         if !rest.is_empty() {
-            self.queue.extend_from_slice(rest);
+            self.queue.push(rest);
             self.changed.notify_waiters();
         }
         Ok(())
@@ -216,9 +220,8 @@ impl Channel {
     /// Nobody reads the input any more.
     pub(super) fn discard_input(&mut self) {
         self.input = Input::Discarded;
-        self.consume(self.queue.len() - self.queue_start);
-        self.queue = Vec::new();
-        self.queue_start = 0;
+        self.consume(self.queue.len());
+        self.queue = Queue::default();
         self.changed.notify_waiters();
     }
 
@@ -233,7 +236,7 @@ impl Channel {
         let Input::Open(descriptor) = &self.input else {
             return Feed::Finished;
         };
-        let waiting = self.queue.get(self.queue_start..).unwrap_or_default();
+        let waiting = self.queue.first();
         if waiting.is_empty() {
             return if self.eof {
                 Feed::Finished
@@ -243,11 +246,7 @@ impl Channel {
         }
         match rustix::io::write(descriptor.as_fd(), waiting) {
             Ok(written) => {
-                self.queue_start += written;
-                if self.queue_start == self.queue.len() {
-                    self.queue.clear();
-                    self.queue_start = 0;
-                }
+                self.queue.took(written);
                 self.consume(written);
                 Feed::Progress
             }
@@ -266,15 +265,27 @@ impl Channel {
     /// Bytes to give back to the client now; 0 if it is not worth a packet yet.
     pub(super) fn credit(&self) -> u32 {
         match self.closing {
-            Closing::Open if self.consumed >= CREDIT_ABOVE => self.consumed,
+            Closing::Open if self.consumed >= self.window / CREDIT_PART => self.consumed,
             Closing::Open | Closing::ByUs | Closing::ByClient => 0,
         }
     }
 
-    /// These bytes were given back.
-    pub(super) fn credited(&mut self, count: u32) {
+    /// These bytes were given back, and the window is `wider` by so much.
+    pub(super) fn credited(&mut self, count: u32, wider: u32) {
         self.consumed = self.consumed.saturating_sub(count);
-        self.receive_window = self.receive_window.saturating_add(count);
+        self.window = self.window.saturating_add(wider);
+        self.receive_window = self
+            .receive_window
+            .saturating_add(count)
+            .saturating_add(wider);
+    }
+
+    /// How much the client may have waiting here.
+    pub(super) fn window(&self) -> u32 {
+        match self.input {
+            Input::Waiting | Input::Open(_) => self.window,
+            Input::Discarded => 0,
+        }
     }
 
     /// SSH_MSG_CHANNEL_CLOSE was sent: no data any more in either direction. The client may have
@@ -310,8 +321,7 @@ impl Channel {
     fn end_data(&mut self, closing: Closing) {
         self.closing = closing;
         self.input = Input::Discarded;
-        self.queue = Vec::new();
-        self.queue_start = 0;
+        self.queue = Queue::default();
         self.changed.notify_waiters();
     }
 }
@@ -397,7 +407,7 @@ mod tests {
         assert_eq!(channel.credit(), 0);
         channel.discard_input();
         assert_eq!(channel.credit(), RECEIVE_WINDOW);
-        channel.credited(RECEIVE_WINDOW);
+        channel.credited(RECEIVE_WINDOW, 0);
         channel.receive(&[0; PACKET]).unwrap();
     }
 
@@ -413,6 +423,43 @@ mod tests {
         assert_eq!(channel.credit(), 0);
         assert_eq!(channel.feed(), Feed::Finished);
         assert_eq!(channel.close_by_client(), Closed::Whole);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_always_behind_costs_no_more_than_a_window() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let mut channel = channel();
+        let writer = rpc::reactor::watch(writer.into(), tokio::io::Interest::WRITABLE).unwrap();
+        channel.open_input(Arc::new(writer));
+        let mut buffer = vec![0; PACKET];
+        for _ in 0..100 * 1024 * 1024 / PACKET {
+            channel.receive(&[0; PACKET]).unwrap();
+            // As much as comes is read, but what came first is never waited for.
+            while channel.queue.len() > WINDOW / 2 {
+                rustix::io::read(&reader, &mut buffer[..]).unwrap();
+                channel.feed();
+            }
+            channel.credited(channel.credit(), 0);
+            assert!(channel.queue.capacity() <= 2 * WINDOW);
+        }
+        assert!(!channel.queue.is_empty());
+    }
+
+    #[test]
+    fn a_small_window_is_refilled_in_small_parts() {
+        let mut channel = channel();
+        channel.window = RECEIVE_PACKET;
+        channel.receive_window = RECEIVE_PACKET;
+        channel.receive(&[0; PACKET]).unwrap();
+        assert_eq!(channel.receive(&[0]), Err(WindowViolation));
+        channel.discard_input();
+        assert_eq!(channel.credit(), RECEIVE_PACKET);
+        channel.credited(RECEIVE_PACKET, 1);
+        channel.receive(&[0; PACKET]).unwrap();
+        channel.receive(&[0]).unwrap();
+        assert_eq!(channel.receive(&[0]), Err(WindowViolation));
     }
 
     #[test]

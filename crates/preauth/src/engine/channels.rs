@@ -22,8 +22,9 @@ use wire::message::number::{
     CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
 };
 
+use super::RECEIVE_PACKET;
+use super::budget;
 use super::channel::{Channel, Closed, Opening};
-use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
 
 /// Channel numbers are our side's everywhere but in [`Channel::peer`].
 pub(super) type Number = u32;
@@ -78,8 +79,8 @@ enum Forwarded {
     Reserved,
     /// The client wants it; the session has not connected yet.
     Wanted(Opening),
-    /// The client has not said yet whether it wants it.
-    Offered(Socket),
+    /// The client has not said yet whether it wants it, with this window.
+    Offered(Socket, u32),
     /// It is open, in one direction at least.
     Open,
 }
@@ -136,6 +137,16 @@ impl Channels {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
         self.open.values_mut()
+    }
+
+    /// How much the client may have waiting here in all channels.
+    pub(super) fn promised(&self) -> u64 {
+        let open = self.open.values().map(Channel::window);
+        let offered = self.forwarded.values().filter_map(|state| match state {
+            Forwarded::Offered(_, window) => Some(*window),
+            Forwarded::Reserved | Forwarded::Wanted(_) | Forwarded::Open => None,
+        });
+        open.chain(offered).map(u64::from).sum()
     }
 
     /// The next payload of ours for the client.
@@ -196,15 +207,16 @@ impl Channels {
             return;
         };
         *state = Forwarded::Open;
+        let window = budget::window(self.promised());
         self.opening.remove(&opening.peer);
         self.outbox.push_back(channel::confirmation(
             opening.peer,
             number,
-            RECEIVE_WINDOW,
+            window,
             RECEIVE_PACKET,
         ));
         self.open
-            .insert(number, Channel::connected(opening, socket));
+            .insert(number, Channel::connected(opening, window, socket));
     }
 
     /// The channel that the client wants cannot be had.
@@ -235,9 +247,11 @@ impl Channels {
             Accepted::Agent => Offer::Agent,
             Accepted::X11 { originator } => Offer::X11(host_port(originator)),
         };
+        let window = budget::window(self.promised());
         self.outbox
-            .push_back(offer.encode(number, RECEIVE_WINDOW, RECEIVE_PACKET));
-        self.forwarded.insert(number, Forwarded::Offered(socket));
+            .push_back(offer.encode(number, window, RECEIVE_PACKET));
+        self.forwarded
+            .insert(number, Forwarded::Offered(socket, window));
     }
 
     /// no-more-sessions@openssh.com
@@ -313,9 +327,9 @@ impl Channels {
                     window: reader.uint32()?,
                     packet: reader.uint32()?,
                 };
-                let socket = self.answered(number)?;
+                let (socket, window) = self.answered(number)?;
                 self.forwarded.insert(number, Forwarded::Open);
-                let channel = Channel::connected(opening, Arc::clone(&socket));
+                let channel = Channel::connected(opening, window, Arc::clone(&socket));
                 self.open.insert(number, channel);
                 return Ok(Some(Task::Carry(number, socket)));
             }
@@ -358,9 +372,9 @@ impl Channels {
     }
 
     /// The client has answered an offer; it is none any more.
-    fn answered(&mut self, number: Number) -> Result<Socket, Misbehaviour> {
+    fn answered(&mut self, number: Number) -> Result<(Socket, u32), Misbehaviour> {
         match self.forwarded.remove(&number) {
-            Some(Forwarded::Offered(socket)) => Ok(socket),
+            Some(Forwarded::Offered(socket, window)) => Ok((socket, window)),
             _ => Err(Misbehaviour("answer to a channel that was not offered")),
         }
     }

@@ -25,6 +25,7 @@ use wire::message::number::{
 };
 use wire::quirks::Quirk;
 
+use super::budget;
 use super::channel::Feed;
 use super::channels::{Channels, Misbehaviour, Number, Socket, Task, TooManySessions, address};
 use super::end::EngineEnd;
@@ -579,17 +580,20 @@ impl State {
     }
 
     fn credit_windows(&mut self) {
+        let mut promised = self.channels.promised();
         for channel in self.channels.iter_mut() {
             let credit = channel.credit();
             if credit == 0 || !self.transport.can_send() {
                 continue;
             }
+            let wider = budget::wider(promised, channel.window());
             let mut payload = Vec::with_capacity(9);
             payload.put_byte(CHANNEL_WINDOW_ADJUST);
             payload.put_uint32(channel.peer());
-            payload.put_uint32(credit);
+            payload.put_uint32(credit.saturating_add(wider));
             if self.transport.send_packet(&payload).is_ok() {
-                channel.credited(credit);
+                channel.credited(credit, wider);
+                promised += u64::from(wider);
             }
         }
     }

@@ -1,0 +1,61 @@
+//! How much of the client's data may wait here for readers that are slow.
+//!
+//! A window is a promise of memory, and OpenSSH makes one of two megabytes for each of as many channels as the client
+//! wants. Here all of them share a budget: while few are open each has the window that OpenSSH gives; when there are many, a
+//! new one has a part of what is left, and grows when others have gone. A session always has the whole: of these there are
+//! MaxSessions.
+
+use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
+
+/// What all windows together may be, in bytes, but for the one packet that each may have: with as many channels as there may
+/// be, that is 48 MiB, well within the MemoryMax= of the unit.
+const BUDGET: u64 = 16 * 1024 * 1024;
+
+/// Which part of what is left one channel has.
+const PART: u64 = 4;
+
+/// The window of a new channel, when so much is `promised` to others.
+pub(super) fn window(promised: u64) -> u32 {
+    let part = BUDGET.saturating_sub(promised) / PART;
+    u32::try_from(part)
+        .unwrap_or(u32::MAX)
+        .clamp(RECEIVE_PACKET, RECEIVE_WINDOW)
+}
+
+/// By how much the window of a channel may grow, when so much is `promised` to all, itself among them.
+pub(super) fn wider(promised: u64, own: u32) -> u32 {
+    if own == 0 {
+        // Nobody reads it, and nothing waits.
+        return 0;
+    }
+    window(promised.saturating_sub(own.into())).saturating_sub(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_channels_have_whole_windows_and_many_share_the_budget() {
+        let mut promised = 0;
+        for _ in 0..4 {
+            assert_eq!(window(promised), RECEIVE_WINDOW);
+            promised += u64::from(RECEIVE_WINDOW);
+        }
+        for _ in 4..1024 {
+            let window = window(promised);
+            assert!(window >= RECEIVE_PACKET);
+            promised += u64::from(window);
+        }
+        assert!(promised <= BUDGET + 1024 * u64::from(RECEIVE_PACKET));
+    }
+
+    #[test]
+    fn a_small_window_grows_when_others_have_gone_and_no_window_shrinks() {
+        let small = RECEIVE_PACKET;
+        assert_eq!(wider(BUDGET, small), 0);
+        assert_eq!(wider(small.into(), small), RECEIVE_WINDOW - small);
+        assert_eq!(wider(BUDGET * 2, RECEIVE_WINDOW), 0);
+        assert_eq!(wider(0, 0), 0);
+    }
+}
