@@ -374,19 +374,19 @@ fn a_program_that_stops_reading_or_writing_does_not_hang_the_client() -> Result<
 }
 
 #[test]
-fn a_background_child_with_open_pipes_does_not_hold_the_client() -> Result<()> {
-    // OpenSSH waits for the end of the pipes, hence for the child.
-    let Some(server) = SERVER.ours()? else {
-        return Ok(());
-    };
-    let key = server.add_user("backgr")?;
-    let output = server
-        .ssh(&key, &[], &["sleep 100 & echo hi"])
-        .deadline(Duration::from_secs(20))
-        .run()?
-        .success()?;
-    assert_eq!(output.text(), "hi\n");
-    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
+fn a_background_child_has_the_last_word() -> Result<()> {
+    let (server, key) = site("backgr")?;
+    let command = "(sleep 1; echo late; echo later >&2) & echo hi; exit 3";
+    let output = server.ssh(&key, &[], &[command]).run()?;
+    assert_eq!(output.code(), Some(3));
+    assert_eq!(
+        (&*output.text(), &*output.error_text()),
+        ("hi\nlate\n", "later\n")
+    );
+    // A terminal is taken from it.
+    let output = server.ssh(&key, &["-tt"], &[command]).run()?;
+    assert_eq!(output.code(), Some(3));
+    assert!(!output.text().contains("late"), "{output:?}");
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use super::channels::{Number, Socket, Task, WantedConnection};
 use super::deliveries::Deliveries;
 use super::end::EngineEnd;
 use super::mux::{Listen, Mux, Stream};
-use super::pump::{self, Program};
+use super::pump::{self, Afterwards, Program};
 use super::requests::RequestError;
 
 /// What forwarding needs of its connection. Clones are the same.
@@ -143,7 +143,15 @@ async fn carry(mux: Arc<Mux>, number: Number, socket: Socket) {
     let (_running, program) = watch::channel(Program::Runs);
     let to_client = async {
         let (mux, socket) = (Arc::clone(&mux), Arc::clone(&socket));
-        pump::run(Arc::clone(&mux), number, Stream::Output, socket, program).await;
+        pump::run(
+            Arc::clone(&mux),
+            number,
+            Stream::Output,
+            socket,
+            Afterwards::ToTheEnd,
+            program,
+        )
+        .await;
         mux.end_output(number);
     };
     let from_client = async {

@@ -15,19 +15,11 @@ use tokio::sync::watch;
 use super::channels::Number;
 use super::end::EngineEnd;
 use super::mux::{Mux, Stream};
-use super::pump::Program;
+use super::pump::{Afterwards, Program};
 use super::{feeder, pump};
 
 /// How long the end of a program's output waits for the end of the program: a moment apart, usually.
 const STATUS_FIRST: Duration = Duration::from_millis(250);
-
-/// Whether the client has to be told that output has ended (SSH_MSG_CHANNEL_EOF).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Eof {
-    Due,
-    /// It knows, or has closed the channel.
-    Settled,
-}
 
 /// What a program needs of its connection.
 pub(super) struct Running {
@@ -44,10 +36,10 @@ impl Running {
     /// A descriptor cannot be polled.
     pub(super) fn start(self, descriptors: ProgramDescriptors) -> std::io::Result<()> {
         let number = Number::from(self.channel);
-        let (stdin, stdout, stderr) = match descriptors {
+        let (stdin, stdout, stderr, afterwards) = match descriptors {
             ProgramDescriptors::Pty(master) => {
                 let master = watched(master, Interest::READABLE | Interest::WRITABLE)?;
-                (Arc::clone(&master), master, None)
+                (Arc::clone(&master), master, None, Afterwards::HungUp)
             }
             ProgramDescriptors::Pipes {
                 stdin,
@@ -57,27 +49,33 @@ impl Running {
                 watched(stdin, Interest::WRITABLE)?,
                 watched(stdout, Interest::READABLE)?,
                 Some(watched(stderr, Interest::READABLE)?),
+                Afterwards::ToTheEnd,
             ),
         };
         self.mux.open_input(number, Arc::clone(&stdin));
         tokio::spawn(feeder::run(Arc::clone(&self.mux), number, stdin));
-        tokio::spawn(self.run(stdout, stderr));
+        tokio::spawn(self.run(stdout, stderr, afterwards));
         Ok(())
     }
 
-    async fn run(mut self, stdout: Arc<AsyncFd<OwnedFd>>, stderr: Option<Arc<AsyncFd<OwnedFd>>>) {
+    async fn run(
+        mut self,
+        stdout: Arc<AsyncFd<OwnedFd>>,
+        stderr: Option<Arc<AsyncFd<OwnedFd>>>,
+        afterwards: Afterwards,
+    ) {
         let number = Number::from(self.channel);
         let (ended, program) = watch::channel(Program::Runs);
         let mut program_ended = program.clone();
         let output = {
             let (mux, program) = (Arc::clone(&self.mux), program.clone());
-            pump::run(mux, number, Stream::Output, stdout, program)
+            pump::run(mux, number, Stream::Output, stdout, afterwards, program)
         };
         let error = {
             let mux = Arc::clone(&self.mux);
             async move {
                 if let Some(stderr) = stderr {
-                    pump::run(mux, number, Stream::Error, stderr, program).await;
+                    pump::run(mux, number, Stream::Error, stderr, afterwards, program).await;
                 }
             }
         };
@@ -86,23 +84,24 @@ impl Running {
             tokio::join!(output, error);
             if mux.changes(number).is_none() {
                 // The client gave it up: nothing is said of it but the program's end.
-                return Eof::Settled;
+                return;
             }
             // Both streams are at their end: nothing follows but the exit status. A client whose
             // own input has ended closes the channel at our EOF, and has no ear for the status
             // after that. So the status goes first, unless the program lives on: the client may
             // wait for the end of output before it ends the input, which the program waits for.
             let end = program_ended.wait_for(|program| *program == Program::Ended);
-            if tokio::time::timeout(STATUS_FIRST, end).await.is_ok() {
-                return Eof::Due;
-            }
+            drop(tokio::time::timeout(STATUS_FIRST, end).await);
             // A channel that is closed already needs no end.
             handle.eof(channel).await.unwrap_or(());
-            Eof::Settled
         };
-        let mut session = self.session.clone();
+        let (mut session, handle) = (self.session.clone(), self.handle.clone());
         let waited = async move {
             let end = session.wait(Channel(number)).await;
+            if let Ok(end) = end {
+                // At once, as by sshd: others may hold its output for long.
+                report(&handle, channel, end).await;
+            }
             ended.send_replace(Program::Ended);
             end
         };
@@ -115,47 +114,36 @@ impl Running {
                 std::future::pending().await
             }
         };
-        let (eof, end) = tokio::select! {
+        let ((), end) = tokio::select! {
             both = async { tokio::join!(drained, waited) } => both,
             never = given_up => never,
         };
-        match end {
-            Ok(end) => self.report(end).await,
-            Err(error) => return self.mux.end(EngineEnd::Session(error.to_string())),
-        }
-        if eof == Eof::Due {
-            self.handle.eof(self.channel).await.unwrap_or(());
+        if let Err(error) = end {
+            return self.mux.end(EngineEnd::Session(error.to_string()));
         }
         self.handle.close(self.channel).await.unwrap_or(());
         drop(self.session.close(Channel(number)).await);
     }
+}
 
-    /// "exit-status" or "exit-signal" (RFC 4254 section 6.10).
-    async fn report(&self, end: ProgramEnd) {
-        let reported = match end {
-            ProgramEnd::Exited(status) => {
-                self.handle.exit_status_request(self.channel, status).await
-            }
-            ProgramEnd::Signaled {
-                signal,
-                core_dumped,
-            } => {
-                let (empty, language) = (String::new(), String::new());
-                self.handle
-                    .exit_signal_request(
-                        self.channel,
-                        russh_signal(signal),
-                        core_dumped,
-                        empty,
-                        language,
-                    )
-                    .await
-            }
-            ProgramEnd::Gone => Ok(()),
-        };
-        // The connection may have ended first; then nobody wants to know.
-        reported.unwrap_or(());
-    }
+/// "exit-status" or "exit-signal" (RFC 4254 section 6.10).
+async fn report(handle: &Handle, channel: ChannelId, end: ProgramEnd) {
+    let reported = match end {
+        ProgramEnd::Exited(status) => handle.exit_status_request(channel, status).await,
+        ProgramEnd::Signaled {
+            signal,
+            core_dumped,
+        } => {
+            let (empty, language) = (String::new(), String::new());
+            let signal = russh_signal(signal);
+            handle
+                .exit_signal_request(channel, signal, core_dumped, empty, language)
+                .await
+        }
+        ProgramEnd::Gone => Ok(()),
+    };
+    // The connection may have ended first; then nobody wants to know.
+    reported.unwrap_or(());
 }
 
 fn watched(descriptor: OwnedFd, interest: Interest) -> std::io::Result<Arc<AsyncFd<OwnedFd>>> {

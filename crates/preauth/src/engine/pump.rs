@@ -11,9 +11,8 @@ use tokio::sync::watch;
 use super::channels::Number;
 use super::mux::{Copied, Flow, Mux, Stream};
 
-/// How long a silent descriptor is read on after the program has ended, while somebody else still
-/// holds its other side: a process substitution may have a last word, a background child that
-/// inherited the pipe must not hang the client.
+/// How long a silent terminal is read on after its program has ended, while somebody else is still on
+/// it: what was written before the end is in the kernel's buffers.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// Does the program whose output this is still run?
@@ -25,12 +24,23 @@ pub(super) enum Program {
     Ended,
 }
 
-/// Runs until the descriptor ends, the program has ended and is drained, or the channel is closed.
+/// What a program's end means to its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// A pipe: whoever still has it may have something to say, so it is read to its end. So does sshd, where
+    /// `ssh host 'sleep 100 &'` takes 100 seconds and `ssh host 'make > >(tee log)'` loses nothing.
+    ToTheEnd,
+    /// A terminal: who is still on it is hung up.
+    HungUp,
+}
+
+/// Runs until the descriptor ends, the program has ended and its terminal is drained, or the channel is closed.
 pub(super) async fn run(
     mux: Arc<Mux>,
     number: Number,
     stream: Stream,
     descriptor: Arc<AsyncFd<OwnedFd>>,
+    afterwards: Afterwards,
     mut program: watch::Receiver<Program>,
 ) {
     let Some(changed) = mux.changes(number) else {
@@ -56,7 +66,7 @@ pub(super) async fn run(
         if flow == Flow::Gone {
             return;
         }
-        let readable = readable(&descriptor, &mut program, mux.closed(number));
+        let readable = readable(&descriptor, afterwards, &mut program, mux.closed(number));
         let Some(mut ready) = readable.await else {
             return;
         };
@@ -80,6 +90,7 @@ pub(super) async fn run(
 /// Waits until the descriptor is readable; `None` when there is nothing to wait for.
 async fn readable<'a>(
     descriptor: &'a AsyncFd<OwnedFd>,
+    afterwards: Afterwards,
     program: &mut watch::Receiver<Program>,
     gone: impl Future<Output = ()>,
 ) -> Option<tokio::io::unix::AsyncFdReadyGuard<'a, OwnedFd>> {
@@ -91,9 +102,15 @@ async fn readable<'a>(
             changed = program.changed() => drop(changed),
         }
     }
+    let silent = async {
+        match afterwards {
+            Afterwards::ToTheEnd => std::future::pending().await,
+            Afterwards::HungUp => tokio::time::sleep(LINGER).await,
+        }
+    };
     tokio::select! {
         ready = descriptor.readable() => ready.ok(),
         () = gone => None,
-        () = tokio::time::sleep(LINGER) => None,
+        () = silent => None,
     }
 }
