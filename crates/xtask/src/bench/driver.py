@@ -21,7 +21,6 @@ import re
 import select
 import sys
 import time
-import tty
 
 # The machine is at rest when it uses less than this in one look: 0.5 ms of CPU in 0.2 s, for a login's 50 ms.
 LOOK = 0.2
@@ -91,7 +90,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execvp(command[0], command)
-        tty.setraw(self.fd)
+        # By then the client has told its modes, an echo among them, and left them for raw ones itself.
         self.wait_for(b"ready")
 
     def wait_for(self, text):
