@@ -246,6 +246,28 @@ pub(crate) struct Sources<'a> {
     pub(crate) terminal: Option<TerminalNames<'a>>,
 }
 
+/// What a client says that says nothing.
+static SILENT: ClientEnvironment = ClientEnvironment {
+    variables: BTreeMap::new(),
+    bytes: 0,
+};
+
+/// A unit without PAM.
+static BARE: UnitEnvironment = UnitEnvironment(BTreeMap::new());
+
+impl<'a> Sources<'a> {
+    /// Without what the client, the user and PAM say, whose modules may read files of the user. For a program that runs in
+    /// place of the user's, which may be there because the user is to run none.
+    pub(crate) fn of_the_server(self) -> Self {
+        Self {
+            client: &SILENT,
+            user: &[],
+            unit: &BARE,
+            ..self
+        }
+    }
+}
+
 /// The whole environment of one program, in the order of do_setup_env() of OpenSSH.
 pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
     let Sources {

@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 
 use rpc::lane::Permission;
 
+use crate::carried;
+
 /// The message of the day, motd(5).
 const MOTD: &str = "/etc/motd";
 
@@ -104,9 +106,8 @@ impl UserRc {
 }
 
 impl Preliminaries {
-    /// Tells the second stage that `command` starts.
+    /// Tells the second stage that `command` starts, beside what it carries for the program.
     pub(crate) fn tell(&self, command: &mut Command) {
-        Self::hide(command);
         if let Some(greeting) = &self.greeting {
             // A module that says a NUL is heard up to there.
             let words = greeting.words.split(|byte| *byte == 0).next();
@@ -129,13 +130,6 @@ impl Preliminaries {
             if let Some(program) = program {
                 command.env(XAUTH_LOCATION, program);
             }
-        }
-    }
-
-    /// Keeps from the program that `command` starts what was said to this process.
-    pub(crate) fn hide(command: &mut Command) {
-        for name in [WORDS, MOTD_PRINTED, RC, XAUTH, XAUTH_LOCATION] {
-            command.env_remove(name);
         }
     }
 
@@ -186,7 +180,7 @@ impl Preliminaries {
 
     /// Runs a command to its end, with what there is to say of the display on its standard input.
     fn feed(&self, command: &mut Command, name: &Path, input: Input) {
-        Self::hide(command);
+        carried::restore(command);
         let Ok(mut child) = command.stdin(Stdio::piped()).spawn() else {
             // sshd's words.
             drop(writeln!(io::stderr(), "Could not run {}", name.display()));
@@ -322,7 +316,7 @@ mod tests {
         assert_eq!(XAuthority::of(&told(XAUTH).unwrap(), None), Some(authority));
         let mut command = Command::new("true");
         Preliminaries::default().tell(&mut command);
-        assert!(command.get_envs().all(|(_, value)| value.is_none()));
+        assert_eq!(command.get_envs().count(), 0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rpc::ConnectionId;
 use rpc::lane::ProgramDescriptors;
 use rustix::pipe::PipeFlags;
 
+use crate::carried;
 use crate::environment::Account;
 use crate::greeting::Preliminaries;
 use crate::internal_sftp::InternalSftp;
@@ -55,7 +56,7 @@ pub(crate) fn start(
         What::Sftp(sftp, connection) => sftp.command(outside.root(), connection, environment),
         What::Shell(_) | What::Instead(_) => {
             let mut command = second_stage(outside.root(), account, what, pty);
-            command.env_clear().envs(environment);
+            carried::carry(&mut command, environment);
             preliminaries.tell(&mut command);
             command
         }

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod auth_info;
+mod carried;
 mod environment;
 mod forward;
 mod glob;

@@ -1,11 +1,12 @@
 //! Between fork and exec: what a new process does to itself before it becomes the user's program.
 //!
 //! std runs code there only from unsafe closures, so the session's binary is started again with
-//! `--program terminal|pipes shell HOME ARGV0 SHELL ARGUMENTS…` (`--program-in-jail` with ChrootDirectory), in the environment, and with the standard descriptors, of the
-//! program to come. It does what has to be done by the process itself, and calls execve(2): no runtime, no journal, no
-//! memory of the session. That costs a second execve(2): 1.2 ms of CPU in a release build, of which a program made for
-//! nothing else would save half; but this one is always there and of the right version, whatever an upgrade does to the
-//! files. It runs as the user with the user's rights, so its arguments need no protection from the user.
+//! `--program terminal|pipes shell HOME ARGV0 SHELL ARGUMENTS…` (`--program-in-jail` with ChrootDirectory), with the standard
+//! descriptors of the program to come, whose environment it carries (`carried.rs`). It does what has to be done by the
+//! process itself, and calls execve(2): no runtime, no journal, no memory of the session. That costs a second execve(2):
+//! 1.2 ms of CPU in a release build, of which a program made for nothing else would save half; but this one is always there
+//! and of the right version, whatever an upgrade does to the files. It runs as the user with the user's rights, so its
+//! arguments need no protection from the user.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -18,6 +19,7 @@ use std::process::{Command, ExitCode};
 use nix::sys::signal::SigSet;
 use sandbox::jail;
 
+use crate::carried;
 use crate::greeting::Preliminaries;
 
 /// The first argument of a second stage.
@@ -93,7 +95,9 @@ impl Instead {
                 complain("WARNING: Your password has expired.");
                 if descriptors == TERMINAL {
                     complain("You must change your password now and login again!");
-                    let error = Command::new(PASSWD).arg0("passwd").exec();
+                    let mut passwd = Command::new(PASSWD);
+                    carried::restore(&mut passwd);
+                    let error = passwd.arg0("passwd").exec();
                     complain(format_args!("passwd: {}", reason(&error)));
                 } else {
                     complain("Password change required but no TTY available.");
@@ -191,7 +195,7 @@ fn become_program(
 
     // exec() also gives SIGPIPE its default action, which std's start-up took.
     let mut program = Command::new(&shell);
-    Preliminaries::hide(&mut program);
+    carried::restore(&mut program);
     let error = program.arg0(argv0).args(arguments).exec();
     Err(format!("{}: {}", shell.display(), reason(&error)))
 }

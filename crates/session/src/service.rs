@@ -236,26 +236,6 @@ impl Session {
         else {
             return None;
         };
-        let mut environment = environment::build(Sources {
-            client: environment,
-            account: &self.0.account,
-            user: &self.user_environment(),
-            unit: &self.0.unit,
-            process: self.0.policy.process(),
-            endpoints: self.0.endpoints,
-            terminal: pty.as_ref().map(|pty| pty.terminal.names()),
-        });
-        let preliminaries = self.preliminaries(&program, &launch, pty.as_ref(), display.as_ref());
-        if let Some(command) = launch.original_command {
-            let name = environment::ORIGINAL_COMMAND.into();
-            environment.insert(name, OsString::from_vec(command));
-        }
-        if let Some(display) = display {
-            environment.insert("DISPLAY".into(), display.name().into());
-        }
-        if let Some(agent) = &*self.agent() {
-            environment.insert("SSH_AUTH_SOCK".into(), agent.path().into());
-        }
         let what = match (self.instead(), &launch.run) {
             (Some(instead), _) => What::Instead(instead),
             (None, Run::Shell(input)) => What::Shell(input),
@@ -268,6 +248,31 @@ impl Session {
                 What::Instead(Instead::SftpOnly)
             }
         };
+        let user = self.user_environment();
+        let sources = Sources {
+            client: environment,
+            account: &self.0.account,
+            user: &user,
+            unit: &self.0.unit,
+            process: self.0.policy.process(),
+            endpoints: self.0.endpoints,
+            terminal: pty.as_ref().map(|pty| pty.terminal.names()),
+        };
+        let mut environment = environment::build(match what {
+            What::Instead(_) => sources.of_the_server(),
+            What::Shell(_) | What::Sftp(..) => sources,
+        });
+        let preliminaries = self.preliminaries(&program, &launch, pty.as_ref(), display.as_ref());
+        if let Some(command) = launch.original_command {
+            let name = environment::ORIGINAL_COMMAND.into();
+            environment.insert(name, OsString::from_vec(command));
+        }
+        if let Some(display) = display {
+            environment.insert("DISPLAY".into(), display.name().into());
+        }
+        if let Some(agent) = &*self.agent() {
+            environment.insert("SSH_AUTH_SOCK".into(), agent.path().into());
+        }
         let started = launch::start(
             &self.0.outside,
             &self.0.account,

@@ -116,6 +116,29 @@ async fn a_forced_command_runs_in_place_of_what_was_asked_for() {
     }
 }
 
+/// What ld.so(8) says of a LD_PRELOAD that is not there: once in each program that has it in its environment.
+const NOT_PRELOADED: &str = "/nonexistent.so' from LD_PRELOAD cannot be preloaded";
+
+#[tokio::test]
+async fn variables_of_the_user_reach_nothing_but_the_users_program() {
+    let preload = SessionStart {
+        environment: vec![("LD_PRELOAD".into(), "/nonexistent.so".into())],
+        ..start()
+    };
+    let mut running = Running::with(preload.clone()).await;
+    let (_, errors, _) = running.output(0, "exit").await;
+    assert_eq!(errors.matches(NOT_PRELOADED).count(), 1, "{errors}");
+
+    let mut restricted = Running::with(SessionStart {
+        forced_command: Some("internal-sftp".into()),
+        ..preload
+    })
+    .await;
+    let (out, errors) = restricted.pipes(0, Program::Shell).await.finish().await;
+    assert_eq!(out, "This service allows sftp connections only.\n");
+    assert_eq!(errors, "");
+}
+
 #[tokio::test]
 async fn an_unknown_subsystem_is_refused() {
     let mut running = Running::new().await;
