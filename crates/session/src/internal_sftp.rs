@@ -7,6 +7,7 @@ use std::process::Command;
 
 use rpc::ConnectionId;
 
+use crate::environment::Account;
 use crate::second_stage::Root;
 
 /// The word by which the configuration names it.
@@ -15,9 +16,10 @@ const WORD: &str = "internal-sftp";
 /// The program. It is a file of the package: no word of a client or a user has a part in which program runs.
 const PROGRAM: &str = "/usr/libexec/sshd-privsep/sftp";
 
-/// What it is told of its environment. Above all no LD_PRELOAD: the account may be one that is to run no program of its
-/// own, and its key, `~/.ssh/environment` and AcceptEnv may name any variable.
-const VARIABLES: &[&str] = &["HOME", "SSH_CONNECTION", "TZ", "USER"];
+/// What it is told of its environment, beside the account: what the server has said last. Above all no LD_PRELOAD: the
+/// account may be one that is to run no program of its own, and its key, `~/.ssh/environment` and AcceptEnv may name any
+/// variable. And no TZ, which names a file that is read before the server is in its cage.
+const VARIABLES: &[&str] = &["SSH_CONNECTION"];
 
 /// Its arguments, as the administrator or the owner of the key wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,7 @@ impl InternalSftp {
     pub(crate) fn command(
         &self,
         root: Root,
+        account: &Account,
         connection: ConnectionId,
         environment: &BTreeMap<OsString, OsString>,
     ) -> Command {
@@ -70,6 +73,9 @@ impl InternalSftp {
             .args(&self.arguments)
             .env_clear()
             .envs(environment.iter().filter(|(name, _)| known(name)))
+            // Under this name it logs: not what the user may have set.
+            .env("HOME", &account.home)
+            .env("USER", &account.user)
             // As the second stage of a shell would: signals go to the group.
             .process_group(0);
         command
@@ -104,6 +110,7 @@ fn words(line: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Rank;
 
     fn arguments(line: &str) -> Option<Vec<String>> {
         match Line::of(line) {
@@ -163,21 +170,35 @@ mod tests {
     }
 
     #[test]
-    fn no_variable_chooses_code() {
+    fn no_variable_chooses_code_or_who_the_user_is() {
+        let account = Account {
+            user: "alice".into(),
+            home: "/home/alice".into(),
+            shell: "/bin/sh".into(),
+            rank: Rank::User,
+        };
         let environment = [
-            ("HOME", "/home/alice"),
+            ("HOME", "/home/bob"),
             ("LD_PRELOAD", "/home/alice/x.so"),
             ("LD_LIBRARY_PATH", "/home/alice"),
             ("GCONV_PATH", "/home/alice"),
-            ("USER", "alice"),
+            ("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"),
+            ("TZ", "/dev/zero"),
+            ("USER", "bob"),
         ]
         .map(|(name, value)| (name.into(), value.into()));
         let Line::Sftp(sftp) = Line::of("internal-sftp") else {
             panic!("not recognised");
         };
         let id = ConnectionId::from_bytes([7; 8]);
-        let command = sftp.command(Root::Kept, id, &environment.into());
-        let names: Vec<_> = command.get_envs().map(|(name, _)| name).collect();
-        assert_eq!(names, ["HOME", "USER"]);
+        let command = sftp.command(Root::Kept, &account, id, &environment.into());
+        let variables: Vec<_> = command.get_envs().collect();
+        let expected = [
+            ("HOME", "/home/alice"),
+            ("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"),
+            ("USER", "alice"),
+        ];
+        let expected = expected.map(|(name, value)| (name.as_ref(), Some(value.as_ref())));
+        assert_eq!(variables, expected);
     }
 }

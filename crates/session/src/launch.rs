@@ -53,7 +53,9 @@ pub(crate) fn start(
     pty: Option<&Pty>,
 ) -> io::Result<(Arc<Process>, ProgramDescriptors)> {
     let mut command = match what {
-        What::Sftp(sftp, connection) => sftp.command(outside.root(), connection, environment),
+        What::Sftp(sftp, connection) => {
+            sftp.command(outside.root(), account, connection, environment)
+        }
         What::Shell(_) | What::Instead(_) => {
             let mut command = second_stage(outside.root(), account, what, pty);
             carried::carry(&mut command, environment);

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         }
     };
     log(&options);
-    let span = tracing::info_span!("sftp", conn = options.connection, user = account.name);
+    let span = tracing::info_span!("sftp", conn = options.connection, user = %Escaped::word(&account.name));
     let _entered = span.entered();
     match run(options, account) {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,7 +76,7 @@ fn run(options: Options, account: OwnAccount) -> anyhow::Result<()> {
     {
         error!("chdir to \"{}\" failed: {error}", directory.display());
     }
-    let name = account.name.clone();
+    let name = Escaped::word(&account.name).to_string();
     let server = Server::new(options.permitted, account, zone, client_has_gone);
     let cage = sandbox::enter_from_jail(sandbox::Role::Sftp, &page)?;
     info!("session opened for local user {name} from [{client}]");
