@@ -32,8 +32,9 @@ pub(super) type Number = u32;
 /// Channels that may be open or opening at once, whatever MaxSessions says.
 const CHANNEL_LIMIT: usize = 4096;
 
-/// Forwarded channels that may be open or opening at once: each has a descriptor.
-const FORWARDED_LIMIT: usize = 1024;
+/// Forwarded channels that may be open or opening at once: each has a descriptor. An opening one is a call to the session,
+/// of which there may be 1024 at once, and those of its programs must not wait for them.
+const FORWARDED_LIMIT: usize = 896;
 
 /// The first number of a forwarded channel. russh would need as many channels on one connection to come to it, and clients
 /// that take numbers for signed ones understand it.

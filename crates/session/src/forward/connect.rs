@@ -116,8 +116,9 @@ async fn to_port(target: Port, place: OwnedSemaphorePermit) -> Result<OwnedFd, O
         let addresses = (host.as_str(), port).to_socket_addrs();
         (addresses, place)
     });
-    let addresses = match resolved.await {
-        Ok((Ok(addresses), _place)) => addresses,
+    let (addresses, _place) = match resolved.await {
+        // Kept until somebody has answered.
+        Ok((Ok(addresses), place)) => (addresses, place),
         Ok((Err(error), _place)) => {
             let text = resolver_text(&error);
             error!("connect_to {shown}: unknown host ({text})");
@@ -201,5 +202,38 @@ pub(super) fn resolver_text(error: &io::Error) -> String {
     match text.strip_prefix("failed to lookup address information: ") {
         Some(reason) => reason.to_owned(),
         None => reason(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_connection_keeps_its_place_until_somebody_answers() {
+        // Nobody accepts, and the queue is full: who comes next has no answer.
+        let deaf = stream_socket(AddressFamily::INET).unwrap();
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        rustix::net::bind(&deaf, &SocketAddrAny::from(any)).unwrap();
+        rustix::net::listen(&deaf, 0).unwrap();
+        let bound = rustix::net::getsockname(&deaf).unwrap();
+        let bound: SocketAddr = bound.try_into().unwrap();
+        let attempts: Vec<_> = (0..4).map(|_| tokio::spawn(attempt(bound))).collect();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(attempts.iter().any(|attempt| !attempt.is_finished()));
+
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let target = Port {
+            host: bound.ip().to_string(),
+            port: bound.port(),
+        };
+        let connecting = tokio::spawn(to_port(target, place));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(places.available_permits(), 0);
+        connecting.abort();
+        drop(connecting.await);
+        assert_eq!(places.available_permits(), 1);
     }
 }
