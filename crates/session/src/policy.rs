@@ -122,6 +122,13 @@ impl Policy {
         self.user_environment.as_deref()
     }
 
+    /// Whether the SFTP server is all that may run, or would be if the line could be understood.
+    pub(crate) fn permits_sftp_only(&self) -> bool {
+        self.forced_command
+            .as_deref()
+            .is_some_and(|line| Line::of(line) != Line::Shell)
+    }
+
     /// ForceCommand: what runs whatever the client asks for.
     pub(crate) fn forced_command(&self) -> Option<&str> {
         self.forced_command.as_deref()

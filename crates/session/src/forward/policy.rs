@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rpc::lane::{
-    ForwardPort, Forwarding, GatewayPorts, Permission, Permissions, Places, SessionStart,
-    X11Forwarding,
+    Directions, ForwardPort, Forwarding, GatewayPorts, Permission, Permissions, Places,
+    SessionStart, X11Forwarding,
 };
 use rpc::session::Address;
 use rustix::fs::Mode;
 
 use crate::glob;
+use crate::policy::Policy;
 
 /// Every restriction on forwarding. It is never in the worker.
 #[derive(Debug, Clone)]
@@ -30,8 +31,14 @@ pub(crate) enum Refusal {
 impl ForwardPolicy {
     /// The policy that the monitor sent.
     pub(crate) fn new(start: &SessionStart) -> Self {
+        let mut forwarding = start.forwarding.clone();
+        // Who may have nothing but files could have programs started through the socket of their service manager, or of
+        // whatever else obeys them. sshd leaves this to AllowStreamLocalForwarding.
+        if Policy::new(start).permits_sftp_only() {
+            forwarding.stream_local = Directions::NONE;
+        }
         Self {
-            forwarding: start.forwarding.clone(),
+            forwarding,
             permissions: start.permissions.clone(),
         }
     }
@@ -177,7 +184,6 @@ fn is_listed(places: &[ForwardPort], address: &Address) -> bool {
 mod tests {
     use super::*;
     use crate::policy::tests::start;
-    use rpc::lane::Directions;
     use rpc::session::Port;
 
     fn port(host: &str, port: u16) -> Address {
@@ -233,6 +239,23 @@ mod tests {
         });
         assert_eq!(no_key.judge(&port("db", 1)), Err(Refusal::Kind));
         assert_eq!(no_key.judge(&path), Err(Refusal::Kind));
+    }
+
+    #[test]
+    fn who_is_restricted_to_sftp_reaches_no_socket_with_a_path() {
+        let path = Address::Path(b"/run/user/1000/systemd/private".to_vec());
+        for (command, expected) in [
+            ("internal-sftp -u 027", Err(Refusal::Kind)),
+            ("internal-sftp \"", Err(Refusal::Kind)),
+            ("/usr/bin/backup", Ok(())),
+        ] {
+            let mut start = start();
+            start.forced_command = Some(command.to_owned());
+            let policy = ForwardPolicy::new(&start);
+            assert_eq!(policy.judge(&path), expected, "{command}");
+            assert_eq!(policy.judge_listening(&path), expected, "{command}");
+            assert_eq!(policy.judge(&port("db", 1)), Ok(()));
+        }
     }
 
     #[test]
