@@ -31,6 +31,10 @@ const PER_FILE_LIMIT: usize = 16;
 /// How many threads there may be for all users but root.
 const USERS_LIMIT: usize = 128;
 
+/// How many threads there may be for all that share a bound. Whoever waits for them needs as many, and some for root and
+/// the server's own files.
+pub const SHARED_LIMIT: usize = 2 * NAMES_LIMIT + USERS_LIMIT;
+
 /// Root's user id.
 const ROOT: u32 = 0;
 

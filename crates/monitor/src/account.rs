@@ -15,8 +15,9 @@ use accounts::{
     PermittedAccount, Shell, Source, group_names_within, login_permitted, look_at_shell,
     lookup_within,
 };
+use rpc::Network;
 use rpc::pam::{self, Authority, EmptyPasswords, RemoteName, Subject};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use wire::userauth::UserName;
 
 use crate::audit::Validity;
@@ -24,13 +25,21 @@ use crate::authenticate::Terms;
 use crate::pam_process::{self, AccountPhase, Applicant};
 use crate::policy::Policy;
 use crate::rules::{self, Rules};
+use crate::shares::{Share, Shares};
 use crate::systemd::ServiceManager;
 
 /// How long the name service may take. LDAP over a slow line takes a second.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Root's user id.
+const ROOT: u32 = 0;
+
 /// How long reading a user's files may take: a home directory may have to be mounted first.
 pub(crate) const FILES_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How many accounts are asked about at the same time, and for one client. Each question is a process, and a stranger has
+/// one started with each connection: that must not keep others from logging in.
+static ROOM: Shares<Option<Network>> = Shares::new(32, 4);
 
 /// How often and after how long a busy reader is asked again: many logins of one user at once are
 /// honest, and each of them takes the reader for a millisecond.
@@ -195,6 +204,10 @@ async fn state<M: ServiceManager>(
         empty_passwords: EmptyPasswords::Refused,
     };
     let deadline = terms.deadline.min(Instant::now() + LOOKUP_DEADLINE);
+    let _room = match room(account, terms.client(), deadline).await {
+        Ok(room) => room,
+        Err(error) => return AccountState::Unknown(error.to_string()),
+    };
     match pam_process::account(terms.services, applicant, deadline).await {
         AccountPhase::Permitted { .. } | AccountPhase::PasswordExpired { .. } => {
             AccountState::Usable
@@ -205,6 +218,22 @@ async fn state<M: ServiceManager>(
             _ => AccountState::Unknown(refused.reason),
         },
         AccountPhase::Failed(failure) => AccountState::Unknown(failure.to_string()),
+    }
+}
+
+/// Waits until an account may be asked about. Root does not wait: whatever else is asked, root gets in to mend it.
+async fn room(
+    account: Option<&Account>,
+    client: Option<Network>,
+    deadline: Instant,
+) -> Result<Option<Share<'static>>, NotDone> {
+    if account.is_some_and(|account| account.uid == ROOT) {
+        return Ok(None);
+    }
+    match timeout_at(deadline, ROOM.enter(client)).await {
+        Ok(Ok(share)) => Ok(Some(share)),
+        Ok(Err(_closed)) => Err(NotDone::Failed),
+        Err(_elapsed) => Err(NotDone::Busy),
     }
 }
 
@@ -253,5 +282,37 @@ pub(crate) fn nobody() -> Account {
         groups: vec![65534],
         home: "/nonexistent".into(),
         shell: "/usr/sbin/nologin".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn strangers_who_ask_for_many_accounts_delay_neither_others_nor_root() {
+        let network = |address: &str| Some(Network::around(address.parse().unwrap(), 24));
+        let (stranger, other) = (network("192.0.2.1"), network("198.51.100.1"));
+        let soon = || Instant::now() + Duration::from_millis(50);
+        let account = nobody();
+        let mut asked = Vec::new();
+        for number in 0..4 {
+            let room = room(Some(&account), stranger, soon()).await;
+            asked.push(room.unwrap_or_else(|_| panic!("{number}")));
+        }
+        // Another address of theirs.
+        let neighbour = network("192.0.2.200");
+        assert_eq!(
+            room(None, neighbour, soon()).await.err(),
+            Some(NotDone::Busy)
+        );
+        assert!(room(None, other, soon()).await.is_ok());
+        let root = Account {
+            uid: ROOT,
+            ..nobody()
+        };
+        assert!(room(Some(&root), stranger, soon()).await.is_ok());
+        asked.pop();
+        assert!(room(None, stranger, soon()).await.is_ok());
     }
 }

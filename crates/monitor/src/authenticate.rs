@@ -25,7 +25,7 @@ mod tries;
 use std::sync::Arc;
 
 use accounts::{Method, Source};
-use rpc::{Endpoints, Violation};
+use rpc::{Endpoints, Network, Violation};
 use thiserror::Error;
 use tokio::time::Instant;
 use wire::userauth::{AuthMethod, AuthOutcome, InfoRequest, UserName};
@@ -57,6 +57,15 @@ pub struct Terms<'a, M> {
     pub services: &'a Arc<M>,
     /// When the connection ends unless somebody is logged in (LoginGraceTime).
     pub deadline: Instant,
+}
+
+impl<M> Terms<'_, M> {
+    /// Who the client is, as far as one is told from another (PerSourceNetBlockSize): of addresses of version 6 anybody has
+    /// a network.
+    pub(crate) fn client(&self) -> Option<Network> {
+        let address = self.origin.endpoints.peer().ip()?;
+        Some(self.policy.limits.source(address))
+    }
 }
 
 impl<M> Clone for Terms<'_, M> {

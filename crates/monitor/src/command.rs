@@ -16,7 +16,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +29,7 @@ use base64ct::{Base64, Encoding};
 use config::authorized_keys::FILE_LIMIT;
 use config::sshd::{SshdConfig, Template};
 use journal::{Escaped, RateLimit, Verdict};
-use rpc::ConnectionId;
+use rpc::{ConnectionId, Network};
 use thiserror::Error;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{AcquireError, oneshot};
@@ -69,7 +68,7 @@ static ROOM: Shares<u32> = Shares::new(32, 8);
 
 /// How many ask for names of hosts, and for one client. Strangers choose which name servers are asked, and how slowly these
 /// answer: that must not keep anybody's keys from being found either.
-static NAMES_ROOM: Shares<Option<IpAddr>> = Shares::new(16, 4);
+static NAMES_ROOM: Shares<Option<Network>> = Shares::new(16, 4);
 
 /// Which command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +113,8 @@ pub async fn ask<M: ServiceManager>(
 /// it does not know, or not in time.
 pub async fn getent<M: ServiceManager>(
     services: &Arc<M>,
-    origin: Origin,
+    id: ConnectionId,
+    client: Option<Network>,
     database: &str,
     key: String,
 ) -> Option<Vec<u8>> {
@@ -122,9 +122,9 @@ pub async fn getent<M: ServiceManager>(
         keyword: USE_DNS,
         words: vec!["/usr/bin/getent".to_owned(), database.to_owned(), key],
         user: CommandUser::OfItsOwn,
-        asker: Asker::Client(origin.endpoints.peer().ip()),
+        asker: Asker::Client(client),
     };
-    invocation.spawn(services, origin.id).await
+    invocation.spawn(services, id).await
 }
 
 /// Takes the time of the command of `purpose`, if one is configured, for those for whom it is not
@@ -220,8 +220,8 @@ struct Invocation {
 enum Asker {
     /// The account with this user id.
     Account(u32),
-    /// A client, by its address.
-    Client(Option<IpAddr>),
+    /// A client, by the network that it shares with nobody else (PerSourceNetBlockSize).
+    Client(Option<Network>),
 }
 
 impl Asker {
@@ -229,7 +229,7 @@ impl Asker {
     async fn room(self) -> Result<Share<'static>, AcquireError> {
         match self {
             Self::Account(uid) => ROOM.enter(uid).await,
-            Self::Client(address) => NAMES_ROOM.enter(address).await,
+            Self::Client(client) => NAMES_ROOM.enter(client).await,
         }
     }
 }

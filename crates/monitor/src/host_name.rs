@@ -8,14 +8,13 @@
 //! address can have it point to any name.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use accounts::Source;
 use config::sshd::YesNo;
 use tracing::info;
 
+use crate::authenticate::Terms;
 use crate::command;
-use crate::open_session::Origin;
 use crate::rules;
 use crate::systemd::ServiceManager;
 
@@ -23,16 +22,15 @@ use crate::systemd::ServiceManager;
 const NAME_LIMIT: usize = 253;
 
 /// Where a connection comes from. The host is its address unless UseDNS finds its name.
-pub async fn source<M: ServiceManager>(
-    services: &Arc<M>,
-    origin: Origin,
-    use_dns: YesNo,
-) -> Source {
-    let source = rules::source(origin.endpoints);
-    let (YesNo::Yes, Some(address)) = (use_dns, source.address) else {
+pub async fn source<M: ServiceManager>(terms: Terms<'_, M>) -> Source {
+    let source = rules::source(terms.origin.endpoints);
+    let (YesNo::Yes, Some(address)) = (terms.policy.config.use_dns, source.address) else {
         return source;
     };
-    let ask = async |database, key| command::getent(services, origin, database, key).await;
+    let ask = async |database, key| {
+        let (id, client) = (terms.origin.id, terms.client());
+        command::getent(terms.services, id, client, database, key).await
+    };
     let Some(answer) = ask("hosts", address.to_string()).await else {
         return source;
     };

@@ -13,6 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accounts::bounded::SHARED_LIMIT;
 use journal::Threshold;
 use sandbox::Sandboxed;
 use thiserror::Error;
@@ -42,8 +43,9 @@ use crate::systemd::ServiceManager;
 /// How often the line of `systemctl status` may change.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Threads for the name service and users' files; crate `accounts` bounds what hangs in them.
-const BLOCKING_THREADS: usize = 160;
+/// Threads that wait for the name service and users' files. Crate `accounts` bounds how many of them strangers and users can
+/// hold up; the rest is for root, the server's own files, and signatures.
+const BLOCKING_THREADS: usize = SHARED_LIMIT + 64;
 
 /// Questions of administrators that may wait while one is answered.
 const QUESTIONS: usize = 1;

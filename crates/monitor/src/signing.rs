@@ -23,8 +23,15 @@ pub async fn aside<T: Send + 'static>(
     user: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SignError> {
-    let _share = ROOM.enter(user.to_owned()).await.map_err(|_| SignError)?;
-    spawn_blocking(work).await.map_err(|_| SignError)
+    let share = ROOM.enter(user.to_owned()).await.map_err(|_| SignError)?;
+    // The share stays with the work, which goes on when nobody waits for it any more: who asks and hangs up at once would
+    // have as many made at the same time as there are threads.
+    let made = spawn_blocking(move || {
+        let done = work();
+        drop(share);
+        done
+    });
+    made.await.map_err(|_| SignError)
 }
 
 #[cfg(test)]
@@ -33,6 +40,24 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
     use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn who_hangs_up_has_the_share_until_the_work_is_done() {
+        let (release, wait) = mpsc::channel::<()>();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let left = tokio::spawn(aside("hasty-1", move || {
+            begun.send(()).unwrap();
+            wait.recv().is_err()
+        }));
+        begins.await.unwrap();
+        left.abort();
+        assert!(left.await.unwrap_err().is_cancelled());
+        let next = tokio::spawn(aside("hasty-1", || ()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!next.is_finished());
+        drop(release);
+        next.await.unwrap().unwrap();
+    }
 
     #[tokio::test]
     async fn a_storm_of_one_user_delays_neither_the_others_nor_this_thread() {

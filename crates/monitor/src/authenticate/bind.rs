@@ -21,8 +21,7 @@ impl Named {
         user: UserName,
         terms: Terms<'_, M>,
     ) -> Result<Self, Undecided> {
-        let use_dns = terms.policy.config.use_dns;
-        let source = host_name::source(terms.services, terms.origin, use_dns).await;
+        let source = host_name::source(terms).await;
         let asked = Instant::now();
         let (rules, standing) = account::admit(&user, &source, terms).await;
         terms.delay.settle_lookup(&user, asked).await;

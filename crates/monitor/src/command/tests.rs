@@ -224,7 +224,7 @@ async fn commands_of_one_account_that_hang_leave_room_for_others() {
     let soon = Duration::from_secs(5);
     let other = timeout_at(Instant::now() + soon, Asker::Account(4_000_002).room()).await;
     assert!(other.is_ok());
-    let client = Asker::Client("192.0.2.99".parse().ok());
+    let client = Asker::Client(Some(Network::around("192.0.2.99".parse().unwrap(), 32)));
     assert!(
         timeout_at(Instant::now() + soon, client.room())
             .await
@@ -237,7 +237,14 @@ async fn commands_of_one_account_that_hang_leave_room_for_others() {
 #[tokio::test]
 async fn names_of_hosts_are_asked_for_by_a_user_who_is_nothing_else() {
     let services = saying(b"192.0.2.7 client", CommandEnd::Exited(0));
-    let said = getent(&services, origin(), "hosts", "192.0.2.7".to_owned()).await;
+    let said = getent(
+        &services,
+        origin().id,
+        None,
+        "hosts",
+        "192.0.2.7".to_owned(),
+    )
+    .await;
     assert_eq!(said.as_deref(), Some(b"192.0.2.7 client".as_slice()));
     let ran = services.commands.lock().unwrap().clone();
     let words = ["/usr/bin/getent", "hosts", "192.0.2.7"].map(str::to_owned);
