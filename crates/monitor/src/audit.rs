@@ -178,10 +178,6 @@ impl Subject<'_> {
             reason = %denial,
             "{denial}{from}"
         );
-        if let accounts::Denial::Expired { user } = denial {
-            // sshd takes an expired account for a locked one, and says so.
-            info!(user = %name, "User {user} not allowed because account is locked");
-        }
     }
 
     /// RefuseConnection.

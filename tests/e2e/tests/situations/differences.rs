@@ -163,6 +163,11 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         reason: "an expired password is changed in the method, as RFC 4252 has it: their session does it, and only at a terminal",
     },
     Difference {
+        place: "expired ",
+        line: Only::Theirs("User expired not allowed because account is locked"),
+        reason: "it has expired, which both say, and is not locked",
+    },
+    Difference {
         place: "expired          k",
         line: Only::Theirs(""),
         reason: "what PAM says at the end of a dialog comes as a banner, without the empty line that their last round has",
