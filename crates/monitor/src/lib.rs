@@ -51,6 +51,7 @@ pub mod audit;
 pub mod authenticate;
 pub mod banner;
 pub mod certificate;
+mod channel_timeouts;
 pub mod client_key;
 pub mod command;
 pub mod conduct;

@@ -20,6 +20,7 @@ use rpc::{ConnectionId, Endpoint, Endpoints, accounting};
 use thiserror::Error;
 use tracing::warn;
 
+use crate::channel_timeouts::channel_timeouts;
 use crate::policy::whole_seconds;
 use crate::proof::AuthenticatedUser;
 use crate::routing_domain::RoutingDomain;
@@ -235,6 +236,8 @@ fn grant(rules: &Rules, user: &AuthenticatedUser) -> SessionGrant {
         client_alive_count_max: config.client_alive_count_max,
         rekey_bytes: config.rekey_limit.bytes.unwrap_or(0),
         rekey_seconds: config.rekey_limit.time.map_or(0, whole_seconds),
+        unused_connection_timeout: config.unused_connection_timeout.map_or(0, whole_seconds),
+        channel_timeouts: channel_timeouts(config),
     }
 }
 

@@ -31,13 +31,14 @@ mod queue;
 mod reader;
 mod replies;
 mod requests;
+mod timers;
 mod writer;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rpc::lane::{Lane, SessionGrant};
+use rpc::lane::Lane;
 use rpc::preauth::Monitor;
 use rpc::session::Session;
 use russh::keys::ssh_key;
@@ -51,6 +52,7 @@ use forward::Forwarding;
 use link_stream::LinkStream;
 use mux::Mux;
 use requests::Requests;
+use timers::Timers;
 
 /// The largest window that a channel starts with and is refilled to, in bytes: what OpenSSH gives.
 const RECEIVE_WINDOW: u32 = 2 * 1024 * 1024;
@@ -79,8 +81,8 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         Err(end) => return end,
     };
     let session_gone = session.gone();
-    let mux = Mux::new(transport, host_keys);
-    let config = Arc::new(engine_config(&grant));
+    let mux = Mux::new(transport, host_keys, Timers::new(Instant::now(), &grant));
+    let config = Arc::new(engine_config());
     let deliveries = Deliveries::default();
     let forwarding = Forwarding::new(Arc::clone(&mux), session.clone(), deliveries.clone());
     let requests = Requests::new(
@@ -111,11 +113,14 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         end = deliveries.run(&lane) => end,
         // Without its session a connection is of no use, even if it has no channel now.
         () = session_gone => EngineEnd::Session("has ended".to_owned()),
+        end = timers::run(&mux) => end,
         end = mux.ended() => end,
     };
     mux.finish(&end);
-    // A client that does not read its last bytes loses them.
-    drop(tokio::time::timeout(FLUSH_DEADLINE, writer::drain(&mux, &client)).await);
+    if end != EngineEnd::Unresponsive {
+        // A client that does not read its last bytes loses them.
+        drop(tokio::time::timeout(FLUSH_DEADLINE, writer::drain(&mux, &client)).await);
+    }
     client.finish();
     end
 }
@@ -134,10 +139,9 @@ async fn session_border(
 }
 
 /// russh behind the link: everything "none", no limits of its own where the transport has them.
-fn engine_config(grant: &SessionGrant) -> russh::server::Config {
+fn engine_config() -> russh::server::Config {
     // russh wants a host key to negotiate; with key exchange "none" it signs nothing.
     let key = ssh_key::private::Ed25519Keypair::from_seed(&[0; 32]);
-    let interval = u64::from(grant.client_alive_interval);
     russh::server::Config {
         server_id: russh::SshId::Standard(Cow::Borrowed("SSH-2.0-engine")),
         methods: russh::MethodSet::from(&[russh::MethodKind::None][..]),
@@ -159,8 +163,8 @@ fn engine_config(grant: &SessionGrant) -> russh::server::Config {
             compression: Cow::Borrowed(&[russh::compression::NONE]),
         },
         inactivity_timeout: None,
-        keepalive_interval: (interval != 0).then(|| Duration::from_secs(interval)),
-        keepalive_max: usize::try_from(grant.client_alive_count_max).unwrap_or(usize::MAX),
+        // It sees no data; see `timers`.
+        keepalive_interval: None,
         ..russh::server::Config::default()
     }
 }

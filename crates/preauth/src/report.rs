@@ -59,6 +59,8 @@ impl From<EngineEnd> for ConnectionEnd {
             EngineEnd::Socket(error) => Self::Socket(error),
             EngineEnd::Protocol(error) | EngineEnd::Engine(error) => Self::Misbehaved(error),
             EngineEnd::Monitor(error) | EngineEnd::Session(error) => Self::Failed(error),
+            EngineEnd::Unresponsive => Self::Unresponsive,
+            EngineEnd::Unused => Self::Unused,
         }
     }
 }

@@ -180,6 +180,8 @@ pub(crate) fn end_to_report(end: ConnectionEnd) -> pre::ReportRequest {
         ConnectionEnd::Incompatible(error) => End::Incompatible(cut(error)),
         ConnectionEnd::Misbehaved(error) => End::Misbehaved(cut(error)),
         ConnectionEnd::Failed(error) => End::Failed(cut(error)),
+        ConnectionEnd::Unresponsive => End::Unresponsive(pre::Unresponsive {}),
+        ConnectionEnd::Unused => End::Unused(pre::Unused {}),
     };
     pre::ReportRequest { end: Some(end) }
 }
@@ -204,6 +206,8 @@ pub(crate) fn end_from_report(message: pre::ReportRequest) -> Result<ConnectionE
         Some(End::Incompatible(error)) => ConnectionEnd::Incompatible(text(error)?),
         Some(End::Misbehaved(error)) => ConnectionEnd::Misbehaved(text(error)?),
         Some(End::Failed(error)) => ConnectionEnd::Failed(text(error)?),
+        Some(End::Unresponsive(pre::Unresponsive {})) => ConnectionEnd::Unresponsive,
+        Some(End::Unused(pre::Unused {})) => ConnectionEnd::Unused,
         None => return Err(Violation::new("end: missing")),
     })
 }

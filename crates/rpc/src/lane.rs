@@ -8,6 +8,7 @@
 pub(crate) mod convert;
 mod descriptor;
 mod forwarding;
+mod timeouts;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -31,6 +32,7 @@ use crate::session::Channel;
 
 pub(crate) use descriptor::expect_lane;
 pub use forwarding::{Directions, Forwarding, GatewayPorts, Places, X11Addresses, X11Forwarding};
+pub use timeouts::{ChannelTimeouts, ChannelType, IdleSeconds};
 
 /// Largest datagram in bytes.
 const DATAGRAM_LIMIT: usize = 64 * 1024;
@@ -107,7 +109,9 @@ pub struct Connection {
 }
 
 /// What the worker must know of an accepted login.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// A worker that somebody took over may ignore what is said of time here, and gains time to be idle in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionGrant {
     /// The user, for the journal.
     pub user: String,
@@ -121,6 +125,10 @@ pub struct SessionGrant {
     pub rekey_bytes: u64,
     /// RekeyLimit in seconds; 0 is never.
     pub rekey_seconds: u32,
+    /// UnusedConnectionTimeout in seconds; 0 is never.
+    pub unused_connection_timeout: u32,
+    /// ChannelTimeout
+    pub channel_timeouts: ChannelTimeouts,
 }
 
 /// Everything that a session must know of its connection.

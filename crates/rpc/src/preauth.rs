@@ -125,6 +125,10 @@ pub enum ConnectionEnd {
     Misbehaved(String),
     /// The worker could not go on.
     Failed(String),
+    /// The client answered nothing for ClientAliveCountMax times ClientAliveInterval.
+    Unresponsive,
+    /// No channel was open for UnusedConnectionTimeout.
+    Unused,
 }
 
 /// Serves one worker until it goes or breaks the contract.

@@ -81,6 +81,10 @@ fn lines(endpoints: Endpoints, stage: Stage<'_>, end: &ConnectionEnd) -> Vec<Str
                 Escaped::new(what)
             )
         }
+        ConnectionEnd::Unresponsive => {
+            format!("Timeout, client not responding from {peer}")
+        }
+        ConnectionEnd::Unused => format!("terminating inactive connection from {peer}"),
         ConnectionEnd::Failed(what) => {
             format!(
                 "Connection from {peer} cannot go on: {}",

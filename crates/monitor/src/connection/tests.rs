@@ -261,10 +261,7 @@ async fn what_a_worker_sends_through_the_lane_ends_its_connection() {
         grant: lane::SessionGrant {
             user: "root".to_owned(),
             max_sessions: 1,
-            client_alive_interval: 0,
-            client_alive_count_max: 0,
-            rekey_bytes: 0,
-            rekey_seconds: 0,
+            ..lane::SessionGrant::default()
         },
         rpc: descriptor,
         lane,

@@ -51,6 +51,21 @@ enum Program {
     Connection,
 }
 
+/// Whether bytes were carried since somebody asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Traffic {
+    None,
+    Some,
+}
+
+/// Whether ChannelTimeout ends the channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lifetime {
+    Unlimited,
+    /// Whoever carries its bytes closes it.
+    Over,
+}
+
 /// Whether the other side has closed the channel, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -87,6 +102,8 @@ pub(super) struct Channel {
     eof: bool,
     closing: Closing,
     program: Program,
+    traffic: Traffic,
+    lifetime: Lifetime,
     /// Something of this state changed.
     changed: Arc<Notify>,
 }
@@ -106,6 +123,8 @@ impl Channel {
             eof: false,
             closing: Closing::Open,
             program: Program::None,
+            traffic: Traffic::None,
+            lifetime: Lifetime::Unlimited,
             changed: Arc::new(Notify::new()),
         }
     }
@@ -144,6 +163,7 @@ impl Channel {
 
     /// These bytes were sent.
     pub(super) fn sent(&mut self, count: u32) {
+        self.traffic = Traffic::Some;
         self.send_window = self.send_window.saturating_sub(count);
     }
 
@@ -210,6 +230,27 @@ impl Channel {
         Ok(count)
     }
 
+    /// Were bytes taken from the program or given to it since the last call?
+    pub(super) fn take_traffic(&mut self) -> bool {
+        std::mem::replace(&mut self.traffic, Traffic::None) == Traffic::Some
+    }
+
+    /// Does it have a program or a connection?
+    pub(super) fn is_in_use(&self) -> bool {
+        self.program != Program::None
+    }
+
+    /// ChannelTimeout is over.
+    pub(super) fn expire(&mut self) {
+        self.lifetime = Lifetime::Over;
+        self.changed.notify_waiters();
+    }
+
+    /// Has ChannelTimeout run out?
+    pub(super) fn is_expired(&self) -> bool {
+        self.lifetime == Lifetime::Over
+    }
+
     /// The program is there: its standard input.
     pub(super) fn open_input(&mut self, descriptor: Arc<AsyncFd<OwnedFd>>) {
         self.program = Program::Started;
@@ -257,6 +298,9 @@ impl Channel {
     }
 
     fn consume(&mut self, count: usize) {
+        if count > 0 {
+            self.traffic = Traffic::Some;
+        }
         self.consumed = self
             .consumed
             .saturating_add(u32::try_from(count).unwrap_or(u32::MAX));

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use rpc::lane::ChannelType;
 use rpc::session::{
     Accepted, Address, Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, PATH_LIMIT, Port,
 };
@@ -67,11 +68,20 @@ pub(super) enum Task {
     /// The session is to connect.
     Connect(WantedConnection),
     /// The client has taken a connection that it was offered: bytes may flow.
-    Carry(Number, Socket),
+    Carry(Number, Socket, ChannelType),
 }
 
 /// The other end of a forwarded channel.
 pub(super) type Socket = Arc<AsyncFd<OwnedFd>>;
+
+/// A channel that the client is asked to take.
+#[derive(Debug)]
+struct Offered {
+    socket: Socket,
+    /// The window that it is given.
+    window: u32,
+    kind: ChannelType,
+}
 
 /// A forwarded channel.
 #[derive(Debug)]
@@ -80,8 +90,8 @@ enum Forwarded {
     Reserved,
     /// The client wants it; the session has not connected yet.
     Wanted(Opening),
-    /// The client has not said yet whether it wants it, with this window.
-    Offered(Socket, u32),
+    /// The client has not said yet whether it wants it.
+    Offered(Offered),
     /// It is open, in one direction at least.
     Open,
 }
@@ -144,10 +154,20 @@ impl Channels {
     pub(super) fn promised(&self) -> u64 {
         let open = self.open.values().map(Channel::window);
         let offered = self.forwarded.values().filter_map(|state| match state {
-            Forwarded::Offered(_, window) => Some(*window),
+            Forwarded::Offered(offered) => Some(offered.window),
             Forwarded::Reserved | Forwarded::Wanted(_) | Forwarded::Open => None,
         });
         open.chain(offered).map(u64::from).sum()
+    }
+
+    /// Is there a channel with a program or a connection?
+    pub(super) fn any_in_use(&self) -> bool {
+        self.open.values().any(Channel::is_in_use)
+    }
+
+    #[cfg(test)]
+    pub(super) fn insert(&mut self, number: Number, channel: Channel) {
+        self.open.insert(number, channel);
     }
 
     /// The next payload of ours for the client.
@@ -251,8 +271,18 @@ impl Channels {
         let window = budget::window(self.promised());
         self.outbox
             .push_back(offer.encode(number, window, RECEIVE_PACKET));
-        self.forwarded
-            .insert(number, Forwarded::Offered(socket, window));
+        let kind = match accepted {
+            Accepted::Port { .. } => ChannelType::ForwardedTcpip,
+            Accepted::Path(_) => ChannelType::ForwardedStreamLocal,
+            Accepted::Agent => ChannelType::Agent,
+            Accepted::X11 { .. } => ChannelType::X11,
+        };
+        let offered = Offered {
+            socket,
+            window,
+            kind,
+        };
+        self.forwarded.insert(number, Forwarded::Offered(offered));
     }
 
     /// no-more-sessions@openssh.com
@@ -328,11 +358,15 @@ impl Channels {
                     window: reader.uint32()?,
                     packet: reader.uint32()?,
                 };
-                let (socket, window) = self.answered(number)?;
+                let Offered {
+                    socket,
+                    window,
+                    kind,
+                } = self.answered(number)?;
                 self.forwarded.insert(number, Forwarded::Open);
                 let channel = Channel::connected(opening, window, Arc::clone(&socket));
                 self.open.insert(number, channel);
-                return Ok(Some(Task::Carry(number, socket)));
+                return Ok(Some(Task::Carry(number, socket, kind)));
             }
             // With this the socket is closed.
             CHANNEL_OPEN_FAILURE => drop(self.answered(reader.uint32()?)?),
@@ -373,9 +407,9 @@ impl Channels {
     }
 
     /// The client has answered an offer; it is none any more.
-    fn answered(&mut self, number: Number) -> Result<(Socket, u32), Misbehaviour> {
+    fn answered(&mut self, number: Number) -> Result<Offered, Misbehaviour> {
         match self.forwarded.remove(&number) {
-            Some(Forwarded::Offered(socket, window)) => Ok((socket, window)),
+            Some(Forwarded::Offered(offered)) => Ok(offered),
             _ => Err(Misbehaviour("answer to a channel that was not offered")),
         }
     }

@@ -28,6 +28,12 @@ pub enum EngineEnd {
     /// The monitor is gone and a key exchange needs it.
     #[error("monitor: {0}")]
     Monitor(String),
+    /// The client has left too many questions open (ClientAliveCountMax).
+    #[error("client does not respond")]
+    Unresponsive,
+    /// No channel was open for too long (UnusedConnectionTimeout).
+    #[error("connection is not used")]
+    Unused,
     /// The session of the user is gone.
     #[error("session: {0}")]
     Session(String),

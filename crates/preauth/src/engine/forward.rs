@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use rpc::CallError;
-use rpc::lane::FromSession;
+use rpc::lane::{ChannelType, FromSession};
 use rpc::session::{Address, Channel as SessionChannel, Listening, Opened, Outcome, Session};
 use rustix::net::Shutdown;
 use tokio::io::Interest;
@@ -47,7 +47,8 @@ impl Forwarding {
         let this = self.clone();
         match task {
             Task::Connect(wanted) => self.spawn(this.connect(wanted)),
-            Task::Carry(number, socket) => {
+            Task::Carry(number, socket, kind) => {
+                self.mux.watch(number, &kind);
                 tokio::spawn(carry(this.mux, number, socket));
             }
         }
@@ -101,6 +102,10 @@ impl Forwarding {
     async fn connect(mut self, wanted: WantedConnection) -> Result<(), RequestError> {
         let WantedConnection { number, connect } = wanted;
         let delivery = self.deliveries.expect(number);
+        let kind = match connect.target {
+            Address::Port(_) => ChannelType::DirectTcpip,
+            Address::Path(_) => ChannelType::DirectStreamLocal,
+        };
         match self
             .session
             .connect(SessionChannel(number), connect)
@@ -109,6 +114,7 @@ impl Forwarding {
             Opened::Done => {
                 let socket = socket(delivery.take().await?)?;
                 self.mux.confirm(number, Arc::clone(&socket));
+                self.mux.watch(number, &kind);
                 carry(self.mux, number, socket).await;
             }
             Opened::Failed(failure) => self.mux.refuse(number, &failure),
@@ -160,7 +166,10 @@ async fn carry(mux: Arc<Mux>, number: Number, socket: Socket) {
         // The other side may have gone already.
         rustix::net::shutdown(socket.as_fd(), Shutdown::Write).unwrap_or_default();
     };
-    tokio::join!(to_client, from_client);
+    tokio::select! {
+        _ = async { tokio::join!(to_client, from_client) } => {}
+        () = mux.expired(number) => mux.end_output(number),
+    }
     mux.close_forwarded(number);
 }
 

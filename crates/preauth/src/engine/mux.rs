@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
+use std::time::Instant;
 
+use rpc::lane::ChannelType;
 use rpc::preauth::KeyProofs;
 use rpc::session::{Accepted, Address, OpenFailure};
 use rustix::io::Errno;
@@ -30,6 +32,7 @@ use super::channel::Feed;
 use super::channels::{Channels, Misbehaviour, Number, Socket, Task, TooManySessions, address};
 use super::end::EngineEnd;
 use super::replies::Replies;
+use super::timers::Timers;
 
 /// Sealed bytes that may wait for the client's socket before data is held back.
 const OUTPUT_HIGH: usize = 512 * 1024;
@@ -88,6 +91,7 @@ struct State {
     replies: Replies,
     /// Our host keys, which the client may have proved.
     host_keys: Vec<Vec<u8>>,
+    timers: Timers,
     engine_reads: Option<Waker>,
     engine_writes: Option<Waker>,
     held_back: bool,
@@ -97,7 +101,7 @@ struct State {
 impl Mux {
     /// Begins with telling the client all `host_keys` (hostkeys-00@openssh.com), unless it is one
     /// that would disconnect for it.
-    pub(super) fn new(transport: Transport, host_keys: Vec<Vec<u8>>) -> Arc<Self> {
+    pub(super) fn new(transport: Transport, host_keys: Vec<Vec<u8>>, timers: Timers) -> Arc<Self> {
         let replies = match transport.quirks().has(Quirk::NoHostKeyUpdates) {
             true => Replies::default(),
             false => {
@@ -111,6 +115,7 @@ impl Mux {
             channels: Channels::default(),
             replies,
             host_keys,
+            timers,
             engine_reads: None,
             engine_writes: None,
             held_back: false,
@@ -176,7 +181,12 @@ impl Mux {
                 DisconnectReason::ByApplication,
                 "connection closed by server",
             ),
-            EngineEnd::Closed | EngineEnd::Disconnected { .. } | EngineEnd::Socket(_) => return,
+            // To the last two sshd says nothing either.
+            EngineEnd::Closed
+            | EngineEnd::Disconnected { .. }
+            | EngineEnd::Socket(_)
+            | EngineEnd::Unresponsive
+            | EngineEnd::Unused => return,
         };
         state.transport.disconnect(reason, text);
     }
@@ -205,17 +215,22 @@ impl Mux {
             channels,
             replies,
             host_keys,
+            timers,
             ..
         } = &mut *state;
+        let now = Instant::now();
         let protocol = |error: transport::Error| EngineEnd::Protocol(error.to_string());
-        let step = transport
-            .handle_input(std::time::Instant::now(), input)
-            .map_err(protocol)?;
+        let step = transport.handle_input(now, input).map_err(protocol)?;
         let consumed = step.consumed;
+        if consumed > 0 {
+            timers.heard(now);
+        }
         let question = match step.event {
             None => None,
             Some(transport::Event::Packet(payload)) => {
                 let asked = match payload.first() {
+                    // Nobody but `timers` asks the client for such an answer, and it is content with any packet.
+                    Some(&(REQUEST_SUCCESS | REQUEST_FAILURE)) => Ok(None),
                     Some(&GLOBAL_REQUEST) => {
                         global_request(payload, link, channels, replies, host_keys)
                     }
@@ -394,6 +409,37 @@ impl Mux {
         self.settle(&mut state);
     }
 
+    // ---- time ----
+
+    /// See [`Timers::watch`].
+    pub(super) fn watch(&self, number: Number, channel: &ChannelType) {
+        self.lock().timers.watch(Instant::now(), number, channel);
+    }
+
+    /// Waits until the channel has been without traffic for too long. It has to be closed then.
+    pub(super) async fn expired(&self, number: Number) {
+        let expired = || {
+            let state = self.lock();
+            let channel = state.channels.get(number)?;
+            channel.is_expired().then_some(())
+        };
+        match self.changed(number) {
+            Some(changed) => Self::wait(&changed, expired).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// See [`Timers::look`].
+    pub(super) fn look_at_clocks(&self, now: Instant) -> Result<Option<Instant>, EngineEnd> {
+        let mut state = self.lock();
+        let State {
+            timers, channels, ..
+        } = &mut *state;
+        let next = timers.look(now, channels);
+        self.settle(&mut state);
+        next
+    }
+
     // ---- data ----
 
     /// Can data of this channel be sent? `None`: not now, wait for room or a change of the channel.
@@ -430,6 +476,7 @@ impl Mux {
             self.over.notify_waiters();
         }
         state.credit_windows();
+        state.timers.observe(&mut state.channels);
         if state.link.unread() > 0
             && let Some(waker) = state.engine_reads.take()
         {
@@ -561,6 +608,12 @@ impl State {
             if let Some(reply) = self.replies.next() {
                 self.transport
                     .send_packet(&reply)
+                    .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+                continue;
+            }
+            if let Some(probe) = self.timers.next_probe() {
+                self.transport
+                    .send_packet(&probe)
                     .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
                 continue;
             }

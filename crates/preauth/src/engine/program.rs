@@ -107,8 +107,15 @@ impl Running {
         };
         let given_up = {
             let (mux, mut session) = (Arc::clone(&self.mux), self.session.clone());
+            let handle = self.handle.clone();
             async move {
-                mux.closed(number).await;
+                tokio::select! {
+                    () = mux.closed(number) => {}
+                    () = mux.expired(number) => {
+                        handle.eof(channel).await.unwrap_or(());
+                        handle.close(channel).await.unwrap_or(());
+                    }
+                }
                 // Hangs up the terminal at once; the wait goes on.
                 drop(session.close(Channel(number)).await);
                 std::future::pending().await

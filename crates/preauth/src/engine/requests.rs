@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use rpc::CallError;
-use rpc::lane::{FromSession, LaneError};
+use rpc::lane::{ChannelType, FromSession, LaneError};
 use rpc::session::{
     Channel as SessionChannel, Connections, Outcome, Program, PtyRequest, Session, Signal,
     WindowSize, X11Request, is_xauth_word,
@@ -78,6 +78,11 @@ impl Requests {
     ) -> Result<(), RequestError> {
         let number = SessionChannel(Number::from(channel));
         let delivery = self.deliveries.expect(number.0);
+        let kind = match &program {
+            Program::Shell => ChannelType::Shell,
+            Program::Command(_) => ChannelType::Command,
+            Program::Subsystem(name) => ChannelType::Subsystem(name.clone()),
+        };
         match self.session.start_program(number, program).await? {
             Outcome::Done => {
                 let FromSession::Descriptors { descriptors, .. } = delivery.take().await? else {
@@ -93,6 +98,7 @@ impl Requests {
                     channel,
                 };
                 running.start(descriptors)?;
+                self.mux.watch(number.0, &kind);
             }
             Outcome::Refused => session.channel_failure(channel)?,
         }

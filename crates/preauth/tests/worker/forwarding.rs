@@ -14,13 +14,13 @@ use wire::message::number::{
 use crate::scripted::{Connection, WINDOW, channel_message, soon};
 
 /// A socket that the session is asked to connect to.
-struct Server {
+pub(crate) struct Server {
     listener: UnixListener,
     path: PathBuf,
 }
 
 impl Server {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("forward-{}-{name}", std::process::id()));
         drop(std::fs::remove_file(&path));
         let listener = UnixListener::bind(&path).unwrap();
@@ -28,7 +28,7 @@ impl Server {
     }
 
     /// Opens a channel of this number to it: the server's number of it, and the other end.
-    async fn connected(&self, client: &mut Connection, ours: u32) -> (u32, UnixStream) {
+    pub(crate) async fn connected(&self, client: &mut Connection, ours: u32) -> (u32, UnixStream) {
         client.send(&open(ours, self.path.to_str().unwrap())).await;
         let (socket, _) = soon(self.listener.accept()).await.unwrap();
         let answer = client.answer().await;
@@ -62,7 +62,7 @@ fn open(ours: u32, path: &str) -> Vec<u8> {
     payload
 }
 
-fn data(channel: u32, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn data(channel: u32, bytes: &[u8]) -> Vec<u8> {
     let mut payload = channel_message(CHANNEL_DATA, channel);
     payload.put_string(bytes);
     payload

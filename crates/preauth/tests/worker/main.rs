@@ -12,6 +12,7 @@ mod forwarding;
 mod scripted;
 mod session;
 mod stock_client;
+mod timeouts;
 
 // The scripted client and the login of transport's own tests.
 #[path = "../../../transport/tests/server/agreement.rs"]

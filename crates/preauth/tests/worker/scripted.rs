@@ -70,6 +70,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn new() -> Self {
+        Self::granted(SessionGrant::default()).await
+    }
+
+    /// One that is told this, but for alice and her sessions.
+    pub(crate) async fn granted(grant: SessionGrant) -> Self {
         let pair = Pair::logged_in(Offer::default(), RekeyLimit::default());
         let (stream, theirs) = UnixStream::pair().unwrap();
         let socket = ClientSocket::new(theirs.into_std().unwrap().into()).unwrap();
@@ -90,10 +95,7 @@ impl Connection {
             grant: SessionGrant {
                 user: "alice".to_owned(),
                 max_sessions: 2,
-                client_alive_interval: 0,
-                client_alive_count_max: 3,
-                rekey_bytes: 0,
-                rekey_seconds: 0,
+                ..grant
             },
             session,
             lane,
@@ -114,7 +116,7 @@ impl Connection {
     }
 
     /// The next message from the server.
-    async fn next(&mut self) -> Vec<u8> {
+    pub(crate) async fn next(&mut self) -> Vec<u8> {
         loop {
             if let Some(payload) = self.client.received.pop_front() {
                 return payload;
@@ -136,8 +138,13 @@ impl Connection {
         }
     }
 
+    /// How the connection ends.
+    pub(crate) async fn end(self) -> EngineEnd {
+        soon(self.engine).await.unwrap()
+    }
+
     /// Opens a session channel of this number; the server's number of it.
-    async fn open(&mut self, ours: u32) -> Option<u32> {
+    pub(crate) async fn open(&mut self, ours: u32) -> Option<u32> {
         let mut open = vec![number::CHANNEL_OPEN];
         open.put_string(b"session");
         open.put_uint32(ours);
@@ -152,7 +159,7 @@ impl Connection {
     }
 
     /// Starts a command line on a channel.
-    async fn exec(&mut self, theirs: u32, line: &str) {
+    pub(crate) async fn exec(&mut self, theirs: u32, line: &str) {
         let mut request = channel_message(CHANNEL_REQUEST, theirs);
         request.put_string(b"exec");
         request.put_byte(1);

@@ -92,10 +92,8 @@ impl TestMonitor {
         let grant = SessionGrant {
             user: "alice".to_owned(),
             max_sessions: 10,
-            client_alive_interval: 0,
-            client_alive_count_max: 3,
             rekey_bytes: self.rekey_bytes.unwrap_or(0),
-            rekey_seconds: 0,
+            ..SessionGrant::default()
         };
         let message = ToWorker::Session {
             grant,

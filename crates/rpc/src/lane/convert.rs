@@ -3,6 +3,7 @@
 mod forwarding;
 mod login_process;
 mod permissions;
+mod timeouts;
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,6 +49,8 @@ pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
                 client_alive_count_max: grant.client_alive_count_max,
                 rekey_bytes: grant.rekey_bytes,
                 rekey_seconds: grant.rekey_seconds,
+                unused_connection_timeout: grant.unused_connection_timeout,
+                channel_timeouts: Some(timeouts::to_proto(&grant.channel_timeouts)),
             };
             encode(Body::Session(body), vec![rpc.as_fd(), lane.as_fd()])
         }
@@ -174,6 +177,8 @@ pub(super) fn read_to_worker(
                 client_alive_count_max: body.client_alive_count_max,
                 rekey_bytes: body.rekey_bytes,
                 rekey_seconds: body.rekey_seconds,
+                unused_connection_timeout: body.unused_connection_timeout,
+                channel_timeouts: timeouts::from_proto(body.channel_timeouts)?,
             };
             Ok(ToWorker::Session { grant, rpc, lane })
         }

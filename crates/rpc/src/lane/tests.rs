@@ -25,10 +25,17 @@ fn grant() -> SessionGrant {
     SessionGrant {
         user: "alice".to_owned(),
         max_sessions: 10,
-        client_alive_interval: 0,
-        client_alive_count_max: 3,
         rekey_bytes: 1 << 40,
         rekey_seconds: 7,
+        unused_connection_timeout: 8,
+        channel_timeouts: ChannelTimeouts {
+            types: vec![
+                (ChannelType::Subsystem("sftp".to_owned()), IdleSeconds(9)),
+                (ChannelType::X11, IdleSeconds(10)),
+            ],
+            global: IdleSeconds(11),
+        },
+        ..SessionGrant::default()
     }
 }
 

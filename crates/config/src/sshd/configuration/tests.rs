@@ -92,7 +92,7 @@ fn each_value_knows_the_lines_that_set_it() {
 
 #[test]
 fn what_cannot_be_ignored_is_refused_in_a_block_too() {
-    let configuration = read("Match User alice\n  ChannelTimeout session=1h\n  MaxSessions 1\n");
+    let configuration = read("Match User alice\n  RDomain x\n  MaxSessions 1\n");
     let refused: Vec<String> = configuration
         .refused()
         .iter()
