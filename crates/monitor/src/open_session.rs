@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use config::sshd::YesNo;
-use rpc::lane::{self, Lane, LaneError, SessionGrant, ToSession, ToWorker};
+use rpc::lane::{self, Lane, LaneError, PacketMarks, SessionGrant, ToSession, ToWorker};
 use rpc::{ConnectionId, Endpoint, Endpoints, accounting};
 use thiserror::Error;
 use tracing::warn;
@@ -238,6 +238,10 @@ fn grant(rules: &Rules, user: &AuthenticatedUser) -> SessionGrant {
         rekey_seconds: config.rekey_limit.time.map_or(0, whole_seconds),
         unused_connection_timeout: config.unused_connection_timeout.map_or(0, whole_seconds),
         channel_timeouts: channel_timeouts(config),
+        packet_marks: PacketMarks {
+            interactive: config.ip_qos.interactive.0,
+            bulk: config.ip_qos.bulk.0,
+        },
     }
 }
 

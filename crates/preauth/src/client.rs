@@ -32,6 +32,13 @@ impl ClientSocket {
         sockopt::set_tcp_quickack(self.0.get_ref(), true).unwrap_or_default();
     }
 
+    /// Marks what is sent from now on (IPQoS).
+    pub fn mark(&self, mark: u8) {
+        // Both, since an IPv6 socket may carry IPv4. What is neither has no such options.
+        sockopt::set_ip_tos(self.0.get_ref(), mark).unwrap_or_default();
+        sockopt::set_ipv6_tclass(self.0.get_ref(), mark.into()).unwrap_or_default();
+    }
+
     /// Reads what is there; 0 is the end of the stream.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ mod end;
 mod feeder;
 mod forward;
 mod link_stream;
+mod marks;
 mod mux;
 mod program;
 mod pump;
@@ -115,6 +116,7 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         () = session_gone => EngineEnd::Session("has ended".to_owned()),
         end = timers::run(&mux) => end,
         end = mux.ended() => end,
+        never = mux.terminals.mark(grant.packet_marks, &client) => match never {},
     };
     mux.finish(&end);
     if end != EngineEnd::Unresponsive {

@@ -129,6 +129,17 @@ pub struct SessionGrant {
     pub unused_connection_timeout: u32,
     /// ChannelTimeout
     pub channel_timeouts: ChannelTimeouts,
+    /// IPQoS
+    pub packet_marks: PacketMarks,
+}
+
+/// How the packets to a client are marked (IP_TOS and IPV6_TCLASS); none is the system's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PacketMarks {
+    /// While a terminal is open.
+    pub interactive: Option<u8>,
+    /// Otherwise.
+    pub bulk: Option<u8>,
 }
 
 /// Everything that a session must know of its connection.

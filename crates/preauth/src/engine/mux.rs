@@ -31,6 +31,7 @@ use super::budget;
 use super::channel::Feed;
 use super::channels::{Channels, Misbehaviour, Number, Socket, Task, TooManySessions, address};
 use super::end::EngineEnd;
+use super::marks::Terminals;
 use super::replies::Replies;
 use super::timers::Timers;
 
@@ -81,6 +82,7 @@ pub(super) struct Mux {
     forwarded: Notify,
     /// The connection is over.
     over: Notify,
+    pub(super) terminals: Terminals,
 }
 
 struct State {
@@ -128,6 +130,7 @@ impl Mux {
             input: Notify::new(),
             forwarded: Notify::new(),
             over: Notify::new(),
+            terminals: Terminals::default(),
         })
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::channels::Number;
 use super::end::EngineEnd;
+use super::marks::OpenTerminal;
 use super::mux::{Mux, Stream};
 use super::pump::{Afterwards, Program};
 use super::{feeder, pump};
@@ -36,10 +37,17 @@ impl Running {
     /// A descriptor cannot be polled.
     pub(super) fn start(self, descriptors: ProgramDescriptors) -> std::io::Result<()> {
         let number = Number::from(self.channel);
-        let (stdin, stdout, stderr, afterwards) = match descriptors {
+        let (stdin, stdout, stderr, afterwards, terminal) = match descriptors {
             ProgramDescriptors::Pty(master) => {
                 let master = watched(master, Interest::READABLE | Interest::WRITABLE)?;
-                (Arc::clone(&master), master, None, Afterwards::HungUp)
+                let terminal = OpenTerminal::new(Arc::clone(&self.mux));
+                (
+                    Arc::clone(&master),
+                    master,
+                    None,
+                    Afterwards::HungUp,
+                    Some(terminal),
+                )
             }
             ProgramDescriptors::Pipes {
                 stdin,
@@ -50,11 +58,15 @@ impl Running {
                 watched(stdout, Interest::READABLE)?,
                 Some(watched(stderr, Interest::READABLE)?),
                 Afterwards::ToTheEnd,
+                None,
             ),
         };
         self.mux.open_input(number, Arc::clone(&stdin));
         tokio::spawn(feeder::run(Arc::clone(&self.mux), number, stdin));
-        tokio::spawn(self.run(stdout, stderr, afterwards));
+        tokio::spawn(async move {
+            self.run(stdout, stderr, afterwards).await;
+            drop(terminal);
+        });
         Ok(())
     }
 

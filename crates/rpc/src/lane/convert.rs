@@ -17,7 +17,7 @@ use super::descriptor::{
     expect_terminal,
 };
 use super::{
-    Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, Password,
+    Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, PacketMarks, Password,
     ProgramDescriptors, SessionGrant, SessionStart, ToSession, ToWorker, Welcome,
 };
 use crate::identity::{ConnectionId, Endpoint, Endpoints};
@@ -51,6 +51,7 @@ pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
                 rekey_seconds: grant.rekey_seconds,
                 unused_connection_timeout: grant.unused_connection_timeout,
                 channel_timeouts: Some(timeouts::to_proto(&grant.channel_timeouts)),
+                packet_marks: Some(marks_to_proto(grant.packet_marks)),
             };
             encode(Body::Session(body), vec![rpc.as_fd(), lane.as_fd()])
         }
@@ -179,6 +180,7 @@ pub(super) fn read_to_worker(
                 rekey_seconds: body.rekey_seconds,
                 unused_connection_timeout: body.unused_connection_timeout,
                 channel_timeouts: timeouts::from_proto(body.channel_timeouts)?,
+                packet_marks: marks_from_proto(body.packet_marks)?,
             };
             Ok(ToWorker::Session { grant, rpc, lane })
         }
@@ -187,6 +189,23 @@ pub(super) fn read_to_worker(
         | Body::SessionStart(_)
         | Body::SessionReady(_) => Err(LaneError::Malformed("not for a worker")),
     }
+}
+
+fn marks_to_proto(marks: PacketMarks) -> pb::PacketMarks {
+    pb::PacketMarks {
+        interactive: marks.interactive.map(u32::from),
+        bulk: marks.bulk.map(u32::from),
+    }
+}
+
+fn marks_from_proto(message: Option<pb::PacketMarks>) -> Result<PacketMarks, LaneError> {
+    const WRONG: LaneError = LaneError::Malformed("mark of packets");
+    let pb::PacketMarks { interactive, bulk } = message.ok_or(WRONG)?;
+    let mark = |value: Option<u32>| value.map(u8::try_from).transpose().map_err(|_| WRONG);
+    Ok(PacketMarks {
+        interactive: mark(interactive)?,
+        bulk: mark(bulk)?,
+    })
 }
 
 pub(super) fn read_to_session(

@@ -35,6 +35,10 @@ fn grant() -> SessionGrant {
             ],
             global: IdleSeconds(11),
         },
+        packet_marks: PacketMarks {
+            interactive: Some(255),
+            bulk: None,
+        },
         ..SessionGrant::default()
     }
 }

@@ -73,11 +73,13 @@ const RULES: &[Rule] = &[
             &[int(1, libc::SOL_SOCKET), int(2, libc::SO_ACCEPTCONN)],
             &[int(1, libc::SOL_SOCKET), int(2, libc::SO_PEERCRED)],
         ]),
-    allow(sys!(SYS_setsockopt), "stock clients run with Nagle until login: without these two, each login waits for two \
-        delayed ACKs, 80 ms")
+    allow(sys!(SYS_setsockopt), "stock clients run with Nagle until login: without the first two, each login waits for \
+        two delayed ACKs, 80 ms. The others mark packets (IPQoS), which anybody may do with their own")
         .when(&[
             &[int(1, libc::IPPROTO_TCP), int(2, libc::TCP_NODELAY)],
             &[int(1, libc::IPPROTO_TCP), int(2, libc::TCP_QUICKACK)],
+            &[int(1, libc::IPPROTO_IP), int(2, libc::IP_TOS)],
+            &[int(1, libc::IPPROTO_IPV6), int(2, libc::IPV6_TCLASS)],
         ]),
     allow(sys!(SYS_getsockname), "the runtime asks it of sockets that it takes over"),
     allow(sys!(SYS_getpeername), "the runtime asks it of sockets that it takes over"),

@@ -71,7 +71,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("IgnoreRhosts", Match, field!(ignore_rhosts: word())),
     active("IgnoreUserKnownHosts", Global, field!(ignore_user_known_hosts: word())),
     Keyword::new("Include", Match, None, State::Include),
-    not_yet("IPQoS", Match, field!(ip_qos: network::IP_QOS), "packets are not marked", &["none none"]),
+    active("IPQoS", Match, field!(ip_qos: network::IP_QOS)),
     active("KbdInteractiveAuthentication", Match, field!(kbd_interactive_authentication: word())),
     not_yet("KerberosAuthentication", Match, field!(kerberos_authentication: word()), NO_GSSAPI, &["no"]),
     not_yet("KerberosGetAFSToken", Global, field!(kerberos_get_afs_token: word()), NO_GSSAPI, &["yes", "no"]),
