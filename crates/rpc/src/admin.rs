@@ -297,20 +297,16 @@ impl<F: AdminFace> pb::admin_server::Admin for Adapter<F> {
         &self,
         _request: tonic::Request<pb::ReloadRequest>,
     ) -> Result<tonic::Response<pb::ReloadReply>, tonic::Status> {
-        match self.face.reload().await {
-            Ok(reload) => Ok(tonic::Response::new(convert::reload_to_proto(reload))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.reload().await;
+        self.wire.reply(result, convert::reload_to_proto).await
     }
 
     async fn status(
         &self,
         _request: tonic::Request<pb::StatusRequest>,
     ) -> Result<tonic::Response<pb::StatusReply>, tonic::Status> {
-        match self.face.status().await {
-            Ok(status) => Ok(tonic::Response::new(convert::status_to_proto(status))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.status().await;
+        self.wire.reply(result, convert::status_to_proto).await
     }
 
     async fn kill(
@@ -321,20 +317,15 @@ impl<F: AdminFace> pb::admin_server::Admin for Adapter<F> {
             Ok(id) => self.face.kill(id).await,
             Err(violation) => Err(violation),
         };
-        match killed {
-            Ok(kill) => Ok(tonic::Response::new(convert::kill_to_proto(kill))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        self.wire.reply(killed, convert::kill_to_proto).await
     }
 
     async fn penalties(
         &self,
         _request: tonic::Request<pb::PenaltiesRequest>,
     ) -> Result<tonic::Response<pb::PenaltiesReply>, tonic::Status> {
-        match self.face.penalties().await {
-            Ok(list) => Ok(tonic::Response::new(penalties::to_proto(list))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.penalties().await;
+        self.wire.reply(result, penalties::to_proto).await
     }
 
     async fn clear_penalties(
@@ -345,10 +336,9 @@ impl<F: AdminFace> pb::admin_server::Admin for Adapter<F> {
             Ok(network) => self.face.clear_penalties(network).await,
             Err(violation) => Err(violation),
         };
-        match cleared {
-            Ok(count) => Ok(tonic::Response::new(pb::ClearPenaltiesReply { count })),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        self.wire
+            .reply(cleared, |count| pb::ClearPenaltiesReply { count })
+            .await
     }
 
     async fn exempt(
@@ -359,9 +349,6 @@ impl<F: AdminFace> pb::admin_server::Admin for Adapter<F> {
             Ok(network) => self.face.exempt(network).await,
             Err(violation) => Err(violation),
         };
-        match exempted {
-            Ok(exempt) => Ok(tonic::Response::new(penalties::exempt_to_proto(exempt))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        self.wire.reply(exempted, penalties::exempt_to_proto).await
     }
 }

@@ -88,6 +88,18 @@ impl Tripwire {
         std::future::pending().await
     }
 
+    /// The reply to a call, or the end of the connection.
+    pub(crate) async fn reply<T, M>(
+        &self,
+        result: Result<T, Violation>,
+        to_proto: impl FnOnce(T) -> M,
+    ) -> Result<tonic::Response<M>, tonic::Status> {
+        match result {
+            Ok(value) => Ok(tonic::Response::new(to_proto(value))),
+            Err(violation) => self.trip(violation).await,
+        }
+    }
+
     async fn tripped(&self) -> Violation {
         loop {
             self.0.notify.notified().await;

@@ -247,10 +247,8 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Ok(request) => request,
             Err(violation) => return self.wire.trip(violation).await,
         };
-        match self.face.choose_group(request).await {
-            Ok(group) => Ok(tonic::Response::new(convert::group_to_proto(group))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.choose_group(request).await;
+        self.wire.reply(result, convert::group_to_proto).await
     }
 
     async fn sign_exchange(
@@ -261,10 +259,10 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Ok(values) => values,
             Err(violation) => return self.wire.trip(violation).await,
         };
-        match self.face.sign_exchange(values).await {
-            Ok(signature) => Ok(tonic::Response::new(pb::SignExchangeReply { signature })),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.sign_exchange(values).await;
+        self.wire
+            .reply(result, |signature| pb::SignExchangeReply { signature })
+            .await
     }
 
     async fn authenticate(
@@ -275,10 +273,8 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Ok(request) => request,
             Err(violation) => return self.wire.trip(violation).await,
         };
-        match self.face.authenticate(request).await {
-            Ok(reply) => Ok(tonic::Response::new(convert::auth_reply_to_proto(reply))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.authenticate(request).await;
+        self.wire.reply(result, convert::auth_reply_to_proto).await
     }
 
     async fn answer(
@@ -289,10 +285,8 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Ok(responses) => responses,
             Err(violation) => return self.wire.trip(violation).await,
         };
-        match self.face.answer(responses).await {
-            Ok(reply) => Ok(tonic::Response::new(convert::auth_reply_to_proto(reply))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.answer(responses).await;
+        self.wire.reply(result, convert::auth_reply_to_proto).await
     }
 
     async fn prove_host_keys(
@@ -303,10 +297,8 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Ok(host_keys) => host_keys,
             Err(violation) => return self.wire.trip(violation).await,
         };
-        match self.face.prove_host_keys(host_keys).await {
-            Ok(proofs) => Ok(tonic::Response::new(convert::proofs_to_proto(proofs))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.prove_host_keys(host_keys).await;
+        self.wire.reply(result, convert::proofs_to_proto).await
     }
 
     async fn report(
@@ -317,9 +309,6 @@ impl<F: MonitorFace> pb::preauth_server::Preauth for Adapter<F> {
             Ok(end) => self.face.report(end).await,
             Err(violation) => Err(violation),
         };
-        match result {
-            Ok(()) => Ok(tonic::Response::new(pb::ReportReply {})),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        self.wire.reply(result, |()| pb::ReportReply {}).await
     }
 }

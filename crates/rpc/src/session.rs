@@ -395,6 +395,16 @@ impl Session {
     }
 }
 
+fn outcome_to_proto(outcome: Outcome) -> pb::Outcome {
+    let outcome = match outcome {
+        Outcome::Done => pb::outcome::Outcome::Done(pb::Done {}),
+        Outcome::Refused => pb::outcome::Outcome::Refused(pb::Refused {}),
+    };
+    pb::Outcome {
+        outcome: Some(outcome),
+    }
+}
+
 fn outcome(reply: pb::Outcome) -> Result<Outcome, CallError> {
     match reply.outcome {
         Some(pb::outcome::Outcome::Done(_)) => Ok(Outcome::Done),
@@ -413,14 +423,7 @@ impl<F: SessionFace> Adapter<F> {
         &self,
         result: Result<Outcome, Violation>,
     ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
-        let outcome = match result {
-            Ok(Outcome::Done) => pb::outcome::Outcome::Done(pb::Done {}),
-            Ok(Outcome::Refused) => pb::outcome::Outcome::Refused(pb::Refused {}),
-            Err(violation) => return self.wire.trip(violation).await,
-        };
-        Ok(tonic::Response::new(pb::Outcome {
-            outcome: Some(outcome),
-        }))
+        self.wire.reply(result, outcome_to_proto).await
     }
 }
 
@@ -496,10 +499,9 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
         &self,
         request: tonic::Request<pb::ChannelRequest>,
     ) -> Result<tonic::Response<pb::WaitReply>, tonic::Status> {
-        match self.face.wait(Channel(request.into_inner().channel)).await {
-            Ok(end) => Ok(tonic::Response::new(convert::end_to_proto(end))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let channel = Channel(request.into_inner().channel);
+        let result = self.face.wait(channel).await;
+        self.wire.reply(result, convert::end_to_proto).await
     }
 
     async fn close(
@@ -518,12 +520,9 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
             Ok((channel, connect)) => self.face.connect(channel, connect).await,
             Err(violation) => Err(violation),
         };
-        match result {
-            Ok(opened) => Ok(tonic::Response::new(convert::forwarding::opened_to_proto(
-                opened,
-            ))),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        self.wire
+            .reply(result, convert::forwarding::opened_to_proto)
+            .await
     }
 
     async fn listen(
@@ -534,12 +533,9 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
             Ok(address) => self.face.listen(address).await,
             Err(violation) => Err(violation),
         };
-        match result {
-            Ok(listening) => Ok(tonic::Response::new(
-                convert::forwarding::listening_to_proto(listening),
-            )),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        self.wire
+            .reply(result, convert::forwarding::listening_to_proto)
+            .await
     }
 
     async fn cancel_listen(
@@ -578,11 +574,9 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
         request: tonic::Request<pb::ChannelRequest>,
     ) -> Result<tonic::Response<pb::Accepted>, tonic::Status> {
         let channel = Channel(request.into_inner().channel);
-        match self.face.accept(channel).await {
-            Ok(accepted) => Ok(tonic::Response::new(
-                convert::forwarding::accepted_to_proto(accepted),
-            )),
-            Err(violation) => self.wire.trip(violation).await,
-        }
+        let result = self.face.accept(channel).await;
+        self.wire
+            .reply(result, convert::forwarding::accepted_to_proto)
+            .await
     }
 }

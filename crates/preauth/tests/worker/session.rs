@@ -36,6 +36,16 @@ struct TestSession {
     terminated: Arc<Notify>,
 }
 
+impl TestSession {
+    async fn forward(&self, channel: Channel, socket: UnixStream) {
+        let socket = socket.into();
+        self.lane
+            .send_from_session(&FromSession::Forwarded { channel, socket })
+            .await
+            .unwrap();
+    }
+}
+
 impl SessionFace for TestSession {
     async fn set_environment(
         &self,
@@ -121,13 +131,7 @@ impl SessionFace for TestSession {
             }));
         };
         let socket = UnixStream::connect(String::from_utf8(path).unwrap()).unwrap();
-        self.lane
-            .send_from_session(&FromSession::Forwarded {
-                channel,
-                socket: socket.into(),
-            })
-            .await
-            .unwrap();
+        self.forward(channel, socket).await;
         Ok(Opened::Done)
     }
 
@@ -158,13 +162,7 @@ impl SessionFace for TestSession {
         other
             .write_all(format!("hello {}", channel.0).as_bytes())
             .unwrap();
-        self.lane
-            .send_from_session(&FromSession::Forwarded {
-                channel,
-                socket: socket.into(),
-            })
-            .await
-            .unwrap();
+        self.forward(channel, socket).await;
         let port = |host: &str, port| Port {
             host: host.to_owned(),
             port,
