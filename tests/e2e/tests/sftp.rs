@@ -78,12 +78,16 @@ const USERS: &[&str] = &[
     "killed", "soaked",
 ];
 
+/// Where the client is started, in a directory named for its user.
+const HERE: &str = "/root/here";
+
 fn prepare() -> Result<Site> {
     let server = SERVER.get()?;
     let keys: Result<Vec<UserKey>> = USERS.iter().map(|user| server.add_user(user)).collect();
     server.shell(SHELL_JAIL)?;
     server.shell(
         "mkdir -p /srv/jails/jailed/up /srv/jails/loose/below /srv/allowed /root/.ssh
+         mkdir -p /root/here; head -c 300000 /dev/urandom >/root/here/file
          chown jailed: /srv/jails/jailed/up
          chown allowed: /srv/allowed
          chown loose: /srv/jails/loose
@@ -116,9 +120,13 @@ impl Site {
 fn sftp(server: &Site, user: &str, commands: &str) -> Result<[Ended; 2]> {
     let options = server.options(user)?;
     let batch = format!("/root/batch-{user}");
+    // Tests run side by side: each user has files of its own here.
+    server.shell(&format!(
+        "mkdir -p {HERE}/{user}; cp {HERE}/file {HERE}/{user}/file"
+    ))?;
     server.write_file(&batch, commands.as_bytes(), 0o600)?;
     call(server, |port| {
-        format!("cd /root/here && sftp {options} -P {port} -b {batch} {user}@127.0.0.1")
+        format!("cd {HERE}/{user} && sftp {options} -P {port} -b {batch} {user}@127.0.0.1")
     })
 }
 
@@ -134,8 +142,7 @@ fn call(server: &Server, line: impl Fn(u16) -> String) -> Result<[Ended; 2]> {
     // What is called is in files whose names are always the same.
     static ONE: Mutex<()> = Mutex::new(());
     let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    server
-        .shell("mkdir -p /root/calls /root/here; head -c 300000 /dev/urandom >/root/here/file")?;
+    server.shell("mkdir -p /root/calls")?;
     let ended = server.call_beside(&[PORTS.map(line)], 1)?;
     ended.into_iter().next().context("no call")
 }
@@ -159,7 +166,7 @@ fn the_stock_client_moves_lists_and_changes_files_as_with_sshd() -> Result<()> {
                     rmdir d\nls -a .ssh\n";
     let ended = alike(sftp(server, "plain", commands)?)?;
     ensure!(ended.code == "0", "{ended:?}");
-    server.shell("cmp /root/here/file /root/here/back; cmp /root/here/file /root/here/back2")?;
+    server.shell("cd /root/here; cmp file plain/back; cmp file plain/back2")?;
     Ok(())
 }
 
@@ -226,7 +233,7 @@ fn an_empty_jail_serves_files_and_logs() -> Result<()> {
         "{ended:?}"
     );
     ensure!(ended.code == "0", "{ended:?}");
-    server.shell("cmp /root/here/file /root/here/got; test -z \"$(ls /srv/jails/jailed/up)\"")?;
+    server.shell("cd /root/here; cmp file jailed/got; test -z \"$(ls /srv/jails/jailed/up)\"")?;
     for sentence in [
         "session opened for local user jailed from [127.0.0.1]",
         "close \"/up/file\" bytes read 0 written 300000",
