@@ -32,8 +32,8 @@ cargo xtask COMMAND
   run [--once] [--port N]             builds, installs on a throwaway machine, logs in, stays up until Ctrl-C
   test [--only SUITE] [FILTER]        unit, e2e, security and compat tests
   timing                              500 refusals of each kind, compared by the time they take
-  soak                                1,000 logins, which leave nothing behind; sftp with 100,000
-                                      files and a sparse one of 20 GiB
+  soak                                1,000 logins, which leave nothing behind; streams of 3 GiB that wait
+                                      for their readers; sftp with 100,000 files and a sparse one of 20 GiB
   fuzz [--target NAME] [--seconds N]  coverage-guided fuzzing, see `cargo xtask fuzz --help`
   deb [--dev]                         builds target/debian/sshd-privsep_VERSION_ARCH.deb
   units                               systemd-analyze on the units, with thresholds

@@ -125,31 +125,50 @@ pub(crate) fn timing() -> Result<()> {
 }
 
 /// `cargo xtask soak`: what a plain run makes short. Many logins, with and without a terminal, leave nothing behind;
-/// many files and a large one are transferred.
+/// many files and a large one are transferred; long streams wait for their readers.
 pub(crate) fn soak() -> Result<()> {
     let deb = match std::env::var_os(DEB_VARIABLE) {
         Some(_) => deb_under_test()?,
         None => deb::build(Profile::Release)?,
     };
-    let step = Step::begin("a thousand logins");
-    let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", "resilience"])?;
-    command.args(["--", "many_logins_leave_nothing_behind"]);
-    command
-        .env(DEB_VARIABLE, &deb)
-        .env("SSHD_PRIVSEP_SOAK_LOGINS", "1000");
-    run_command(&mut command)?;
-    step.done();
-    let step = Step::begin("100,000 files and 20 GiB");
-    let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", "sftp"])?;
-    command.args(["--", "many_files_and_a_sparse_one_come_and_go_whole"]);
-    command
-        .env(DEB_VARIABLE, deb)
-        .env("SSHD_PRIVSEP_SFTP_FILES", "100000")
-        .env("SSHD_PRIVSEP_SFTP_SPARSE", "20G");
-    run_command(&mut command)?;
-    step.done();
+    for (what, file, test, variables) in SOAKS {
+        let step = Step::begin(*what);
+        let mut command = cargo(&["test", "--locked", "-p", "e2e", "--test", file, "--", test])?;
+        command
+            .args(["--nocapture"])
+            .env(DEB_VARIABLE, &deb)
+            .envs(variables.iter().copied());
+        run_command(&mut command)?;
+        step.done();
+    }
     Ok(())
 }
+
+/// What each is, in which file and test, and how much of it.
+#[expect(clippy::type_complexity, reason = "a table")]
+const SOAKS: &[(&str, &str, &str, &[(&str, &str)])] = &[
+    (
+        "a thousand logins",
+        "resilience",
+        "many_logins_leave_nothing_behind",
+        &[("SSHD_PRIVSEP_SOAK_LOGINS", "1000")],
+    ),
+    (
+        "streams of 3 GiB",
+        "backpressure",
+        "",
+        &[("SSHD_PRIVSEP_STREAM_MIB", "3072")],
+    ),
+    (
+        "100,000 files and 20 GiB",
+        "sftp",
+        "many_files_and_a_sparse_one_come_and_go_whole",
+        &[
+            ("SSHD_PRIVSEP_SFTP_FILES", "100000"),
+            ("SSHD_PRIVSEP_SFTP_SPARSE", "20G"),
+        ],
+    ),
+];
 
 /// `cargo xtask units`: systemd's opinion of the units, on a machine with the package.
 pub(crate) fn units() -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::server::eventually;
-use e2e::{Peer, Server, Shared};
+use e2e::{Server, Shared};
 use support::UserKey;
 
 static SERVER: Shared = Shared::new(
@@ -278,52 +278,4 @@ assert all(text.startswith(f"{number}\n") for number, text in results.items()), 
 "#,
     )
     .map(drop)
-}
-
-/// A stream into somebody who does not read stops, in each direction, and is whole when they read on.
-#[test]
-fn a_stopped_reader_costs_no_memory() -> Result<()> {
-    let (server, key) = site("stalled")?;
-    let config = server.client_config(&key, "")?;
-    let program = format!(
-        r#"
-from sockets import *
-local, remote = listen(("127.0.0.1", 7901)), listen(("127.0.0.1", 7902))
-with Tunnel("{config}", "-L7911:127.0.0.1:7901", "-R7912:127.0.0.1:7902"):
-    ends = []
-    for listener, port in (local, 7911), (local, 7911), (remote, 7912), (remote, 7912):
-        one = connect(("127.0.0.1", port))
-        ends.append((one, accept(listener)))
-    # From the client and to it, through what the client connects to and what it is connected to.
-    ways = [(one, other) if number % 2 else (other, one) for number, (one, other) in enumerate(ends)]
-    sent = []
-    for writer, reader in ways:
-        writer.settimeout(1)
-        count = 0
-        try:
-            while True:
-                count += writer.send(bytes(1 << 16))
-        except TimeoutError:
-            pass
-        sent.append(count)
-    print("stopped", flush=True)
-    sys.stdin.readline()
-    for (writer, reader), count in zip(ways, sent):
-        writer.shutdown(socket.SHUT_WR)
-        heard = 0
-        while part := reader.recv(1 << 18):
-            heard += len(part)
-        assert heard == count, (heard, count)
-"#
-    );
-    let mut running = server.python(&program).spawn()?;
-    running.wait_for("stopped", Duration::from_secs(40))?;
-    if server.peer() == Peer::Ours {
-        let worker = server.worker_of("stalled")?;
-        let used = server.memory(&worker.pid, "VmRSS")?;
-        ensure!(used < 24 << 10, "the worker has {used} KiB");
-    }
-    running.write(b"\n")?;
-    running.finish(Duration::from_secs(40))?.success()?;
-    Ok(())
 }

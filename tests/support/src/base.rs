@@ -47,6 +47,7 @@ const PACKAGES: &[&str] = &[
     "systemd-sysv",
     "systemd-userdbd",
     "util-linux",
+    "xauth",
     "xz-utils",
 ];
 
