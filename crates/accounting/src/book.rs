@@ -1,5 +1,6 @@
 //! The files: what becomes of them when somebody logs in and out.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -70,15 +71,34 @@ impl Book {
         noted(&self.wtmp, self.append(&entry));
     }
 
-    /// Ends the logins whose processes are gone: a predecessor of this process did not live to see it.
-    pub fn sweep(&self) {
+    /// Ends the logins whose processes are gone: a predecessor of this process did not live to see it. The processes of
+    /// the others are returned.
+    pub fn sweep(&self) -> BTreeSet<i32> {
         let gone = |pid: i32| !Path::new(&format!("/proc/{pid}")).exists();
-        let all = noted(&self.utmp, self.entries()).unwrap_or_default();
-        for (pid, terminal) in all.iter().filter_map(Entry::user_process) {
+        let mut alive = BTreeSet::new();
+        for (pid, terminal) in self.live() {
             if gone(pid) {
+                self.log_out(terminal, pid);
+            } else {
+                alive.insert(pid);
+            }
+        }
+        alive
+    }
+
+    /// Ends the logins of a process.
+    pub fn log_out_all(&self, process: i32) {
+        for (pid, terminal) in self.live() {
+            if pid == process {
                 self.log_out(terminal, pid);
             }
         }
+    }
+
+    /// The logins that have not ended.
+    fn live(&self) -> Vec<(i32, TerminalNumber)> {
+        let all = noted(&self.utmp, self.entries()).unwrap_or_default();
+        all.iter().filter_map(Entry::user_process).collect()
     }
 
     fn entries(&self) -> io::Result<Vec<Entry>> {
@@ -209,11 +229,6 @@ mod tests {
         }
     }
 
-    fn live(book: &Book) -> Vec<(i32, TerminalNumber)> {
-        let all = book.entries().unwrap();
-        all.iter().filter_map(Entry::user_process).collect()
-    }
-
     #[test]
     fn without_files_nothing_is_recorded_and_none_is_made() {
         let (scratch, book) = scratch("none");
@@ -231,11 +246,11 @@ mod tests {
         assert_eq!(book.log_in(&origin(1), TerminalNumber(0), 10), None);
         assert_eq!(book.log_in(&origin(2), TerminalNumber(11), 11), None);
         assert_eq!(
-            live(&book),
+            book.live(),
             [(10, TerminalNumber(0)), (11, TerminalNumber(11))]
         );
         book.log_out(TerminalNumber(0), 10);
-        assert_eq!(live(&book), [(11, TerminalNumber(11))]);
+        assert_eq!(book.live(), [(11, TerminalNumber(11))]);
         let last = book.log_in(&origin(1), TerminalNumber(0), 12).unwrap();
         assert_eq!(last.host, "192.0.2.1");
         assert_eq!(fs::metadata(&book.utmp).unwrap().len(), 2 * SIZE);
@@ -258,8 +273,19 @@ mod tests {
         book.log_in(&origin(1), TerminalNumber(0), me);
         // No process has this number: pid_max is lower.
         book.log_in(&origin(1), TerminalNumber(1), i32::MAX);
-        book.sweep();
-        assert_eq!(live(&book), [(me, TerminalNumber(0))]);
+        assert_eq!(book.sweep(), BTreeSet::from([me]));
+        assert_eq!(book.live(), [(me, TerminalNumber(0))]);
+    }
+
+    #[test]
+    fn all_logins_of_a_process_end_with_it() {
+        let (_scratch, book) = scratch("process");
+        fs::write(&book.utmp, b"").unwrap();
+        for (terminal, pid) in [(0, 1), (1, 2), (2, 1)] {
+            book.log_in(&origin(1), TerminalNumber(terminal), pid);
+        }
+        book.log_out_all(1);
+        assert_eq!(book.live(), [(2, TerminalNumber(1))]);
     }
 
     #[test]

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rpc::accounting::{AccountingError, Origin, Recorded, Said, Sender, TerminalNumber};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tracing::{debug, warn};
 
 use crate::book::Book;
@@ -20,8 +24,26 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Most terminals that one session has at once. MaxSessions is rarely above a hundred.
 const TERMINALS_LIMIT: usize = 1024;
 
-/// The listening socket among the events. Connections have numbers that count up from the next.
+/// The listening socket among the events.
 const LISTENER: u64 = 0;
+
+/// systemd's word that this process is to end. Logins have numbers that count up from the next.
+const TERMINATION: u64 = 1;
+
+/// The name of a session's process.
+const SESSION: &str = "session\n";
+
+/// Whose end this process waits for.
+#[derive(Debug)]
+enum Login {
+    Session(Session),
+    /// What a predecessor of this process recorded before it died. The connection died with it; the session's process goes
+    /// on, and this is its descriptor (pidfd_open(2)).
+    Adopted {
+        process: OwnedFd,
+        pid: i32,
+    },
+}
 
 /// A session that may have terminals.
 #[derive(Debug)]
@@ -33,56 +55,90 @@ struct Session {
     pid: i32,
 }
 
+/// When to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    /// When there has been no session for a while.
+    WhileNeeded,
+    /// With the last session: systemd stops this process, and sessions perhaps at the same time.
+    UntilTheLastEnds,
+}
+
 /// Serves connections until there have been none for a while.
 ///
 /// # Errors
 /// The system has no descriptors left, or `listener` is no listening socket.
 pub fn serve(listener: &OwnedFd, book: &Book) -> io::Result<()> {
-    book.sweep();
     rustix::io::ioctl_fionbio(listener, true)?;
+    let termination = termination()?;
     let events = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(
-        &events,
-        listener,
-        EventData::new_u64(LISTENER),
-        EventFlags::IN,
-    )?;
-    let mut sessions: BTreeMap<u64, Session> = BTreeMap::new();
-    let mut next = LISTENER + 1;
+    for (source, token) in [
+        (listener.as_fd(), LISTENER),
+        (termination.as_fd(), TERMINATION),
+    ] {
+        epoll::add(&events, source, EventData::new_u64(token), EventFlags::IN)?;
+    }
+    let mut logins = BTreeMap::new();
+    let mut tokens = TERMINATION + 1..;
+    let mut watch = |logins: &mut BTreeMap<u64, Login>, login: Login| -> io::Result<()> {
+        let token = tokens.next().unwrap_or(u64::MAX);
+        epoll::add(&events, &login, EventData::new_u64(token), EventFlags::IN)?;
+        logins.insert(token, login);
+        Ok(())
+    };
+    for pid in book.sweep().into_iter().filter(|pid| is_session(*pid)) {
+        match adopt(pid) {
+            Some(login) => watch(&mut logins, login)?,
+            // It has ended since.
+            None => book.log_out_all(pid),
+        }
+    }
+    let mut stay = Stay::WhileNeeded;
     let idle = IDLE.try_into().map_err(io::Error::other)?;
     let mut ready = Vec::with_capacity(64);
     loop {
+        if stay == Stay::UntilTheLastEnds && logins.is_empty() {
+            return Ok(());
+        }
         ready.clear();
-        let limit = sessions.is_empty().then_some(&idle);
+        let limit = logins.is_empty().then_some(&idle);
         match epoll::wait(&events, rustix::buffer::spare_capacity(&mut ready), limit) {
             Err(Errno::INTR) => continue,
             other => other?,
         };
-        if ready.is_empty() && sessions.is_empty() {
+        if ready.is_empty() && logins.is_empty() {
             return Ok(());
         }
         for event in &ready {
-            let token = event.data.u64();
-            if token == LISTENER {
-                if let Some(session) = accept(listener)? {
-                    let data = EventData::new_u64(next);
-                    epoll::add(&events, &session.connection, data, EventFlags::IN)?;
-                    sessions.insert(next, session);
-                    next += 1;
+            match event.data.u64() {
+                LISTENER => {
+                    if let Some(session) = accept(listener)? {
+                        watch(&mut logins, Login::Session(session))?;
+                    }
                 }
-            } else if let Some(session) = sessions.get_mut(&token)
-                && let Err(error) = session.hear(book)
-            {
-                if !matches!(error, AccountingError::Closed) {
-                    warn!("a session's connection ends: {error}");
+                TERMINATION => {
+                    stay = Stay::UntilTheLastEnds;
+                    epoll::delete(&events, &termination)?;
                 }
-                // The descriptor goes, and its place among the events with it.
-                if let Some(session) = sessions.remove(&token) {
-                    session.end(book);
+                token => {
+                    let heard = logins.get_mut(&token).map(|login| login.hear(book));
+                    // The descriptor goes, and its place among the events with it.
+                    if heard == Some(ControlFlow::Break(()))
+                        && let Some(login) = logins.remove(&token)
+                    {
+                        login.end(book);
+                    }
                 }
             }
         }
     }
+}
+
+/// SIGTERM, as a descriptor that is read by nobody: it comes once.
+fn termination() -> io::Result<SignalFd> {
+    let set = SigSet::from_iter([Signal::SIGTERM]);
+    set.thread_block()?;
+    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?)
 }
 
 fn accept(listener: &OwnedFd) -> io::Result<Option<Session>> {
@@ -98,6 +154,50 @@ fn accept(listener: &OwnedFd) -> io::Result<Option<Session>> {
         open: BTreeSet::new(),
         pid: 0,
     }))
+}
+
+/// Whether a process is a session of ours. Others see to their records themselves.
+fn is_session(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == SESSION)
+}
+
+/// Recorded logins of a process, while there is one.
+fn adopt(pid: i32) -> Option<Login> {
+    let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    Some(Login::Adopted { process, pid })
+}
+
+impl AsFd for Login {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Session(session) => session.connection.as_fd(),
+            Self::Adopted { process, .. } => process.as_fd(),
+        }
+    }
+}
+
+impl Login {
+    /// Something happened: perhaps its end.
+    fn hear(&mut self, book: &Book) -> ControlFlow<()> {
+        let Self::Session(session) = self else {
+            return ControlFlow::Break(());
+        };
+        match session.hear(book) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(AccountingError::Closed) => ControlFlow::Break(()),
+            Err(error) => {
+                warn!("a session's connection ends: {error}");
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn end(self, book: &Book) {
+        match self {
+            Self::Session(session) => session.end(book),
+            Self::Adopted { pid, .. } => book.log_out_all(pid),
+        }
+    }
 }
 
 impl Session {
