@@ -200,10 +200,8 @@ fn no_file_leaves_the_machine_without_a_listener() -> Result<()> {
     machine.start_server()?;
     assert_eq!(listeners(&machine)?, ["*:2222"]);
 
-    // As at a boot: the generator, then the socket. The sockets are stopped first, for a worker that is just starting would
-    // have them start the monitor again.
-    let boot = "systemctl stop sshd-privsep.socket sshd-privsep-ctl.socket 'sshd-privsep*'; \
-        systemctl daemon-reload; systemctl start sshd-privsep.socket";
+    // As at a boot: the generator, then the socket.
+    let boot = "systemctl stop 'sshd-privsep*'; systemctl daemon-reload; systemctl start sshd-privsep.socket";
     for (text, expected) in [
         (
             "Prot 1\nPort 2222\nMatch Usr x\nBanner \"\nInclude [\n",
