@@ -5,9 +5,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use e2e::beside::PORTS;
-use e2e::server::eventually;
 use e2e::{Server, Shared};
 use support::UserKey;
 
@@ -174,7 +173,8 @@ fn a_home_that_is_not_there_is_reported_as_by_sshd() -> Result<()> {
          chown root: /etc/ssh/keys/homeless; chmod 644 /etc/ssh/keys/homeless; rm -r ~homeless",
     )?;
     let missing = "Could not chdir to home directory /home/homeless: No such file or directory";
-    same(server, &key, "", "SSH pwd", missing)
+    // On two pipes: which comes first is chance.
+    same(server, &key, "", "SSH pwd 2>&1 | sort", missing)
 }
 
 /// Who is said to be logged in, by all who tell.
@@ -202,64 +202,6 @@ fn a_terminal_is_recorded_until_it_is_closed() -> Result<()> {
     assert_eq!(first, second);
     assert!(first.starts_with("0\nrecorded pts/"), "{first}");
     assert!(first.contains("127.0.0.1"), "{first}");
-    Ok(())
-}
-
-/// Starts a client on a terminal of ours, which waits, and returns when its program runs.
-fn on_a_terminal(server: &Server, key: &UserKey, number: u32) -> Result<()> {
-    let client = ssh(server, key, PORTS[0], "-tt")?;
-    let user = &key.user;
-    // Its own session: it must not end with the command that starts it.
-    server.shell(&format!(
-        "setsid {client} 'exec sleep {number}' </dev/null >/dev/null 2>&1 & echo $! >/run/client.{user}"
-    ))?;
-    eventually("the program runs", Duration::from_secs(10), || {
-        count(server, &format!("pgrep -u {user} -fx 'sleep {number}'")).map(|found| found == 1)
-    })
-}
-
-fn count(server: &Server, list: &str) -> Result<usize> {
-    let lines = server.shell(&format!("{list} | wc -l"))?;
-    lines.trim().parse().context("a number")
-}
-
-#[test]
-fn every_end_of_a_session_leaves_nothing() -> Result<()> {
-    let _turn = turn();
-    let Some(server) = both("")? else {
-        return Ok(());
-    };
-    for (number, (user, end)) in [
-        ("gone", "kill -KILL $(cat /run/client.gone)"),
-        ("kicked", "sshd-privsepctl kill $(sshd-privsepctl list --no-legend | grep kicked | cut -d' ' -f1)"),
-        ("logind", "loginctl terminate-user logind"),
-        ("crashed", "kill -KILL $(pgrep -u crashed -fx /usr/libexec/sshd-privsep/session)"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let key = server.add_user(user)?;
-        let number = 7000 + u32::try_from(number)?;
-        on_a_terminal(server, &key, number)?;
-        assert_eq!(count(server, &format!("who | grep '^{user} '"))?, 1, "{user}");
-        server.shell(end)?;
-        eventually(&format!("nothing of {user} is left"), Duration::from_secs(20), || {
-            let left = count(
-                server,
-                &format!(
-                    "(who | grep '^{user} '; pgrep -u {user} -f 'sleep|session'; \
-                     systemctl list-units --no-legend 'sshd-privsep-session-*'; \
-                     find /dev/pts -user {user})"
-                ),
-            )?;
-            Ok(left == 0)
-        })?;
-        // last(1) calls a login that ended in this very second one that goes on.
-        eventually("the end is recorded", Duration::from_secs(5), || {
-            let ended = format!("last -w {user} | grep '^{user} .* - [0-9]'");
-            Ok(count(server, &ended)? == 1)
-        })?;
-    }
     Ok(())
 }
 
