@@ -41,3 +41,25 @@ pub use options::{CONNECTION, Invocation, JAIL, Level, Log, Options, OptionsErro
 pub use permitted::{Access, Permitted};
 pub use request::ProtocolError;
 pub use server::Server;
+
+/// For `tests/fuzz`, which makes a jail of its own around what it serves.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    use std::os::fd::AsFd;
+
+    use crate::{ServeError, Server};
+
+    /// Serves the client of these descriptors until it has gone.
+    ///
+    /// # Errors
+    /// As of [`serve`](crate::serve).
+    pub fn serve_between(
+        server: &mut Server,
+        input: impl AsFd,
+        output: impl AsFd,
+    ) -> Result<(), ServeError> {
+        let end = crate::driver::run(server, input, output);
+        server.finish();
+        end
+    }
+}

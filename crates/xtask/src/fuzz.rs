@@ -25,12 +25,19 @@ use crate::workspace::{cargo, output, root, run as run_command, target_directory
 const HELP: &str = "\
 cargo xtask fuzz [--target NAME] [--seconds N] [--minimise]
 
-  --target NAME  raw_bytes, packets, connection, sshd_config or texts; all of them without it
+  --target NAME  raw_bytes, packets, connection, sshd_config, texts or sftp_requests; all of them without it
   --seconds N    how long each one runs, all at the same time; 60 without it
   --minimise     no run: keeps in tests/fuzz/corpus the smallest set of inputs that covers what all that were found do
 ";
 
-const TARGETS: &[&str] = &["raw_bytes", "packets", "connection", "sshd_config", "texts"];
+const TARGETS: &[&str] = &[
+    "raw_bytes",
+    "packets",
+    "connection",
+    "sshd_config",
+    "texts",
+    "sftp_requests",
+];
 
 /// What libFuzzer's C++ is built with.
 pub(crate) const PACKAGES: &[&str] = &["g++"];

@@ -1,12 +1,13 @@
-//! Fuzz targets for what a stranger's bytes reach, crates `wire` and `transport`, and for what an
-//! administrator or a user writes, crates `config` and `accounts`.
+//! Fuzz targets for what a stranger's bytes reach, crates `wire` and `transport`, for what an
+//! administrator or a user writes, crates `config` and `accounts`, and for what a user asks crate `sftp`.
 //!
 //! ```text
-//!  raw_bytes    bytes ─────────────────────────────────▶ transport
-//!  packets      messages ─▶ framed in clear ───────────▶ transport, link, every decoder of wire
-//!  connection   acts ─▶ scripted client ═ sealed ══════▶ transport
-//!  sshd_config  texts that include each other ─────────▶ config ─▶ printed ─▶ config
-//!  texts        bytes ─────────────────────────────────▶ authorized_keys, known_hosts, revoked keys, moduli
+//!  raw_bytes      bytes ─────────────────────────────────▶ transport
+//!  packets        messages ─▶ framed in clear ───────────▶ transport, link, every decoder of wire
+//!  connection     acts ─▶ scripted client ═ sealed ══════▶ transport
+//!  sshd_config    texts that include each other ─────────▶ config ─▶ printed ─▶ config
+//!  texts          bytes ─────────────────────────────────▶ authorized_keys, known_hosts, revoked keys, moduli
+//!  sftp_requests  acts, bytes ─────────────────────────▶ sftp ─▶ files in memory
 //! ```
 //!
 //! Each target is a function of bytes. `cargo xtask fuzz` gives it libFuzzer's, with coverage as the
@@ -29,6 +30,7 @@ mod message;
 pub mod packets;
 pub mod raw_bytes;
 pub mod replay;
+pub mod sftp_requests;
 pub mod sshd_config;
 pub mod texts;
 mod watched;
@@ -63,6 +65,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("connection", connection::run),
     ("sshd_config", sshd_config::run),
     ("texts", texts::run),
+    ("sftp_requests", sftp_requests::run),
 ];
 
 /// The `main` of a target: libFuzzer's, or one that runs the files it is given.
