@@ -33,7 +33,8 @@ cargo xtask COMMAND
   test [--only SUITE] [FILTER]        unit, e2e, security and compat tests
   timing                              500 refusals of each kind, compared by the time they take
   soak                                1,000 logins, which leave nothing behind; streams of 3 GiB that wait
-                                      for their readers; sftp with 100,000 files and a sparse one of 20 GiB
+                                      for their readers; sftp with 1,000 killed clients, with 100,000
+                                      files and with a sparse one of 20 GiB
   fuzz [--target NAME] [--seconds N]  coverage-guided fuzzing, see `cargo xtask fuzz --help`
   deb [--dev]                         builds target/debian/sshd-privsep_VERSION_ARCH.deb
   units                               systemd-analyze on the units, with thresholds

@@ -160,6 +160,12 @@ const SOAKS: &[(&str, &str, &str, &[(&str, &str)])] = &[
         &[("SSHD_PRIVSEP_STREAM_MIB", "3072")],
     ),
     (
+        "a thousand killed clients of sftp",
+        "sftp",
+        "a_client_killed_at_any_moment_leaves_no_descriptor",
+        &[("SSHD_PRIVSEP_SFTP_KILLS", "1000")],
+    ),
+    (
         "100,000 files and 20 GiB",
         "sftp",
         "many_files_and_a_sparse_one_come_and_go_whole",

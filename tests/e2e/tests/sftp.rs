@@ -75,7 +75,7 @@ impl std::ops::Deref for Site {
 
 const USERS: &[&str] = &[
     "plain", "readonly", "denied", "allowed", "jailed", "inshell", "loose", "nojail", "keyed",
-    "killed", "soaked",
+    "killed", "random", "soaked",
 ];
 
 /// Where the client is started, in a directory named for its user.
@@ -378,6 +378,106 @@ fn the_server_is_in_its_cage_and_gone_with_its_client() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// How many clients are killed; `cargo xtask soak` kills more.
+const KILLS_VARIABLE: &str = "SSHD_PRIVSEP_SFTP_KILLS";
+const KILLS: usize = 60;
+
+/// Clients on one connection, and some with their own, that are killed at any moment.
+const KILLER: &str = r#"
+import random, signal, threading
+from sockets import *
+files = "/root/here/random"
+os.makedirs(f"{files}/many", exist_ok=True)
+for number in range(100):
+    with open(f"{files}/many/{number}", "w") as file:
+        file.write("content" * number)
+commands = "put -r many\nget -r many back\nput file\nget sparse /dev/null\n"
+
+def client(words):
+    words = ["sftp", "-q", *words, "-b", "-", "server"]
+    null = subprocess.DEVNULL
+    one = subprocess.Popen(words, cwd=files, stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True)
+    one.stdin.write(commands.encode())
+    one.stdin.close()
+    return one
+
+def kill(seed):
+    chance = random.Random(seed)
+    # Every tenth logs in by itself.
+    alone = ["-F", config] if seed % 10 == 0 else ["-F", config, "-oControlPath=" + tunnel.base[-1]]
+    one = client(alone)
+    time.sleep(chance.uniform(0, 0.5))
+    # And the ssh that it has started.
+    os.killpg(one.pid, signal.SIGKILL)
+    one.wait()
+
+def work(seeds):
+    for seed in seeds:
+        kill(seed)
+
+def say(word):
+    print(word, flush=True)
+    sys.stdin.readline()
+
+with Tunnel(config) as tunnel:
+    say("ready")
+    workers = [threading.Thread(target=work, args=(range(first, count, 4),)) for first in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    say("killed")
+"#;
+
+#[test]
+fn a_client_killed_at_any_moment_leaves_no_descriptor() -> Result<()> {
+    let server = machine()?;
+    let kills = match std::env::var(KILLS_VARIABLE) {
+        Ok(kills) => kills.parse()?,
+        Err(_) => KILLS,
+    };
+    server.shell("truncate -s 20G /home/random/sparse; mkdir -p /root/here/random/back; cp /root/here/file /root/here/random/")?;
+    let key = server.keys.iter().find(|key| key.user == "random");
+    let config = server.client_config(key.context("no such user")?, "")?;
+    let program = format!("config, count = {config:?}, {kills}\n{KILLER}");
+    let mut running = server.python(&program).spawn()?;
+    running.wait_for("ready", Duration::from_secs(30))?;
+    let worker = server.worker_of("random")?;
+    let session = server.shell("pgrep -u random -x session")?;
+    let held = || {
+        server.shell(&format!(
+            "for pid in {} {}; do ls /proc/$pid/fd | wc -l; done; \
+             pgrep -u random -x 'session|sftp' | wc -l",
+            worker.pid,
+            session.trim()
+        ))
+    };
+    let before = held()?;
+    let since = server.now()?;
+    running.write(b"\n")?;
+    let deadline = Duration::from_secs(60) + Duration::from_secs(1) * u32::try_from(kills)?;
+    running.wait_for("killed", deadline)?;
+    let mut after = String::new();
+    eventually("nothing is left of them", Duration::from_secs(30), || {
+        after = held()?;
+        Ok(after == before)
+    })
+    .with_context(|| format!("descriptors and processes: {before:?} became {after:?}"))?;
+    running.write(b"\n")?;
+    running.finish(2 * deadline)?.success()?;
+    let served = "session opened for local user random";
+    let served = server.journal(&["--since", &since, "-g", served])?;
+    ensure!(served.lines().count() > kills / 4, "most came to nothing");
+    eventually("nothing is left at all", Duration::from_secs(20), || {
+        let left = server.shell(&format!(
+            "pgrep -u random -x 'session|sftp' || true; systemctl is-active {} | grep -vx inactive || true; \
+             systemctl show -p User --value 'sshd-privsep-session-*' | grep -x random || true",
+            worker.unit
+        ))?;
+        Ok(left.is_empty())
+    })
 }
 
 /// How many files there are and how large the sparse one is; `cargo xtask soak` has them in earnest.
