@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use config::sshd::{self, Forwarding as Word, PermitForward, SshdConfig, YesNo};
+use config::sshd::{self, Forwarding as Word, PermitForward, SshdConfig, Tunnel, YesNo};
 use rpc::lane::{
-    Directions, Forwarding, GatewayPorts, Permission, Places, X11Addresses, X11Forwarding,
+    Directions, Forwarding, GatewayPorts, Permission, Places, Tunnels, X11Addresses, X11Forwarding,
 };
 
 use crate::session_start::place;
@@ -28,6 +28,22 @@ pub(crate) fn forwarding(config: &SshdConfig) -> Forwarding {
         stream_local_bind_unlink: permission(config.stream_local_bind_unlink),
         agent: permission(config.allow_agent_forwarding),
         x11: x11(config),
+        tunnels: tunnels(config.permit_tunnel),
+    }
+}
+
+fn tunnels(word: Tunnel) -> Tunnels {
+    match word {
+        Tunnel::No => Tunnels::NONE,
+        Tunnel::PointToPoint => Tunnels {
+            ethernet: Permission::Denied,
+            ..Tunnels::BOTH
+        },
+        Tunnel::Ethernet => Tunnels {
+            point_to_point: Permission::Denied,
+            ..Tunnels::BOTH
+        },
+        Tunnel::Yes => Tunnels::BOTH,
     }
 }
 
@@ -117,6 +133,13 @@ mod tests {
             of("PermitListen 8080").permit_listen,
             listed("*", Some(8080))
         );
+        assert_eq!(of("PermitTunnel yes").tunnels, Tunnels::BOTH);
+        let layer_3 = of("PermitTunnel point-to-point").tunnels;
+        assert_eq!(layer_3.point_to_point, Permission::Granted);
+        assert_eq!(layer_3.ethernet, Permission::Denied);
+        let layer_2 = of("PermitTunnel ethernet").tunnels;
+        assert_eq!(layer_2.point_to_point, Permission::Denied);
+        assert_eq!(layer_2.ethernet, Permission::Granted);
     }
 
     #[test]
@@ -134,7 +157,8 @@ mod tests {
 
     #[test]
     fn disable_forwarding_leaves_nothing() {
-        let lines = "AllowTcpForwarding yes\nPermitOpen any\nDisableForwarding yes";
+        let lines =
+            "AllowTcpForwarding yes\nPermitOpen any\nPermitTunnel yes\nDisableForwarding yes";
         assert_eq!(of(lines), Forwarding::NONE);
     }
 }

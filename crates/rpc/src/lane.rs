@@ -31,7 +31,9 @@ use crate::reactor::watch;
 use crate::session::Channel;
 
 pub(crate) use descriptor::expect_lane;
-pub use forwarding::{Directions, Forwarding, GatewayPorts, Places, X11Addresses, X11Forwarding};
+pub use forwarding::{
+    Directions, Forwarding, GatewayPorts, Places, Tunnels, X11Addresses, X11Forwarding,
+};
 pub use timeouts::{ChannelTimeouts, ChannelType, IdleSeconds};
 
 /// Largest datagram in bytes.
@@ -404,6 +406,13 @@ pub enum FromSession {
         channel: Channel,
         /// A connected stream.
         socket: OwnedFd,
+    },
+    /// The device that this channel's packets come from and go to.
+    Tunnel {
+        /// The channel of the call.
+        channel: Channel,
+        /// A tun(4) device.
+        device: OwnedFd,
     },
 }
 

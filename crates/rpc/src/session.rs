@@ -1,6 +1,7 @@
 //! The border between a worker and the session of its user (`proto/session.proto`).
 
 mod forwarding;
+mod tunnel;
 
 use std::fmt;
 use std::future::Future;
@@ -18,6 +19,7 @@ pub use forwarding::{
     Accepted, Address, CONNECT_DEADLINE, Connect, Connections, HOST_LIMIT, LISTEN_DEADLINE,
     Listening, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, X11Request, is_xauth_word,
 };
+pub use tunnel::{OpenTunnel, TunnelDevice, TunnelMode, TunnelOpened};
 
 /// Most modes that one "pty-req" may carry: RFC 4254 defines 57 opcodes, all below 160.
 pub const TERMINAL_MODE_LIMIT: usize = 160;
@@ -222,6 +224,13 @@ pub trait SessionFace: Send + Sync + 'static {
         channel: Channel,
         connect: Connect,
     ) -> impl Future<Output = Result<Opened, Violation>> + Send;
+
+    /// "tun@openssh.com". Before [`TunnelOpened::Done`] is returned the device must have been sent through the lane.
+    fn open_tunnel(
+        &self,
+        channel: Channel,
+        wanted: OpenTunnel,
+    ) -> impl Future<Output = Result<TunnelOpened, Violation>> + Send;
 
     /// "tcpip-forward", "streamlocal-forward@openssh.com"
     fn listen(&self, address: Address)
@@ -523,6 +532,17 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
         self.wire
             .reply(result, convert::forwarding::opened_to_proto)
             .await
+    }
+
+    async fn open_tunnel(
+        &self,
+        request: tonic::Request<pb::OpenTunnelRequest>,
+    ) -> Result<tonic::Response<pb::OpenTunnelReply>, tonic::Status> {
+        let result = match tunnel::wanted_from_proto(request.into_inner()) {
+            Ok((channel, wanted)) => self.face.open_tunnel(channel, wanted).await,
+            Err(violation) => Err(violation),
+        };
+        self.wire.reply(result, tunnel::opened_to_proto).await
     }
 
     async fn listen(

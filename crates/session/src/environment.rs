@@ -54,6 +54,7 @@ const NOT_INHERITED: &[&str] = &[
     "SSH_CONNECTION*",
     "SSH_ORIGINAL_COMMAND",
     "SSH_TTY",
+    "SSH_TUNNEL",
     "SSH_USER_AUTH",
     "STATE_DIRECTORY",
     "SYSTEMD_EXEC_PID",
@@ -74,6 +75,9 @@ const SUPERUSER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 
 /// What a client asked for that got a forced command instead.
 pub(crate) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
+
+/// The interfaces of the session's tunnels.
+pub(crate) const TUNNEL: &str = "SSH_TUNNEL";
 
 /// Most variables of one channel, as in OpenSSH.
 const CLIENT_VARIABLES_LIMIT: usize = 128;

@@ -3,6 +3,7 @@
 //! ```text
 //!  worker ── Connect ─▶ policy ─▶ resolver ─▶ connect(2) ─▶ socket ─── lane ──▶ worker
 //!  worker ── Listen ──▶ policy ─▶ bind(2), listen(2)
+//!  worker ─ OpenTunnel ▶ policy ─▶ tun(4) ───────────────▶ device ──── lane ──▶ worker
 //!  worker ── Accept ──▶ arrivals ◀─ accept(2) ───────────▶ connection ─ lane ──▶ worker
 //! ```
 //!
@@ -17,9 +18,11 @@ mod connect;
 mod display;
 mod listen;
 mod policy;
+mod tunnel;
 
 pub(crate) use agent::Agent;
 pub(crate) use connect::Connector;
 pub(crate) use display::Display;
 pub(crate) use listen::Listeners;
 pub(crate) use policy::ForwardPolicy;
+pub(crate) use tunnel::Tunnels;

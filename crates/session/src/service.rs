@@ -13,14 +13,14 @@ use rpc::lane::{
     FromSession, Lane, LaneError, Password, Permissions, ProgramDescriptors, SessionStart,
 };
 use rpc::session::{
-    Accepted, Address, Channel, Connect, Listening, Opened, Outcome, Program, ProgramEnd,
-    PtyRequest, SessionFace, Signal, WindowSize, X11Request,
+    Accepted, Address, Channel, Connect, Listening, OpenTunnel, Opened, Outcome, Program,
+    ProgramEnd, PtyRequest, SessionFace, Signal, TunnelOpened, WindowSize, X11Request,
 };
 use rpc::{ConnectionId, Endpoints, Violation};
 use tracing::{debug, error, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
-use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners};
+use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners, Tunnels};
 use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
 use crate::outside::Outside;
@@ -55,6 +55,7 @@ struct Inner {
     /// What PAM modules have said and nobody has seen yet.
     words: Mutex<Vec<u8>>,
     listeners: Listeners,
+    tunnels: Tunnels,
     /// Once it is there, it is for all programs, until the connection ends.
     agent: Mutex<Option<Agent>>,
     /// At most MaxSessions of them. Never locked across an await.
@@ -142,6 +143,7 @@ impl Session {
             forward_policy: ForwardPolicy::new(&start),
             connector: Connector::default(),
             listeners: Listeners::default(),
+            tunnels: Tunnels::default(),
             agent: Mutex::new(None),
             account: Account {
                 user: start.user,
@@ -272,6 +274,9 @@ impl Session {
         }
         if let Some(agent) = &*self.agent() {
             environment.insert("SSH_AUTH_SOCK".into(), agent.path().into());
+        }
+        if let Some(interfaces) = self.0.tunnels.interfaces() {
+            environment.insert(environment::TUNNEL.into(), interfaces.into());
         }
         let started = launch::start(
             &self.0.outside,
@@ -555,6 +560,20 @@ impl SessionFace for Session {
                 Ok(Opened::Done)
             }
             Err(failure) => Ok(Opened::Failed(failure)),
+        }
+    }
+
+    async fn open_tunnel(
+        &self,
+        channel: Channel,
+        wanted: OpenTunnel,
+    ) -> Result<TunnelOpened, Violation> {
+        match self.0.tunnels.open(&self.0.forward_policy, wanted) {
+            Ok(device) => {
+                self.send(&FromSession::Tunnel { channel, device }).await?;
+                Ok(TunnelOpened::Done)
+            }
+            Err(refused) => Ok(refused),
         }
     }
 

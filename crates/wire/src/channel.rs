@@ -1,5 +1,5 @@
 //! Channels that are not sessions: opening and closing them (RFC 4254 sections 5.1, 5.3 and 7.2, OpenSSH PROTOCOL
-//! section 2.4).
+//! sections 2.3 and 2.4).
 
 use crate::codec::{DecodeError, Reader, Write};
 use crate::message::{TEXT_LIMIT, number};
@@ -35,6 +35,13 @@ pub enum ChannelKind<'a> {
         path: &'a [u8],
         /// Reserved; OpenSSH's client has its originator in it.
         originator: HostPort<'a>,
+    },
+    /// "tun@openssh.com"
+    Tunnel {
+        /// "tunnel mode": see [`TunnelMode::from_code`](crate::tunnel::TunnelMode::from_code).
+        mode: u32,
+        /// "remote unit number": see [`TunnelDevice::from_code`](crate::tunnel::TunnelDevice::from_code).
+        device: u32,
     },
     /// Any other.
     Other,
@@ -87,13 +94,18 @@ impl<'a> ChannelOpen<'a> {
                 path: reader.string(TEXT_LIMIT)?,
                 originator: HostPort::decode(&mut reader)?,
             },
+            b"tun@openssh.com" => ChannelKind::Tunnel {
+                mode: reader.uint32()?,
+                device: reader.uint32()?,
+            },
             _ => ChannelKind::Other,
         };
         match kind {
             ChannelKind::Other => {}
             ChannelKind::Session
             | ChannelKind::DirectTcpip { .. }
-            | ChannelKind::DirectStreamLocal { .. } => reader.finish()?,
+            | ChannelKind::DirectStreamLocal { .. }
+            | ChannelKind::Tunnel { .. } => reader.finish()?,
         }
         Ok(Self {
             kind,
@@ -171,6 +183,15 @@ pub fn failure(recipient: u32, reason: u32, description: &str) -> Vec<u8> {
     out.put_uint32(reason);
     out.put_string(description.as_bytes());
     // No language tag, as from sshd.
+    out.put_string(b"");
+    out
+}
+
+/// Payload of SSH_MSG_DEBUG (RFC 4253 section 11.3), which a client shows when it is asked to say more.
+pub fn debug(text: &str) -> Vec<u8> {
+    let mut out = vec![number::DEBUG];
+    out.put_boolean(false);
+    out.put_string(text.as_bytes());
     out.put_string(b"");
     out
 }
@@ -254,6 +275,23 @@ mod tests {
                 originator: port("", 0),
             }
         );
+    }
+
+    #[test]
+    fn a_tunnel_says_what_it_carries_and_where_it_ends() {
+        let mut payload = open(b"tun@openssh.com");
+        payload.put_uint32(1);
+        assert!(ChannelOpen::decode(&payload).is_err());
+        payload.put_uint32(0x7fff_ffff);
+        assert_eq!(
+            ChannelOpen::decode(&payload).unwrap().kind,
+            ChannelKind::Tunnel {
+                mode: 1,
+                device: 0x7fff_ffff,
+            }
+        );
+        payload.push(0);
+        assert!(ChannelOpen::decode(&payload).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //!            secret: passwords and responses, wiped after use
 //!            channel: opening and closing channels that are not sessions
 //!            forwarding: what the client wants to be listened on
+//!            tunnel: packets in channels
 //!            hostkeys: how clients learn a server's other keys
 //!            quirks: what some clients do differently
 //!            certificate: the fields of OpenSSH's certificates
@@ -29,4 +30,5 @@ pub mod message;
 pub mod names;
 pub mod quirks;
 pub mod secret;
+pub mod tunnel;
 pub mod userauth;

@@ -2,8 +2,8 @@
 //!
 //! From OpenSSH's `compat.c`, as far as it concerns a server with the algorithms of
 //! [`names`](crate::names), and clients that can still agree with it on some. Not here are mistakes
-//! in version 1 of the protocol, in messages that this server never sends (SSH_MSG_DEBUG,
-//! SSH_MSG_IGNORE), and one that no offer can avoid, since ours is out before the client's line is
+//! in version 1 of the protocol, in messages that this server never sends them
+//! (SSH_MSG_DEBUG, which is for those who want a tunnel, SSH_MSG_IGNORE), and one that no offer can avoid, since ours is out before the client's line is
 //! here: OpenSSH 6.5 and 6.6 fail in one of 512 exchanges by curve25519-sha256@libssh.org.
 //!
 //! Paramiko, JSch, libssh, libssh2, Dropbear and AsyncSSH need nothing of this kind.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
+use wire::tunnel::TunnelMode;
 
 use super::queue::Queue;
 use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
@@ -29,6 +30,15 @@ enum Input {
     Open(Arc<AsyncFd<OwnedFd>>),
     /// Nobody reads it any more: taken and dropped, so that the client does not hang on it.
     Discarded,
+}
+
+/// What a channel carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// Bytes, of which none is lost.
+    Bytes,
+    /// Packets, each of which arrives whole or not at all. So they never wait here.
+    Packets(TunnelMode),
 }
 
 /// Which sides have sent SSH_MSG_CHANNEL_CLOSE.
@@ -93,6 +103,9 @@ pub(super) struct Channel {
     peer: u32,
     send_window: u32,
     send_packet: u32,
+    /// With less of a window nothing is sent.
+    send_least: u32,
+    carried: Carried,
     /// To what the client's window is refilled: it bounds what may wait in the queue.
     window: u32,
     receive_window: u32,
@@ -115,6 +128,8 @@ impl Channel {
             peer: opening.peer,
             send_window: opening.window,
             send_packet: opening.packet.min(SEND_PACKET),
+            send_least: 1,
+            carried: Carried::Bytes,
             window: RECEIVE_WINDOW,
             receive_window: RECEIVE_WINDOW,
             consumed: 0,
@@ -140,6 +155,23 @@ impl Channel {
         }
     }
 
+    /// The same, of a tunnel.
+    pub(super) fn tunnel(
+        opening: Opening,
+        window: u32,
+        device: Arc<AsyncFd<OwnedFd>>,
+        mode: TunnelMode,
+    ) -> Self {
+        let channel = Self::connected(opening, window, device);
+        Self {
+            // A packet that does not fit is lost, so the largest one should. A client that refills its window does so
+            // before half of it is gone.
+            send_least: channel.send_packet.min(opening.window / 2).max(1),
+            carried: Carried::Packets(mode),
+            ..channel
+        }
+    }
+
     pub(super) fn peer(&self) -> u32 {
         self.peer
     }
@@ -156,8 +188,10 @@ impl Channel {
     /// Bytes that may be sent now in one packet.
     pub(super) fn sendable(&self) -> u32 {
         match self.closing {
-            Closing::Open => self.send_window.min(self.send_packet),
-            Closing::ByUs | Closing::ByClient => 0,
+            Closing::Open if self.send_window >= self.send_least => {
+                self.send_window.min(self.send_packet)
+            }
+            Closing::Open | Closing::ByUs | Closing::ByClient => 0,
         }
     }
 
@@ -169,7 +203,12 @@ impl Channel {
 
     /// SSH_MSG_CHANNEL_WINDOW_ADJUST; the sum must fit (RFC 4254 section 5.2).
     pub(super) fn widen(&mut self, count: u32) -> Result<(), WindowViolation> {
-        self.send_window = self.send_window.checked_add(count).ok_or(WindowViolation)?;
+        let sum = self.send_window.checked_add(count);
+        self.send_window = match self.carried {
+            Carried::Bytes => sum.ok_or(WindowViolation)?,
+            // OpenSSH gives back four bytes more for each packet than it was sent.
+            Carried::Packets(_) => sum.unwrap_or(u32::MAX),
+        };
         self.changed.notify_waiters();
         Ok(())
     }
@@ -188,6 +227,15 @@ impl Channel {
             }
             return Ok(());
         };
+        if let Carried::Packets(mode) = self.carried {
+            // What the device does not take now, or not at all, is lost, as on any way that packets take. Nor does an
+            // interface that is down end anything: it may come up.
+            if let Some(packet) = mode.packet(data) {
+                rustix::io::write(descriptor.as_fd(), packet).unwrap_or_default();
+            }
+            self.consume(data.len());
+            return Ok(());
+        }
         // Straight from where it was opened to the program, if the program keeps up.
         let written = if self.queue.is_empty() && !data.is_empty() {
             match rustix::io::write(descriptor.as_fd(), data) {
@@ -489,6 +537,76 @@ mod tests {
             assert!(channel.queue.capacity() <= 2 * WINDOW);
         }
         assert!(!channel.queue.is_empty());
+    }
+
+    /// A tunnel of layer 3 whose device keeps packets apart, and the device's other side.
+    fn tunnel(window: u32) -> (Channel, OwnedFd) {
+        let (device, network) = rpc::lane::pair().unwrap();
+        rustix::io::ioctl_fionbio(&network, true).unwrap();
+        let device = rpc::reactor::watch(device, tokio::io::Interest::WRITABLE).unwrap();
+        let opening = Opening {
+            peer: 7,
+            window,
+            packet: 1 << 15,
+        };
+        let mode = TunnelMode::PointToPoint;
+        let channel = Channel::tunnel(opening, RECEIVE_WINDOW, device.into(), mode);
+        (channel, network)
+    }
+
+    #[tokio::test]
+    async fn packets_arrive_apart_and_what_is_none_is_lost_but_not_its_window() {
+        let (mut channel, network) = tunnel(1 << 21);
+        for data in [
+            &[0, 0, 0, 2, 0x45, 1][..],
+            &[],
+            &[0, 0, 0],
+            &[0, 0, 0, 24],
+            &[0, 0, 0, 24, 0x60, 2, 3],
+        ] {
+            channel.receive(data).unwrap();
+        }
+        let mut buffer = [0; 16];
+        let mut arrived = || match rustix::io::read(&network, &mut buffer[..]) {
+            Ok(count) => buffer[..count].to_vec(),
+            Err(_) => Vec::new(),
+        };
+        assert_eq!(arrived(), [0x45, 1]);
+        assert_eq!(arrived(), [0x60, 2, 3]);
+        assert_eq!(arrived(), []);
+        assert_eq!(channel.consumed, 6 + 3 + 4 + 7);
+        assert_eq!(channel.receive(&[0; PACKET + 1]), Err(WindowViolation));
+    }
+
+    #[tokio::test]
+    async fn a_device_that_takes_nothing_costs_no_memory() {
+        let (mut channel, network) = tunnel(1 << 21);
+        for _ in 0..100 * 1024 * 1024 / PACKET {
+            channel.receive(&[0; PACKET]).unwrap();
+            channel.credited(channel.credit(), 0);
+        }
+        assert!(channel.queue.is_empty());
+        drop(network);
+        channel.receive(&[0; PACKET]).unwrap();
+        assert_eq!(
+            channel.feed(),
+            Feed::Empty,
+            "a packet that is lost ends nothing"
+        );
+    }
+
+    #[tokio::test]
+    async fn packets_wait_for_room_that_the_client_will_give() {
+        let (mut channel, _network) = tunnel(1 << 21);
+        assert_eq!(channel.sendable(), 1 << 15);
+        channel.sent((1 << 21) - 1000);
+        assert_eq!(channel.sendable(), 0);
+        channel.widen(1 << 15).unwrap();
+        assert_eq!(channel.sendable(), 1 << 15);
+        // OpenSSH counts the length of a packet among its bytes when it takes one, and not when it sends one.
+        channel.widen(u32::MAX).unwrap();
+        let (channel, _network) = tunnel(4000);
+        assert_eq!(channel.sendable(), 4000);
     }
 
     #[test]

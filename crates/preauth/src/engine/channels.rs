@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use rpc::lane::ChannelType;
 use rpc::session::{
-    Accepted, Address, Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, PATH_LIMIT, Port,
+    Accepted, Address, Connect, HOST_LIMIT, OpenFailure, OpenFailureReason, OpenTunnel, PATH_LIMIT,
+    Port,
 };
 use tokio::io::unix::AsyncFd;
 use transport::link::Link;
@@ -22,10 +23,11 @@ use wire::message::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
     CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
 };
+use wire::tunnel::{TunnelDevice, TunnelMode};
 
 use super::RECEIVE_PACKET;
 use super::budget;
-use super::channel::{Channel, Closed, Opening};
+use super::channel::{Carried, Channel, Closed, Opening};
 
 /// Channel numbers are our side's everywhere but in [`Channel::peer`].
 pub(super) type Number = u32;
@@ -62,16 +64,44 @@ pub(super) struct WantedConnection {
     pub(super) connect: Connect,
 }
 
+/// A channel that the client wants to be the end of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WantedTunnel {
+    /// Ours.
+    pub(super) number: Number,
+    pub(super) tunnel: OpenTunnel,
+}
+
+/// Why there is no tunnel, in sshd's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoTunnel {
+    UnknownMode,
+    Refused,
+    Unavailable,
+}
+
+impl NoTunnel {
+    fn words(self) -> &'static str {
+        match self {
+            Self::UnknownMode => "Unsupported tunnel device mode.",
+            Self::Refused => "Server has rejected tunnel device forwarding",
+            Self::Unavailable => "Failed to open the tunnel device.",
+        }
+    }
+}
+
 /// What has to be done by somebody else.
 #[derive(Debug)]
 pub(super) enum Task {
     /// The session is to connect.
     Connect(WantedConnection),
+    /// The session is to open a device.
+    OpenTunnel(WantedTunnel),
     /// The client has taken a connection that it was offered: bytes may flow.
     Carry(Number, Socket, ChannelType),
 }
 
-/// The other end of a forwarded channel.
+/// The other end of a forwarded channel: a socket, or the device of a tunnel.
 pub(super) type Socket = Arc<AsyncFd<OwnedFd>>;
 
 /// A channel that the client is asked to take.
@@ -219,8 +249,8 @@ impl Channels {
         self.forwarded.len() < FORWARDED_LIMIT
     }
 
-    /// The channel that the client wants has its connection.
-    pub(super) fn confirm(&mut self, number: Number, socket: Socket) {
+    /// The channel that the client wants has its connection or its device.
+    pub(super) fn confirm(&mut self, number: Number, socket: Socket, carried: Carried) {
         let Some(state) = self.forwarded.get_mut(&number) else {
             return;
         };
@@ -236,8 +266,11 @@ impl Channels {
             window,
             RECEIVE_PACKET,
         ));
-        self.open
-            .insert(number, Channel::connected(opening, window, socket));
+        let channel = match carried {
+            Carried::Bytes => Channel::connected(opening, window, socket),
+            Carried::Packets(mode) => Channel::tunnel(opening, window, socket, mode),
+        };
+        self.open.insert(number, channel);
     }
 
     /// The channel that the client wants cannot be had.
@@ -245,6 +278,19 @@ impl Channels {
         if let Some(Forwarded::Wanted(opening)) = self.forwarded.remove(&number) {
             self.refuse_opening(opening.peer, failure);
         }
+    }
+
+    /// The tunnel that the client wants cannot be had.
+    pub(super) fn refuse_tunnel(&mut self, number: Number, why: NoTunnel) {
+        if let Some(Forwarded::Wanted(opening)) = self.forwarded.remove(&number) {
+            self.refuse_tunnel_of(opening.peer, why);
+        }
+    }
+
+    fn refuse_tunnel_of(&mut self, peer: u32, why: NoTunnel) {
+        self.outbox.push_back(channel::debug(why.words()));
+        let failure = OpenFailure::untold(OpenFailureReason::ConnectFailed);
+        self.refuse_opening(peer, &failure);
     }
 
     fn refuse_opening(&mut self, peer: u32, failure: &OpenFailure) {
@@ -447,6 +493,9 @@ impl Channels {
             ChannelKind::DirectStreamLocal { path, originator } => {
                 path_of(path).and_then(|target| connect(target, originator))
             }
+            ChannelKind::Tunnel { mode, device } => {
+                return Ok(self.wanted_tunnel(opening, mode, device));
+            }
         };
         let reason = match connect {
             None => OpenFailureReason::AdministrativelyProhibited,
@@ -459,6 +508,29 @@ impl Channels {
         };
         self.refuse_opening(sender, &OpenFailure::untold(reason));
         Ok(None)
+    }
+
+    fn wanted_tunnel(&mut self, opening: Opening, mode: u32, device: u32) -> Option<Task> {
+        let mode = TunnelMode::from_code(mode).ok_or(NoTunnel::UnknownMode);
+        let device = TunnelDevice::from_code(device).ok_or(NoTunnel::Unavailable);
+        let tunnel = mode.and_then(|mode| {
+            Ok(OpenTunnel {
+                mode,
+                device: device?,
+            })
+        });
+        let wanted = tunnel.and_then(|tunnel| {
+            let number = self.number(Forwarded::Wanted(opening));
+            let number = number.ok_or(NoTunnel::Unavailable)?;
+            Ok(WantedTunnel { number, tunnel })
+        });
+        match wanted {
+            Ok(wanted) => Some(Task::OpenTunnel(wanted)),
+            Err(why) => {
+                self.refuse_tunnel_of(opening.peer, why);
+                None
+            }
+        }
     }
 
     /// A packet of russh on its way to the client: which channels exist.
@@ -667,6 +739,45 @@ mod tests {
                 assert!(channels.dispatch(&payload, &mut link).is_err(), "{number}");
             }
         }
+    }
+
+    #[test]
+    fn a_tunnel_that_cannot_be_is_refused_in_the_words_of_sshd() {
+        const ANY: u32 = 0x7fff_ffff;
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        let tunnel = |mode: u32, device: u32| {
+            let mut payload = vec![CHANNEL_OPEN];
+            payload.put_string(b"tun@openssh.com");
+            for field in [7, 1000, 300, mode, device] {
+                payload.put_uint32(field);
+            }
+            payload
+        };
+        let refused = |channels: &mut Channels, words: &str| {
+            assert_eq!(channels.next_word(), Some(channel::debug(words)));
+            let failure = channel::failure(7, 2, "open failed");
+            assert_eq!(channels.next_word(), Some(failure));
+        };
+        for (mode, device, words) in [
+            (3, ANY, "Unsupported tunnel device mode."),
+            (0, 0, "Unsupported tunnel device mode."),
+            (1, ANY - 1, "Failed to open the tunnel device."),
+            (1, u32::MAX, "Failed to open the tunnel device."),
+        ] {
+            let task = channels.dispatch(&tunnel(mode, device), &mut link);
+            assert!(task.unwrap().is_none());
+            refused(&mut channels, words);
+        }
+        let wanted = match channels.dispatch(&tunnel(2, 5), &mut link) {
+            Ok(Some(Task::OpenTunnel(wanted))) => wanted,
+            other => panic!("no tunnel is wanted: {other:?}"),
+        };
+        let device = TunnelDevice::Number(5);
+        let mode = TunnelMode::Ethernet;
+        assert_eq!(wanted.tunnel, OpenTunnel { mode, device });
+        channels.refuse_tunnel(wanted.number, NoTunnel::Refused);
+        let words = "Server has rejected tunnel device forwarding";
+        refused(&mut channels, words);
     }
 
     #[test]

@@ -46,7 +46,8 @@ impl Deliveries {
             };
             let number = match &message {
                 FromSession::Descriptors { channel, .. }
-                | FromSession::Forwarded { channel, .. } => channel.0,
+                | FromSession::Forwarded { channel, .. }
+                | FromSession::Tunnel { channel, .. } => channel.0,
             };
             let waiting = self.lock().remove(&number);
             if let Some(sender) = waiting {

@@ -1,21 +1,24 @@
 //! Forwarded connections: from the client's wish to the session's socket, or from the session's to the client, and the
-//! bytes between.
+//! bytes between. Tunnels, too.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use rpc::CallError;
 use rpc::lane::{ChannelType, FromSession};
-use rpc::session::{Address, Channel as SessionChannel, Listening, Opened, Outcome, Session};
+use rpc::session::{
+    Address, Channel as SessionChannel, Listening, Opened, Outcome, Session, TunnelOpened,
+};
 use rustix::net::Shutdown;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use wire::forwarding;
 use wire::hostkeys::Reply;
+use wire::tunnel::TunnelMode;
 
-use super::channel::Feed;
-use super::channels::{Number, Socket, Task, WantedConnection};
+use super::channel::{Carried, Feed};
+use super::channels::{NoTunnel, Number, Socket, Task, WantedConnection, WantedTunnel};
 use super::deliveries::Deliveries;
 use super::end::EngineEnd;
 use super::mux::{Listen, Mux, Stream};
@@ -47,6 +50,7 @@ impl Forwarding {
         let this = self.clone();
         match task {
             Task::Connect(wanted) => self.spawn(this.connect(wanted)),
+            Task::OpenTunnel(wanted) => self.spawn(this.open_tunnel(wanted)),
             Task::Carry(number, socket, kind) => {
                 self.mux.watch(number, &kind);
                 tokio::spawn(carry(this.mux, number, socket));
@@ -113,11 +117,33 @@ impl Forwarding {
         {
             Opened::Done => {
                 let socket = socket(delivery.take().await?)?;
-                self.mux.confirm(number, Arc::clone(&socket));
+                let carried = Carried::Bytes;
+                self.mux.confirm(number, Arc::clone(&socket), carried);
                 self.mux.watch(number, &kind);
                 carry(self.mux, number, socket).await;
             }
             Opened::Failed(failure) => self.mux.refuse(number, &failure),
+        }
+        Ok(())
+    }
+
+    async fn open_tunnel(mut self, wanted: WantedTunnel) -> Result<(), RequestError> {
+        let WantedTunnel { number, tunnel } = wanted;
+        let delivery = self.deliveries.expect(number);
+        match self
+            .session
+            .open_tunnel(SessionChannel(number), tunnel)
+            .await?
+        {
+            TunnelOpened::Done => {
+                let device = device(delivery.take().await?)?;
+                let carried = Carried::Packets(tunnel.mode);
+                self.mux.confirm(number, Arc::clone(&device), carried);
+                self.mux.watch(number, &ChannelType::Tunnel);
+                carry_packets(self.mux, number, device, tunnel.mode).await;
+            }
+            TunnelOpened::Refused => self.mux.refuse_tunnel(number, NoTunnel::Refused),
+            TunnelOpened::Unavailable => self.mux.refuse_tunnel(number, NoTunnel::Unavailable),
         }
         Ok(())
     }
@@ -138,6 +164,19 @@ fn socket(message: FromSession) -> Result<Socket, RequestError> {
     let FromSession::Forwarded { socket, .. } = message else {
         return Err(RequestError::OtherDescriptors);
     };
+    polled(socket)
+}
+
+fn device(message: FromSession) -> Result<Socket, RequestError> {
+    match message {
+        FromSession::Tunnel { device, .. } => polled(device),
+        FromSession::Descriptors { .. } | FromSession::Forwarded { .. } => {
+            Err(RequestError::OtherDescriptors)
+        }
+    }
+}
+
+fn polled(socket: OwnedFd) -> Result<Socket, RequestError> {
     rustix::io::ioctl_fionbio(&socket, true).map_err(std::io::Error::from)?;
     let interest = Interest::READABLE | Interest::WRITABLE;
     Ok(Arc::new(rpc::reactor::watch(socket, interest)?))
@@ -170,6 +209,26 @@ async fn carry(mux: Arc<Mux>, number: Number, socket: Socket) {
         _ = async { tokio::join!(to_client, from_client) } => {}
         () = mux.expired(number) => mux.end_output(number),
     }
+    mux.close_forwarded(number);
+}
+
+/// Carries packets until the device is gone or the client sends no more: a tunnel has no halves.
+async fn carry_packets(mux: Arc<Mux>, number: Number, device: Socket, mode: TunnelMode) {
+    let (_running, program) = watch::channel(Program::Runs);
+    let to_client = pump::run(
+        Arc::clone(&mux),
+        number,
+        Stream::Packets(mode),
+        Arc::clone(&device),
+        Afterwards::ToTheEnd,
+        program,
+    );
+    tokio::select! {
+        () = to_client => {}
+        () = write_out(&mux, number, &device) => {}
+        () = mux.expired(number) => {}
+    }
+    mux.end_output(number);
     mux.close_forwarded(number);
 }
 

@@ -26,10 +26,13 @@ use wire::message::number::{
     REQUEST_SUCCESS,
 };
 use wire::quirks::Quirk;
+use wire::tunnel::TunnelMode;
 
 use super::budget;
-use super::channel::Feed;
-use super::channels::{Channels, Misbehaviour, Number, Socket, Task, TooManySessions, address};
+use super::channel::{Carried, Feed};
+use super::channels::{
+    Channels, Misbehaviour, NoTunnel, Number, Socket, Task, TooManySessions, address,
+};
 use super::end::EngineEnd;
 use super::marks::Terminals;
 use super::replies::Replies;
@@ -44,8 +47,11 @@ const OUTPUT_LOW: usize = 128 * 1024;
 /// Bytes that may wait for russh before the client is not read any more.
 const LINK_HIGH: usize = 128 * 1024;
 
-/// Largest header of a data packet: number, channel, data type, length.
-const DATA_HEADER: usize = 13;
+/// Header of a data packet: number, channel, length.
+const DATA_HEADER: usize = 9;
+
+/// "data type" of extended data.
+const DATA_TYPE: usize = 4;
 
 /// Which stream of the program data comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +60,8 @@ pub(super) enum Stream {
     Output,
     /// SSH_MSG_CHANNEL_EXTENDED_DATA with SSH_EXTENDED_DATA_STDERR
     Error,
+    /// SSH_MSG_CHANNEL_DATA, each with one packet.
+    Packets(TunnelMode),
 }
 
 /// What copying from a descriptor came to.
@@ -63,7 +71,7 @@ pub(super) enum Copied {
     Some,
     /// The descriptor has nothing now.
     Nothing,
-    /// No window, no room or a key exchange: wait for the mux.
+    /// No window, no room or a key exchange: wait for the mux. A packet that did not fit is lost.
     Held,
     /// End of the stream, or the channel is gone.
     End,
@@ -368,13 +376,18 @@ impl Mux {
     // ---- forwarded channels ----
 
     /// See [`Channels::confirm`].
-    pub(super) fn confirm(&self, number: Number, socket: Socket) {
-        self.with_channels(|channels| channels.confirm(number, socket));
+    pub(super) fn confirm(&self, number: Number, socket: Socket, carried: Carried) {
+        self.with_channels(|channels| channels.confirm(number, socket, carried));
     }
 
     /// See [`Channels::refuse`].
     pub(super) fn refuse(&self, number: Number, failure: &OpenFailure) {
         self.with_channels(|channels| channels.refuse(number, failure));
+    }
+
+    /// See [`Channels::refuse_tunnel`].
+    pub(super) fn refuse_tunnel(&self, number: Number, why: NoTunnel) {
+        self.with_channels(|channels| channels.refuse_tunnel(number, why));
     }
 
     /// See [`Channels::end_output`].
@@ -559,39 +572,54 @@ impl State {
         if sendable == 0 || self.transport.output_pending() >= OUTPUT_HIGH {
             return Copied::Held;
         }
-        let header = match stream {
-            Stream::Output => DATA_HEADER - 4,
-            Stream::Error => DATA_HEADER,
+        // Of a packet that is longer than what is read of it the rest is gone, and nobody says so: one byte more tells.
+        let (header, room, spare) = match stream {
+            Stream::Output => (DATA_HEADER, sendable, 0),
+            Stream::Error => (DATA_HEADER + DATA_TYPE, sendable, 0),
+            Stream::Packets(mode) => {
+                let own = mode.header_length();
+                (DATA_HEADER + own, sendable.saturating_sub(own), 1)
+            }
         };
-        let Some(slot) = self.transport.payload_slot(header + sendable) else {
+        let Some(slot) = self.transport.payload_slot(header + room + spare) else {
             return Copied::Held;
         };
         let Some((head, data)) = slot.split_at_mut_checked(header) else {
             return Copied::Held;
         };
-        let count = match rustix::io::read(descriptor.as_fd(), data) {
+        let count = match rustix::io::read(descriptor.as_fd(), &mut *data) {
             // EIO: the last one closed the other side of the pseudo-terminal.
             Ok(0) | Err(Errno::IO) => return Copied::End,
             Ok(count) => count,
             Err(Errno::AGAIN | Errno::INTR) => return Copied::Nothing,
             Err(_) => return Copied::End,
         };
-        let Ok(length) = u32::try_from(count) else {
-            return Copied::End;
-        };
+        if count > room {
+            return Copied::Held;
+        }
         let mut fields = SliceWriter(head);
-        match stream {
-            Stream::Output => {
+        let own = match stream {
+            Stream::Output | Stream::Packets(_) => {
                 fields.put_byte(CHANNEL_DATA);
                 fields.put_uint32(channel.peer());
+                header - DATA_HEADER
             }
             Stream::Error => {
                 fields.put_byte(CHANNEL_EXTENDED_DATA);
                 fields.put_uint32(channel.peer());
                 fields.put_uint32(EXTENDED_DATA_STDERR);
+                0
             }
-        }
+        };
+        let Ok(length) = u32::try_from(own + count) else {
+            return Copied::End;
+        };
         fields.put_uint32(length);
+        if let Stream::Packets(mode) = stream
+            && let Some(family) = mode.header(data)
+        {
+            fields.put_uint32(family);
+        }
         if self.transport.seal_payload(header + count).is_err() {
             return Copied::End;
         }

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use rpc::Violation;
 use rpc::lane::{FromSession, Lane, ProgramDescriptors};
 use rpc::session::{
-    Accepted, Address, Channel, Connect, Listening, OpenFailure, OpenFailureReason, Opened,
-    Outcome, Port, Program, ProgramEnd, PtyRequest, SessionFace, Signal, WindowSize, X11Request,
+    Accepted, Address, Channel, Connect, Listening, OpenFailure, OpenFailureReason, OpenTunnel,
+    Opened, Outcome, Port, Program, ProgramEnd, PtyRequest, SessionFace, Signal, TunnelOpened,
+    WindowSize, X11Request,
 };
 use tokio::sync::Notify;
 
@@ -133,6 +134,10 @@ impl SessionFace for TestSession {
         let socket = UnixStream::connect(String::from_utf8(path).unwrap()).unwrap();
         self.forward(channel, socket).await;
         Ok(Opened::Done)
+    }
+
+    async fn open_tunnel(&self, _: Channel, _: OpenTunnel) -> Result<TunnelOpened, Violation> {
+        Ok(TunnelOpened::Refused)
     }
 
     /// Listens on every port, on none of which somebody is.

@@ -14,7 +14,7 @@ use wire::message::TEXT_LIMIT;
 
 use super::descriptor::{
     expect_client, expect_forwarded, expect_lane, expect_program_stream, expect_stream,
-    expect_terminal,
+    expect_terminal, expect_tunnel,
 };
 use super::{
     Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, PacketMarks, Password,
@@ -127,6 +127,10 @@ pub(super) fn from_session(message: &FromSession) -> Encoded<'_> {
             let body = pb::ForwardedDescriptor { channel: channel.0 };
             return encode(Body::ForwardedDescriptor(body), vec![socket.as_fd()]);
         }
+        FromSession::Tunnel { channel, device } => {
+            let body = pb::TunnelDescriptor { channel: channel.0 };
+            return encode(Body::TunnelDescriptor(body), vec![device.as_fd()]);
+        }
     };
     let (pty, descriptors) = match descriptors {
         ProgramDescriptors::Pty(master) => (true, vec![master.as_fd()]),
@@ -186,6 +190,7 @@ pub(super) fn read_to_worker(
         }
         Body::ChannelDescriptors(_)
         | Body::ForwardedDescriptor(_)
+        | Body::TunnelDescriptor(_)
         | Body::SessionStart(_)
         | Body::SessionReady(_) => Err(LaneError::Malformed("not for a worker")),
     }
@@ -281,6 +286,14 @@ pub(super) fn read_from_session(
             return Ok(FromSession::Forwarded {
                 channel: Channel(body.channel),
                 socket,
+            });
+        }
+        Body::TunnelDescriptor(body) => {
+            let [device] = exactly(descriptors)?;
+            expect_tunnel(&device)?;
+            return Ok(FromSession::Tunnel {
+                channel: Channel(body.channel),
+                device,
             });
         }
         _ => return Err(LaneError::Malformed("not from a session")),

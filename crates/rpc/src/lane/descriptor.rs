@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, major, minor};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::LaneError;
@@ -87,6 +87,18 @@ pub(super) fn expect_terminal(descriptor: impl AsFd) -> Result<(), LaneError> {
     match file_type(descriptor)? {
         FileType::CharacterDevice => Ok(()),
         _ => Err(LaneError::Descriptors("not a terminal")),
+    }
+}
+
+/// The end of a tunnel: what `/dev/net/tun` is when it is opened.
+pub(super) fn expect_tunnel(descriptor: impl AsFd) -> Result<(), LaneError> {
+    // Of the kernel's list of devices (devices.txt).
+    const TUN: (u32, u32) = (10, 200);
+    let stat = rustix::fs::fstat(descriptor)?;
+    let device = (major(stat.st_rdev), minor(stat.st_rdev));
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice if device == TUN => Ok(()),
+        _ => Err(LaneError::Descriptors("not a tunnel")),
     }
 }
 

@@ -24,6 +24,31 @@ pub struct Forwarding {
     pub agent: Permission,
     /// X11Forwarding
     pub x11: Option<X11Forwarding>,
+    /// PermitTunnel
+    pub tunnels: Tunnels,
+}
+
+/// PermitTunnel: which tunnels of packets there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tunnels {
+    /// Layer 3.
+    pub point_to_point: Permission,
+    /// Layer 2.
+    pub ethernet: Permission,
+}
+
+impl Tunnels {
+    /// None.
+    pub const NONE: Self = Self {
+        point_to_point: Permission::Denied,
+        ethernet: Permission::Denied,
+    };
+
+    /// Both.
+    pub const BOTH: Self = Self {
+        point_to_point: Permission::Granted,
+        ethernet: Permission::Granted,
+    };
 }
 
 /// GatewayPorts: the addresses that are listened on for clients.
@@ -101,6 +126,7 @@ impl Forwarding {
         stream_local_bind_unlink: Permission::Denied,
         agent: Permission::Denied,
         x11: None,
+        tunnels: Tunnels::NONE,
     };
 
     /// What sshd_config(5) permits that does not say a word of it.
@@ -114,6 +140,7 @@ impl Forwarding {
         stream_local_bind_unlink: Permission::Denied,
         agent: Permission::Granted,
         x11: None,
+        tunnels: Tunnels::NONE,
     };
 }
 

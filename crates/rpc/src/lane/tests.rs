@@ -168,6 +168,10 @@ fn a_session_hears_what_the_monitor_said() {
                             addresses: X11Addresses::All,
                             xauth: "/opt/xauth".to_owned(),
                         }),
+                        tunnels: Tunnels {
+                            point_to_point: Denied,
+                            ethernet: Permission::Granted,
+                        },
                     },
                 },
                 process: match log_level {
@@ -275,6 +279,25 @@ fn a_descriptor_of_another_type_ends_the_lane() {
         assert!(matches!(
             worker.receive_to_worker().await,
             Err(LaneError::Descriptors("not a lane"))
+        ));
+    });
+}
+
+/// A terminal is a device, too, and what is read from it is no packet.
+#[test]
+fn another_device_is_no_tunnel() {
+    runtime().block_on(async {
+        let (session, worker) = pair().unwrap();
+        let (session, worker) = (Lane::new(session).unwrap(), Lane::new(worker).unwrap());
+        let device = std::fs::File::open("/dev/null").unwrap().into();
+        let channel = Channel(7);
+        session
+            .send_from_session(&FromSession::Tunnel { channel, device })
+            .await
+            .unwrap();
+        assert!(matches!(
+            worker.receive_from_session().await,
+            Err(LaneError::Descriptors("not a tunnel"))
         ));
     });
 }

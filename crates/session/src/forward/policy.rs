@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rpc::lane::{
     Directions, ForwardPort, Forwarding, GatewayPorts, Permission, Permissions, Places,
-    SessionStart, X11Forwarding,
+    SessionStart, Tunnel, X11Forwarding,
 };
-use rpc::session::Address;
+use rpc::session::{Address, OpenTunnel, TunnelDevice, TunnelMode};
 use rustix::fs::Mode;
 
 use crate::glob;
@@ -19,7 +19,7 @@ pub(crate) struct ForwardPolicy {
     permissions: Permissions,
 }
 
-/// Why a connection is refused. sshd has another sentence for each in its log.
+/// Why a connection or a tunnel is refused. sshd has another sentence for each in its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Forwarding of this kind is off.
@@ -87,6 +87,27 @@ impl ForwardPolicy {
                 Places::Listed(places) => is_listed(places, address),
             };
         permitted.then_some(()).ok_or(Refusal::Place)
+    }
+
+    /// Which device a tunnel may end at.
+    pub(crate) fn judge_tunnel(&self, wanted: OpenTunnel) -> Result<TunnelDevice, Refusal> {
+        let tunnels = self.forwarding.tunnels;
+        let kind = match wanted.mode {
+            TunnelMode::PointToPoint => tunnels.point_to_point,
+            TunnelMode::Ethernet => tunnels.ethernet,
+        };
+        match (kind, self.permissions.tunnel, wanted.device) {
+            (Permission::Denied, _, _) | (Permission::Granted, Tunnel::Refused, _) => {
+                Err(Refusal::Kind)
+            }
+            (Permission::Granted, Tunnel::Any, device) => Ok(device),
+            (Permission::Granted, Tunnel::Device(only), TunnelDevice::Number(number))
+                if number != only =>
+            {
+                Err(Refusal::Place)
+            }
+            (Permission::Granted, Tunnel::Device(only), _) => Ok(TunnelDevice::Number(only)),
+        }
     }
 
     /// GatewayPorts: where is listened if the client names this host.
@@ -316,6 +337,35 @@ mod tests {
         ] {
             let judged = policy.judge_listening(&address);
             assert_eq!(judged.is_ok(), permitted, "{address:?}");
+        }
+    }
+
+    #[test]
+    fn a_tunnel_must_be_permitted_by_both_and_end_where_the_key_says() {
+        use TunnelDevice::{Any, Number};
+        let (three, two) = (TunnelMode::PointToPoint, TunnelMode::Ethernet);
+        let mut layer_3 = all();
+        layer_3.tunnels.point_to_point = Permission::Granted;
+        for (forwarding, key, mode, device, judged) in [
+            (&all(), Tunnel::Any, three, Any, Err(Refusal::Kind)),
+            (&all(), Tunnel::Device(7), three, Any, Err(Refusal::Kind)),
+            (&layer_3, Tunnel::Any, two, Any, Err(Refusal::Kind)),
+            (&layer_3, Tunnel::Refused, three, Any, Err(Refusal::Kind)),
+            (&layer_3, Tunnel::Any, three, Any, Ok(Any)),
+            (&layer_3, Tunnel::Any, three, Number(3), Ok(Number(3))),
+            (&layer_3, Tunnel::Device(7), three, Any, Ok(Number(7))),
+            (&layer_3, Tunnel::Device(7), three, Number(7), Ok(Number(7))),
+            (
+                &layer_3,
+                Tunnel::Device(7),
+                three,
+                Number(8),
+                Err(Refusal::Place),
+            ),
+        ] {
+            let policy = policy(forwarding.clone(), |permissions| permissions.tunnel = key);
+            let wanted = OpenTunnel { mode, device };
+            assert_eq!(policy.judge_tunnel(wanted), judged, "{key:?} {wanted:?}");
         }
     }
 

@@ -96,7 +96,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("PermitOpen", Match, field!(permit_open: network::PERMIT_OPEN)),
     active("PermitRootLogin", Match, field!(permit_root_login: word())),
     active("PermitTTY", Match, field!(permit_tty: word())),
-    not_yet("PermitTunnel", Match, field!(permit_tunnel: word()), NO_TUNNEL, &["no"]),
+    active("PermitTunnel", Match, field!(permit_tunnel: word())),
     active("PermitUserEnvironment", Global, field!(permit_user_environment: environment::USER_ENVIRONMENT)),
     active("PermitUserRC", Match, field!(permit_user_rc: word())),
     active("PerSourceMaxStartups", Global, field!(per_source_max_startups: numbers::INTEGER_OR_NONE)),
@@ -231,5 +231,4 @@ const SOCKET_UNIT: State =
     State::ActiveThrough("sshd-privsep-generator tells sshd-privsep.socket where to listen");
 const ONE_FINGERPRINT: &str = "fingerprints are SHA256";
 const NO_GSSAPI: &str = "GSSAPI and Kerberos are not offered";
-const NO_TUNNEL: &str = "no tunnel is offered";
 const PAM_ALWAYS: &str = "PAM is not asked who may log in, and opens sessions all the same";

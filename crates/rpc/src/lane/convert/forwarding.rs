@@ -4,7 +4,7 @@ use pb::places::Places as Kind;
 
 use super::permissions::{permission, port_from_proto, port_to_proto};
 use crate::lane::{
-    Directions, Forwarding, GatewayPorts, LaneError, Permission, Places, X11Addresses,
+    Directions, Forwarding, GatewayPorts, LaneError, Permission, Places, Tunnels, X11Addresses,
     X11Forwarding,
 };
 use crate::proto::lane::v1 as pb;
@@ -25,6 +25,8 @@ pub(super) fn to_proto(forwarding: &Forwarding) -> pb::Forwarding {
         stream_local_bind_unlink: forwarding.stream_local_bind_unlink == Permission::Granted,
         agent: forwarding.agent == Permission::Granted,
         x11: forwarding.x11.as_ref().map(x11_to_proto),
+        point_to_point_tunnel: forwarding.tunnels.point_to_point == Permission::Granted,
+        ethernet_tunnel: forwarding.tunnels.ethernet == Permission::Granted,
     }
 }
 
@@ -46,6 +48,10 @@ pub(super) fn from_proto(body: Option<pb::Forwarding>) -> Result<Forwarding, Lan
         stream_local_bind_unlink: permission(body.stream_local_bind_unlink),
         agent: permission(body.agent),
         x11: body.x11.map(x11_from_proto).transpose()?,
+        tunnels: Tunnels {
+            point_to_point: permission(body.point_to_point_tunnel),
+            ethernet: permission(body.ethernet_tunnel),
+        },
     })
 }
 
