@@ -26,6 +26,7 @@ mod forward;
 mod link_stream;
 mod marks;
 mod mux;
+mod pace;
 mod program;
 mod pump;
 mod queue;
@@ -55,7 +56,7 @@ use mux::Mux;
 use requests::Requests;
 use timers::Timers;
 
-/// The largest window that a channel starts with and is refilled to, in bytes: what OpenSSH gives.
+/// The largest window that a channel starts with, in bytes: what OpenSSH gives.
 const RECEIVE_WINDOW: u32 = 2 * 1024 * 1024;
 
 /// Largest channel data packet that we take, in bytes: what OpenSSH gives.

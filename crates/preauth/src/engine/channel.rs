@@ -2,12 +2,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use wire::tunnel::TunnelMode;
 
+use super::pace::{Pace, Told};
 use super::queue::Queue;
 use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
 
@@ -110,6 +112,7 @@ pub(super) struct Channel {
     window: u32,
     receive_window: u32,
     consumed: u32,
+    pace: Pace,
     input: Input,
     queue: Queue,
     eof: bool,
@@ -133,6 +136,7 @@ impl Channel {
             window: RECEIVE_WINDOW,
             receive_window: RECEIVE_WINDOW,
             consumed: 0,
+            pace: Pace::default(),
             input: Input::Waiting,
             queue: Queue::default(),
             eof: false,
@@ -275,6 +279,9 @@ impl Channel {
             .receive_window
             .checked_sub(count)
             .ok_or(WindowViolation)?;
+        if self.pace.received(count) == Told::Something {
+            self.pace.measured(Instant::now());
+        }
         Ok(count)
     }
 
@@ -364,12 +371,18 @@ impl Channel {
 
     /// These bytes were given back, and the window is `wider` by so much.
     pub(super) fn credited(&mut self, count: u32, wider: u32) {
+        self.pace.credited(Instant::now(), self.receive_window);
         self.consumed = self.consumed.saturating_sub(count);
         self.window = self.window.saturating_add(wider);
         self.receive_window = self
             .receive_window
             .saturating_add(count)
             .saturating_add(wider);
+    }
+
+    /// How much of a window the client would make use of.
+    pub(super) fn useful_window(&self) -> u32 {
+        self.pace.wanted()
     }
 
     /// How much the client may have waiting here.

@@ -670,7 +670,7 @@ impl State {
             if credit == 0 || !self.transport.can_send() {
                 continue;
             }
-            let wider = budget::wider(promised, channel.window());
+            let wider = budget::wider(promised, channel.window(), channel.useful_window());
             let mut payload = Vec::with_capacity(9);
             payload.put_byte(CHANNEL_WINDOW_ADJUST);
             payload.put_uint32(channel.peer());

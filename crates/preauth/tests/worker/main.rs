@@ -9,6 +9,7 @@
 )]
 
 mod forwarding;
+mod long_path;
 mod scripted;
 mod session;
 mod stock_client;

@@ -1,10 +1,12 @@
 //! The worker's driver and engine with a stock `ssh`, and a monitor of the test's own.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -29,6 +31,7 @@ use wire::userauth::{
     AuthMethod, AuthOutcome, AuthRequest, Echo, InfoRequest, PasswordRequest, Prompt, Responses,
 };
 
+use crate::long_path::LongPath;
 use crate::session;
 
 const VERSION: &str = "test_1.0";
@@ -43,8 +46,8 @@ struct TestMonitor {
     session: OnceLock<Vec<u8>>,
     lane: Lane,
     chosen: Mutex<Option<ChosenGroup>>,
-    /// RekeyLimit of the user.
-    rekey_bytes: Option<u64>,
+    /// What the login is worth.
+    grant: SessionGrant,
 }
 
 fn public_key(key: &Ed25519KeyPair) -> Vec<u8> {
@@ -89,14 +92,8 @@ impl TestMonitor {
         let (worker_stream, session_stream) = rpc::lane::stream_pair().unwrap();
         let (worker_lane, session_lane) = rpc::lane::pair().unwrap();
         tokio::spawn(session::serve(session_stream, session_lane));
-        let grant = SessionGrant {
-            user: "alice".to_owned(),
-            max_sessions: 10,
-            rekey_bytes: self.rekey_bytes.unwrap_or(0),
-            ..SessionGrant::default()
-        };
         let message = ToWorker::Session {
-            grant,
+            grant: self.grant.clone(),
             rpc: worker_stream,
             lane: worker_lane,
         };
@@ -210,8 +207,24 @@ fn settings(key: &Ed25519KeyPair, next_key: &Ed25519KeyPair) -> Arc<Settings> {
     })
 }
 
+/// A login of alice.
+fn grant() -> SessionGrant {
+    SessionGrant {
+        user: "alice".to_owned(),
+        max_sessions: 10,
+        ..SessionGrant::default()
+    }
+}
+
 /// A server for one connection; its port, and the end of the connection.
 fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
+    serve(SessionGrant {
+        rekey_bytes: rekey_bytes.unwrap_or(0),
+        ..grant()
+    })
+}
+
+fn serve(grant: SessionGrant) -> (u16, thread::JoinHandle<EngineEnd>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = thread::spawn(move || {
@@ -231,7 +244,7 @@ fn serve_one(rekey_bytes: Option<u64>) -> (u16, thread::JoinHandle<EngineEnd>) {
                 session: OnceLock::new(),
                 lane: Lane::new(monitor_lane).unwrap(),
                 chosen: Mutex::new(None),
-                rekey_bytes,
+                grant,
             };
             tokio::spawn(rpc::preauth::serve(
                 rpc::grpc::stream(monitor_stream).unwrap(),
@@ -459,6 +472,28 @@ fn data_survives_rekeys_of_both_sides() {
             "data differs after rekey ({limit}, {compression})"
         );
     }
+}
+
+/// OpenSSH's window is two megabytes, and so is ours to begin with.
+#[test]
+fn a_window_grows_with_what_the_path_holds() {
+    let ssh = Ssh::new("long", &[]);
+    let (port, server) = serve_one(None);
+    let path = LongPath::new(port, Duration::from_millis(100));
+    let mut child = ssh
+        .command(path.port, "cat >/dev/null")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for _ in 0..64 {
+        input.write_all(&[0; 1 << 20]).unwrap();
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    server.join().unwrap();
+    let most = path.most_on_the_way();
+    assert!((3 << 20..10 << 20).contains(&most), "{most}");
 }
 
 #[test]
