@@ -496,6 +496,24 @@ fn a_window_grows_with_what_the_path_holds() {
     assert!((3 << 20..10 << 20).contains(&most), "{most}");
 }
 
+/// Limits are the session's: before login the keys were a moment old.
+#[test]
+fn keys_are_replaced_when_their_time_is_up() {
+    let ssh = Ssh::new("time", &["LogLevel=DEBUG1"]);
+    let (port, server) = serve(SessionGrant {
+        rekey_seconds: 1,
+        ..grant()
+    });
+    let remote = "for i in 1 2 3 4 5 6 7 8; do sleep 0.5; echo $i; done";
+    let output = ssh.command(port, remote).output().unwrap();
+    server.join().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout, b"1\n2\n3\n4\n5\n6\n7\n8\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let exchanges = said.matches("SSH2_MSG_NEWKEYS sent").count();
+    assert!((3..=5).contains(&exchanges), "{exchanges}: {said}");
+}
+
 #[test]
 fn a_program_that_ignores_its_input_does_not_hang_the_client() {
     let ssh = Ssh::new("ignores", &[]);
