@@ -178,6 +178,15 @@ impl Preliminaries {
         }
     }
 
+    /// In a second stage of its own: has xauth(1) forget a display, whoever has told it. A file that is not there knows
+    /// of none, and what xauth(1) says of that is nobody's concern.
+    pub(crate) fn forget_display(&self) {
+        if let Some(program) = self.x_authority.as_ref().and_then(|x| x.program.as_ref()) {
+            let mut command = Command::new(program);
+            self.feed(command.args(["-q", "-"]), Path::new(program), Input::Gone);
+        }
+    }
+
     /// Runs a command to its end, with what there is to say of the display on its standard input.
     fn feed(&self, command: &mut Command, name: &Path, input: Input) {
         carried::restore(command);
@@ -201,6 +210,8 @@ enum Input {
     Cookie,
     /// Commands of xauth(1).
     Commands,
+    /// The command of xauth(1) for a display that is gone.
+    Gone,
 }
 
 impl XAuthority {
@@ -224,6 +235,7 @@ impl XAuthority {
         match input {
             Input::Cookie => format!("{protocol} {cookie}\n"),
             Input::Commands => format!("remove {display}\nadd {display} {protocol} {cookie}\n"),
+            Input::Gone => format!("remove {display}\n"),
         }
     }
 }
@@ -327,6 +339,7 @@ mod tests {
             authority.text(Input::Commands),
             "remove unix:10.0\nadd unix:10.0 PROTOCOL c00c1e\n"
         );
+        assert_eq!(authority.text(Input::Gone), "remove unix:10.0\n");
     }
 
     #[test]

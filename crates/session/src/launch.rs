@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rpc::ConnectionId;
@@ -16,7 +16,7 @@ use rustix::pipe::PipeFlags;
 
 use crate::carried;
 use crate::environment::Account;
-use crate::greeting::Preliminaries;
+use crate::greeting::{Preliminaries, XAuthority};
 use crate::internal_sftp::InternalSftp;
 use crate::outside::Outside;
 use crate::policy::ShellInput;
@@ -108,6 +108,28 @@ pub(crate) fn start(
             Err(error)
         }
     }
+}
+
+/// The command that has xauth(1) forget a display, with the environment in which it was told.
+pub(crate) fn forget_display(
+    outside: &Outside,
+    account: &Account,
+    environment: &BTreeMap<OsString, OsString>,
+    gone: XAuthority,
+) -> Command {
+    let what = What::Instead(Instead::ForgetDisplay);
+    let mut command = second_stage(outside.root(), account, what, None);
+    carried::carry(&mut command, environment);
+    let preliminaries = Preliminaries {
+        x_authority: Some(gone),
+        ..Preliminaries::default()
+    };
+    preliminaries.tell(&mut command);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 fn second_stage(root: Root, account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command {

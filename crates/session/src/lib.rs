@@ -26,6 +26,7 @@
 mod auth_info;
 mod carried;
 mod environment;
+mod forgetting;
 mod forward;
 mod glob;
 mod greeting;

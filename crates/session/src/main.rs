@@ -167,6 +167,7 @@ fn serve(told: Told) -> anyhow::Result<()> {
             () = termination.requested() => {}
         }
         session.hang_up();
+        session.finish().await;
         Ok(())
     })
 }

@@ -71,6 +71,8 @@ pub enum Instead {
     NoLogin,
     /// Nothing but SFTP is permitted, and the client asked for something else.
     SftpOnly,
+    /// No program of the client's: one of its displays is gone.
+    ForgetDisplay,
 }
 
 impl Instead {
@@ -80,12 +82,19 @@ impl Instead {
             Self::PasswordChange => "password-change",
             Self::NoLogin => "no-login",
             Self::SftpOnly => "sftp-only",
+            Self::ForgetDisplay => "forget-display",
         }
     }
 
     fn of(argument: &OsStr) -> Option<Self> {
-        let mut all = [Self::PasswordChange, Self::NoLogin, Self::SftpOnly].into_iter();
-        all.find(|instead| instead.argument() == argument)
+        let all = [
+            Self::PasswordChange,
+            Self::NoLogin,
+            Self::SftpOnly,
+            Self::ForgetDisplay,
+        ];
+        all.into_iter()
+            .find(|instead| instead.argument() == argument)
     }
 
     /// Does it. Returns only what the process is to end with.
@@ -115,6 +124,10 @@ impl Instead {
                 let said = writeln!(io::stdout(), "This service allows sftp connections only.");
                 drop(said);
                 ExitCode::FAILURE
+            }
+            Self::ForgetDisplay => {
+                Preliminaries::told().forget_display();
+                ExitCode::SUCCESS
             }
         }
     }

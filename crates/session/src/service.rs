@@ -20,6 +20,7 @@ use rpc::{ConnectionId, Endpoints, Violation};
 use tracing::{debug, error, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
+use crate::forgetting::{Forgetting, Known};
 use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners, Tunnels};
 use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
@@ -58,6 +59,7 @@ struct Inner {
     tunnels: Tunnels,
     /// Once it is there, it is for all programs, until the connection ends.
     agent: Mutex<Option<Agent>>,
+    forgetting: Forgetting,
     /// At most MaxSessions of them. Never locked across an await.
     channels: Mutex<BTreeMap<Channel, State>>,
 }
@@ -83,7 +85,7 @@ struct Started {
     asked: Program,
     process: Arc<Process>,
     terminal: Option<Terminal>,
-    _display: Option<Display>,
+    display: Option<Known>,
 }
 
 /// What the log calls a program of this session: the smallest number that is free. So do sshd's lines.
@@ -145,6 +147,7 @@ impl Session {
             listeners: Listeners::default(),
             tunnels: Tunnels::default(),
             agent: Mutex::new(None),
+            forgetting: Forgetting::default(),
             account: Account {
                 user: start.user,
                 home: start.home,
@@ -175,6 +178,11 @@ impl Session {
         for state in channels.into_values() {
             self.end(state);
         }
+    }
+
+    /// Waits until nothing is left to do for what has ended, a few seconds at most.
+    pub async fn finish(&self) {
+        self.0.forgetting.finish().await;
     }
 
     fn channels(&self) -> MutexGuard<'_, BTreeMap<Channel, State>> {
@@ -293,12 +301,19 @@ impl Session {
                 return None;
             }
         };
+        let known = display.take().map(|display| {
+            let Inner {
+                outside, account, ..
+            } = &*self.0;
+            let forget = launch::forget_display(outside, account, &environment, display.gone());
+            Known::new(display, forget)
+        });
         let started = Started {
             number,
             asked: program,
             process,
             terminal: pty.take().map(|pty| pty.terminal),
-            _display: display.take(),
+            display: known,
         };
         self.report_start(&started);
         *state = State::Started(started);
@@ -384,6 +399,9 @@ impl Session {
         };
         started.hang_up();
         started.process.forget();
+        if let Some(known) = started.display.take() {
+            self.0.forgetting.begin(&self.0.outside, known);
+        }
         debug!(
             "Close session: user {} from {} id {}",
             self.0.account.user,

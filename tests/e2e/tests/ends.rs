@@ -33,6 +33,7 @@ who | grep "^$1 " | lines who
 find /dev/pts -user $1 | lines terminals
 ps -o args= -U $1 | grep -vE '^(/lib/systemd|\(sd-pam|.*dbus)' | lines processes
 find /tmp -user $1 2>/dev/null | lines files
+xauth -i -f /home/$1/.Xauthority list 2>/dev/null | lines cookies
 ss -Hltn "sport = :$2" | lines ports
 loginctl list-sessions --no-legend | grep -w $1 | lines sessions
 last -w $1 | grep '^[^ ]* .* - [0-9]' | lines ended
@@ -80,7 +81,7 @@ impl<'server> Session<'server> {
         };
         session
             .must_leave(
-                "who: 1\nterminals: 1\nprocesses: 3\nfiles: 3\nports: 2\nsessions: 1\nended: 0\n",
+                "who: 1\nterminals: 1\nprocesses: 3\nfiles: 3\ncookies: 1\nports: 2\nsessions: 1\nended: 0\n",
             )
             .with_context(|| {
                 server
@@ -143,17 +144,20 @@ fn prepare(server: &Server) -> Result<()> {
 struct Left {
     processes: u32,
     files: u32,
+    /// Of the display, in the user's file.
+    cookies: u32,
 }
 
 const NOTHING: Left = Left {
     processes: 0,
     files: 0,
+    cookies: 0,
 };
 
 /// What was started to stay does (KillUserProcesses=no, as Debian has it), and logind's session waits for its end.
 const ONE_PROCESS: Left = Left {
     processes: 1,
-    files: 0,
+    ..NOTHING
 };
 
 /// The path of -R, which sshd removes when the client takes it back only.
@@ -161,6 +165,17 @@ const PATH: u32 = 1;
 
 /// And the agent's directory and socket, if systemd kills sshd.
 const AGENT: u32 = 2;
+
+impl Left {
+    /// The same with these files, and with the cookie, which sshd always leaves.
+    fn and(self, files: u32) -> Self {
+        Self {
+            files,
+            cookies: 1,
+            ..self
+        }
+    }
+}
 
 /// Ends a session of this name with each server, ours first; `end` is a line for the shell in which USER stands for the
 /// user.
@@ -180,14 +195,19 @@ fn each_leaves_on(
     end: &str,
     left: &[Left],
 ) -> Result<()> {
-    for (port, Left { processes, files }) in PORTS.into_iter().zip(left) {
+    for (port, left) in PORTS.into_iter().zip(left) {
+        let Left {
+            processes,
+            files,
+            cookies,
+        } = left;
         if way == Way::Network {
             server.shell("ip link set server up")?;
         }
         let session = Session::open(server, name, port, number, way)?;
         server.shell(&end.replace("USER", &session.user))?;
         session.must_leave(&format!(
-            "who: 0\nterminals: 0\nprocesses: {processes}\nfiles: {files}\nports: 0\nsessions: {processes}\nended: 1\n"
+            "who: 0\nterminals: 0\nprocesses: {processes}\nfiles: {files}\ncookies: {cookies}\nports: 0\nsessions: {processes}\nended: 1\n"
         ))?;
         server.shell(&format!("pkill -KILL -u {} || true", session.user))?;
     }
@@ -201,13 +221,7 @@ fn a_client_that_is_killed() -> Result<()> {
         0,
         Way::Loopback,
         "kill -KILL $(cat /run/client.USER)",
-        [
-            ONE_PROCESS,
-            Left {
-                files: PATH,
-                ..ONE_PROCESS
-            },
-        ],
+        [ONE_PROCESS, ONE_PROCESS.and(PATH)],
     )
 }
 
@@ -218,32 +232,20 @@ fn a_client_whose_network_is_gone() -> Result<()> {
         1,
         Way::Network,
         "ip link set server down",
-        [
-            ONE_PROCESS,
-            Left {
-                files: PATH,
-                ..ONE_PROCESS
-            },
-        ],
+        [ONE_PROCESS, ONE_PROCESS.and(PATH)],
     )
 }
 
 #[test]
 fn a_session_that_logind_ends() -> Result<()> {
     let end = "loginctl terminate-session $(loginctl list-sessions --no-legend | grep -w USER | awk '{print $1}')";
-    let theirs = Left {
-        files: PATH + AGENT,
-        ..NOTHING
-    };
+    let theirs = NOTHING.and(PATH + AGENT);
     each_leaves("session", 2, Way::Loopback, end, [NOTHING, theirs])
 }
 
 #[test]
 fn a_user_whom_logind_ends() -> Result<()> {
-    let theirs = Left {
-        files: PATH + AGENT,
-        ..NOTHING
-    };
+    let theirs = NOTHING.and(PATH + AGENT);
     each_leaves(
         "user",
         3,
@@ -256,10 +258,7 @@ fn a_user_whom_logind_ends() -> Result<()> {
 #[test]
 fn a_session_whose_process_is_killed() -> Result<()> {
     // Nobody else removes what it has made.
-    let left = Left {
-        files: PATH + AGENT,
-        ..ONE_PROCESS
-    };
+    let left = ONE_PROCESS.and(PATH + AGENT);
     let end = "pkill -KILL -u USER -x 'session|sshd'";
     each_leaves("crashed", 5, Way::Loopback, end, [left, left])
 }
@@ -322,10 +321,7 @@ fn a_server_that_is_stopped_and_records_that_lose_their_keeper() -> Result<()> {
         "mkdir -p /etc/systemd/logind.conf.d
          printf '[Login]\\nKillUserProcesses=yes\\n' >/etc/systemd/logind.conf.d/kill.conf; systemctl restart systemd-logind",
     )?;
-    let theirs = Left {
-        files: PATH,
-        ..NOTHING
-    };
+    let theirs = NOTHING.and(PATH);
     each_leaves_on(
         server,
         "nothing",

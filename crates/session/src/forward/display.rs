@@ -95,6 +95,14 @@ impl Display {
         &self.name
     }
 
+    /// What xauth(1) is to be told when it is gone: the name is enough.
+    pub(crate) fn gone(&self) -> XAuthority {
+        XAuthority {
+            cookie: String::new(),
+            ..self.authority()
+        }
+    }
+
     /// What xauth(1) is to be told, so that programs are let in.
     pub(crate) fn authority(&self) -> XAuthority {
         XAuthority {

@@ -1,0 +1,88 @@
+//! Displays that are gone: xauth(1) forgets their cookies.
+//!
+//! sshd leaves them in the user's file. They open nothing any more, but a file with one for each number that was ever used
+//! is slow to search, and tells who was here.
+
+use std::fmt;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc::session::Signal;
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+use crate::forward::Display;
+use crate::outside::Outside;
+use crate::process::Process;
+
+/// How long xauth(1) may take. It waits for others who write the same file.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Most displays that are being forgotten at once; of more only the sockets go.
+const AT_ONCE: u32 = 64;
+
+/// A display that xauth(1) was told of, and what has it forget.
+pub(crate) struct Known {
+    display: Display,
+    forget: Command,
+}
+
+impl Known {
+    pub(crate) fn new(display: Display, forget: Command) -> Self {
+        Self { display, forget }
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The command has the user's environment.
+        self.display.fmt(f)
+    }
+}
+
+/// Those that are being forgotten.
+#[derive(Debug)]
+pub(crate) struct Forgetting(Arc<Semaphore>);
+
+impl Default for Forgetting {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE as usize)))
+    }
+}
+
+impl Forgetting {
+    /// Begins with one.
+    pub(crate) fn begin(&self, outside: &Outside, known: Known) {
+        let Known {
+            display,
+            mut forget,
+        } = known;
+        let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
+            return;
+        };
+        let started = outside.run(move || forget.spawn());
+        let process = match started.and_then(|child| Process::watch(&child)) {
+            Ok(process) => process,
+            Err(error) => {
+                debug!("a display cannot be forgotten: {error}");
+                return;
+            }
+        };
+        tokio::spawn(async move {
+            let ended = tokio::time::timeout(DEADLINE, process.ended()).await;
+            if ended.is_err() {
+                process.signal(Signal::Kill).ok();
+            }
+            // Not before: whoever had the same number next would be forgotten in its place.
+            drop(display);
+            drop(place);
+        });
+    }
+
+    /// Waits until there are none.
+    pub(crate) async fn finish(&self) {
+        // It is never closed.
+        drop(self.0.acquire_many(AT_ONCE).await);
+    }
+}
