@@ -76,6 +76,58 @@ pub fn bootstrap(suite: &str, variant: Variant, packages: &[&str], into: &Path) 
     Ok(())
 }
 
+/// Fetches these packages of a Debian release, and what they depend on, as far as a tree made by [`bootstrap`] lacks
+/// them. Packages that are in `into` already take the place of the release's own of that name.
+pub fn download(suite: &str, tree: &Path, packages: &[&str], into: &Path) -> Result<()> {
+    let step = Step::begin(format!("fetching {} (once)", packages.join(" ")));
+    let mut here = Vec::new();
+    for entry in fs::read_dir(into)? {
+        here.push(entry?.path());
+    }
+    let list = into.join("sources.list");
+    let mut lines = sources(suite)?.join("\n");
+    lines.push('\n');
+    fs::write(&list, lines)?;
+    fs::create_dir(into.join("partial"))?;
+    let install = || {
+        Command::new("apt-get")
+            .args(["-q", "-y", "--no-install-recommends", "--download-only"])
+            // The host's package lists will do, its sources of other origin will not, and its cache of both is its own.
+            .args(["-o", "Dir::Etc::sourceparts=-"])
+            .args([
+                "-o",
+                "Dir::Cache::pkgcache=",
+                "-o",
+                "Dir::Cache::srcpkgcache=",
+            ])
+            .arg(format!("-oDir::Etc::sourcelist={}", list.display()))
+            .arg(format!("-oDir::Cache::archives={}", into.display()))
+            .arg(format!(
+                "-oDir::State::status={}",
+                tree.join("var/lib/dpkg/status").display()
+            ))
+            .arg("install")
+            .args(&here)
+            .args(packages)
+            .stdin(Stdio::null())
+            .output()
+            .context("apt-get")
+    };
+    let mut output = install()?;
+    if !output.status.success() {
+        // The lists may be older than the archive.
+        update()?;
+        output = install()?;
+    }
+    ensure!(
+        output.status.success(),
+        "apt-get: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    step.done();
+    Ok(())
+}
+
 /// The entries of the host's own package sources that are Debian's, as one-line entries for mmdebstrap, for this release
 /// instead of the host's. Sources of others (a vendor's packages on the developer's machine) have no place in a test
 /// machine.
@@ -83,13 +135,7 @@ fn sources(suite: &str) -> Result<Vec<String>> {
     let listing = apt_indextargets()?;
     if !listing.contains("Debian|") {
         // Images often come without package lists, and the origin is only known from them.
-        let status = Command::new("apt-get")
-            .args(["-q", "update"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()
-            .context("apt-get update")?;
-        ensure!(status.success(), "apt-get update failed: {status}");
+        update()?;
     }
     let host = host_suite()?;
     let sources = sources_from(&apt_indextargets()?, &host, suite);
@@ -98,6 +144,17 @@ fn sources(suite: &str) -> Result<Vec<String>> {
         "apt on this host knows no Debian source for {host}: a test machine cannot be made"
     );
     Ok(sources)
+}
+
+fn update() -> Result<()> {
+    let status = Command::new("apt-get")
+        .args(["-q", "update"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .context("apt-get update")?;
+    ensure!(status.success(), "apt-get update failed: {status}");
+    Ok(())
 }
 
 fn apt_indextargets() -> Result<String> {

@@ -20,6 +20,7 @@
 //! - [`exec`]: commands inside, with deadlines
 //! - [`users`]: accounts with keys, and the stock client that uses them
 //! - [`product`]: our package, installed as a user would
+//! - [`packages`]: Debian packages for the machine of one suite
 //! - [`units`]: what systemd-analyze thinks of our units
 //! - [`host`]: what the host must have
 //! - [`progress`]: lines that say what takes so long
@@ -32,6 +33,7 @@ pub mod debian;
 pub mod exec;
 pub mod host;
 pub mod machine;
+pub mod packages;
 mod process;
 pub mod product;
 pub mod progress;
@@ -41,4 +43,5 @@ pub mod users;
 
 pub use exec::{Exec, Output, Running};
 pub use machine::{Builder, Lifetime, Machine, Network};
+pub use packages::Packages;
 pub use users::UserKey;
