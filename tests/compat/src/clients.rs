@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::clients::{self, Compression};
-use e2e::{Server, server::eventually};
+use e2e::{Server, packages, server::eventually};
 use support::UserKey;
 use support::users::KNOWN_HOSTS;
 
 use crate::algorithms::Offer;
-use crate::{newer, packages};
+use crate::newer;
 
 /// The remote command.
 const ECHO: &str = "cat";

@@ -6,7 +6,6 @@
 //! - [`clients`]: clients of other authors
 //! - [`cover`]: a small sample of combinations with all that each client has
 //! - [`newer`]: clients of a later Debian than the machine's
-//! - [`packages`]: clients that are no Debian packages
 
 #![forbid(unsafe_code)]
 
@@ -16,4 +15,3 @@ pub mod cover;
 pub mod handshakes;
 pub mod host_keys;
 pub mod newer;
-pub mod packages;

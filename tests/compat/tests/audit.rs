@@ -1,8 +1,7 @@
 //! What others find wrong with the algorithms of the packaged configuration.
 
 use anyhow::{Context, Result, ensure};
-use compat::packages;
-use e2e::Shared;
+use e2e::{Shared, packages};
 
 static SERVER: Shared = Shared::new("audit", "");
 

@@ -1,8 +1,8 @@
 //! How users prove that they hold their keys: security keys, in software; signatures bound to the host key.
 
 use anyhow::Result;
-use compat::{newer, packages};
-use e2e::{Server, Shared};
+use compat::newer;
+use e2e::{Server, Shared, packages};
 use support::users::client_options;
 use support::{Exec, UserKey};
 

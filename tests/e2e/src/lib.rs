@@ -11,6 +11,7 @@
 //! - [`journal`]: the entries of one connection
 //! - [`script`]: Python programs inside the machine: raw packets, terminals
 //! - [`clients`]: how each stock client is called
+//! - [`packages`]: clients that are no Debian packages
 //! - [`statistics`]: whether two samples differ
 //! - [`beside`]: Debian's sshd beside ours
 //! - [`process`]: what `/proc` and systemd say about the server's processes
@@ -21,6 +22,7 @@ pub mod beside;
 pub mod clients;
 pub mod journal;
 pub mod keys;
+pub mod packages;
 pub mod process;
 pub mod script;
 pub mod server;

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use e2e::Server;
 use support::progress::Step;
 use support::{cache, host};
+
+use crate::Server;
 
 /// From the Python Package Index, for the machine's Python.
 const PYTHON: &[&str] = &[
@@ -19,8 +20,8 @@ const PYTHON: &[&str] = &[
     "ssh-audit==3.9.0",
 ];
 
-/// From npm, for the `node` of the newer clients.
-const NODE: &[&str] = &["ssh2@1.17.0"];
+/// From npm, for any `node` of the machine's.
+const NODE: &[&str] = &["ssh2@1.17.0", "ssh2-sftp-client@12.1.1"];
 
 /// Where the Python packages are in the machine, for `PYTHONPATH`.
 pub const PYTHON_MODULES: &str = "/root/python-modules";
