@@ -311,11 +311,12 @@ impl<M: ServiceManager> Conversation<M> {
             first,
         } = login;
         let (services, origin) = (&*self.services, self.origin);
-        let opened = open_session(services, &self.worker, &rules, origin, &host, &user).await;
+        let client = first.client_identification();
+        let opened = open_session(services, &self.worker, &rules, origin, &host, client, &user);
         let Opened {
             session,
             said: account_said,
-        } = match opened {
+        } = match opened.await {
             Ok(opened) => opened,
             Err(error @ OpenError::NeverUp { .. }) => {
                 return self.not_up(&user, &rules, &host, error).await;

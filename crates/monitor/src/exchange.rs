@@ -30,6 +30,7 @@ pub struct FirstExchange {
     session: SessionId,
     host_key: Vec<u8>,
     algorithm: SignatureAlgorithm,
+    client_identification: Vec<u8>,
 }
 
 /// What this server offers to exchange keys with.
@@ -71,6 +72,8 @@ pub struct SignedExchange {
     /// K_S: a host key or its certificate.
     host_key: Vec<u8>,
     algorithm: SignatureAlgorithm,
+    /// V_C
+    client_identification: Vec<u8>,
 }
 
 /// Computes H and signs it with the host key that the values name. `group` is what this exchange was
@@ -104,6 +107,7 @@ pub fn sign(
         signature,
         host_key: host_key.blob().to_vec(),
         algorithm: values.host_key,
+        client_identification: values.client_identification.clone(),
     })
 }
 
@@ -129,6 +133,7 @@ impl SignedExchange {
             session: SessionId(self.hash.0),
             host_key: self.host_key,
             algorithm: self.algorithm,
+            client_identification: self.client_identification,
         }
     }
 }
@@ -137,6 +142,11 @@ impl FirstExchange {
     /// The session identifier.
     pub fn session(&self) -> &SessionId {
         &self.session
+    }
+
+    /// V_C: the client's identification string without CR LF, as it is in the hash.
+    pub fn client_identification(&self) -> &[u8] {
+        &self.client_identification
     }
 
     /// K_S, byte for byte as the client got it.
@@ -155,6 +165,7 @@ impl FirstExchange {
             session: SessionId(session.to_vec()),
             host_key: host_key.to_vec(),
             algorithm: SignatureAlgorithm::Ed25519,
+            client_identification: b"SSH-2.0-test".to_vec(),
         }
     }
 

@@ -102,9 +102,18 @@ pub async fn open_session<M: ServiceManager>(
     rules: &Rules,
     origin: Origin,
     remote_host: &str,
+    client_identification: &[u8],
     user: &AuthenticatedUser,
 ) -> Result<Opened, OpenError> {
-    let starting = Starting::begin(services, rules, origin, remote_host, user).await?;
+    let starting = Starting::begin(
+        services,
+        rules,
+        origin,
+        remote_host,
+        client_identification,
+        user,
+    )
+    .await?;
     starting.up(worker, rules, user).await
 }
 
@@ -114,6 +123,7 @@ impl Starting {
         rules: &Rules,
         origin: Origin,
         remote_host: &str,
+        client_identification: &[u8],
         user: &AuthenticatedUser,
     ) -> Result<Self, OpenError> {
         let (worker_rpc, session_rpc) = lane::stream_pair()?;
@@ -122,7 +132,7 @@ impl Starting {
         let own_lane = Lane::new(own_lane)?;
 
         let start = ToSession::Start {
-            start: session_start(rules, origin, user),
+            start: session_start(rules, origin, client_identification, user),
             rpc: session_rpc,
             lane: session_lane,
             accounting: accounting(rules, origin, remote_host, user),

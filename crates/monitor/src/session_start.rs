@@ -14,7 +14,12 @@ use crate::proof::AuthenticatedUser;
 use crate::rules::{self, Rules};
 
 /// The start of the session of `user`.
-pub fn session_start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) -> SessionStart {
+pub fn session_start(
+    rules: &Rules,
+    origin: Origin,
+    client_identification: &[u8],
+    user: &AuthenticatedUser,
+) -> SessionStart {
     let (config, account) = (&rules.config, user.account());
     let constraints = &user.constraints().session;
     let subsystems = config.subsystems.iter();
@@ -44,6 +49,7 @@ pub fn session_start(rules: &Rules, origin: Origin, user: &AuthenticatedUser) ->
         login: login_details(rules, user),
         forwarding: forwarding(config),
         process: login_process(rules),
+        client_identification: client_identification.to_vec(),
     }
 }
 

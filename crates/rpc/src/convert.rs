@@ -24,7 +24,7 @@ pub(crate) use userauth::{
 };
 
 /// Identification string: 255 bytes with CR LF (RFC 4253 section 4.2).
-const IDENTIFICATION_LIMIT: usize = 253;
+pub(crate) const IDENTIFICATION_LIMIT: usize = 253;
 /// A payload before login: the packet limit of RFC 4253 section 6.1.
 const PAYLOAD_LIMIT: usize = 35_000;
 /// Largest share: FrodoKEM and the like are far off; ML-KEM-768 with X25519 needs 1,216.

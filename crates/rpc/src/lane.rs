@@ -186,6 +186,8 @@ pub struct SessionStart {
     pub forwarding: Forwarding,
     /// What the user is greeted with, and how programs start.
     pub process: LoginProcess,
+    /// The client's identification string (RFC 4253 section 4.2) as it was exchanged: bytes of a stranger's choice.
+    pub client_identification: Vec<u8>,
 }
 
 /// The login process of sshd(8), as far as sshd_config(5) has a say in it.

@@ -6,7 +6,7 @@ use rpc::session::Program;
 use crate::environment;
 use crate::glob;
 use crate::greeting::UserRc;
-use crate::internal_sftp::{InternalSftp, Line};
+use crate::internal_sftp::{InternalSftp, Line, Symlinks};
 
 /// The decisions of the monitor about this session, ready to be asked.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Policy {
     permissions: Permissions,
     no_login: NoLogin,
     process: LoginProcess,
+    symlinks: Symlinks,
 }
 
 /// What the user's shell is given to run.
@@ -70,6 +71,7 @@ impl Policy {
             permissions: start.permissions.clone(),
             no_login: start.login.no_login,
             process: start.process.clone(),
+            symlinks: Symlinks::of_client(&start.client_identification),
         }
     }
 
@@ -154,7 +156,7 @@ impl Policy {
             (None, _) => Line::Shell,
         };
         let run = match configured {
-            Line::Sftp(sftp) if for_subsystem => Run::Sftp(sftp),
+            Line::Sftp(sftp) if for_subsystem => Run::Sftp(sftp.with(self.symlinks)),
             Line::Sftp(_) => Run::SftpOnly,
             Line::Malformed => return None,
             Line::Shell => Run::Shell(match (&self.forced_command, &asked) {
@@ -211,6 +213,7 @@ pub(crate) mod tests {
             login: LoginDetails::UNTOLD,
             forwarding: Forwarding::DEFAULT,
             process: LoginProcess::PLAIN,
+            client_identification: b"SSH-2.0-OpenSSH_10.0".to_vec(),
         }
     }
 
@@ -301,6 +304,23 @@ pub(crate) mod tests {
         let line = b"internal-sftp".to_vec();
         let launch = policy.launch(Program::Command(line.clone())).unwrap();
         assert_eq!(launch.run, Run::Shell(ShellInput::CommandLine(line)));
+    }
+
+    #[test]
+    fn internal_sftp_is_told_of_a_client_that_follows_the_draft() {
+        for forced_command in [None, Some("internal-sftp".into())] {
+            let policy = Policy::new(&SessionStart {
+                subsystems: vec![("sftp".into(), "internal-sftp".into())],
+                forced_command,
+                client_identification: b"SSH-2.0-AsyncSSH_2.24.0".to_vec(),
+                ..start()
+            });
+            let Line::Sftp(sftp) = Line::of("internal-sftp") else {
+                panic!("not recognised");
+            };
+            let launch = policy.launch(Program::Subsystem("sftp".into())).unwrap();
+            assert_eq!(launch.run, Run::Sftp(sftp.with(Symlinks::LinkFirst)));
+        }
     }
 
     #[test]

@@ -37,7 +37,9 @@ mod testing;
 
 pub use driver::{ServeError, client_has_gone, serve};
 pub use names::OwnAccount;
-pub use options::{CONNECTION, Invocation, JAIL, Level, Log, Options, OptionsError, Root};
+pub use options::{
+    CONNECTION, Invocation, JAIL, LINK_FIRST, Level, Log, Options, OptionsError, Root, Symlinks,
+};
 pub use permitted::{Access, Permitted};
 pub use request::ProtocolError;
 pub use server::Server;

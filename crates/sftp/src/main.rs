@@ -77,7 +77,8 @@ fn run(options: Options, account: OwnAccount) -> anyhow::Result<()> {
         error!("chdir to \"{}\" failed: {error}", directory.display());
     }
     let name = Escaped::word(&account.name).to_string();
-    let server = Server::new(options.permitted, account, zone, client_has_gone);
+    let server = Server::new(options.permitted, account, zone, client_has_gone)
+        .with_symlinks(options.symlinks);
     let cage = sandbox::enter_from_jail(sandbox::Role::Sftp, &page)?;
     info!("session opened for local user {name} from [{client}]");
     let end = serve(cage, server);

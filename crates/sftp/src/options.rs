@@ -17,6 +17,9 @@ pub const JAIL: &str = "jail";
 /// The argument by which the session names the connection, for the journal.
 pub const CONNECTION: &str = "connection";
 
+/// The argument by which the session says that the client has the link before its target, see [`Symlinks`].
+pub const LINK_FIRST: &str = "link-first";
+
 /// sftp-server's words.
 const USAGE: &str = "\
 usage: internal-sftp [-ehR] [-d start_directory] [-f log_facility] [-l log_level]
@@ -78,6 +81,8 @@ pub struct Options {
     pub umask: Option<u32>,
     /// Where the root directory is.
     pub root: Root,
+    /// What the client does not do as OpenSSH's.
+    pub symlinks: Symlinks,
     /// The connection's identifier.
     pub connection: String,
 }
@@ -112,6 +117,16 @@ pub enum Root {
     WorkingDirectory,
 }
 
+/// In which order the paths of SSH_FXP_SYMLINK are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Symlinks {
+    /// The target comes first, as with all of OpenSSH (PROTOCOL section 4.1) and most others.
+    #[default]
+    TargetFirst,
+    /// The link comes first, as in draft-ietf-secsh-filexfer-02, section 6.10.
+    LinkFirst,
+}
+
 impl Options {
     /// Reads a command line, the name of the program not counted.
     ///
@@ -126,6 +141,7 @@ impl Options {
         while let Some(argument) = parser.next().map_err(usage)? {
             match argument {
                 Arg::Long(JAIL) => options.root = Root::WorkingDirectory,
+                Arg::Long(LINK_FIRST) => options.symlinks = Symlinks::LinkFirst,
                 Arg::Long(CONNECTION) => options.connection = text(&mut parser)?,
                 // Of an older sftp-server.
                 Arg::Short('c') => {}
@@ -287,6 +303,8 @@ mod tests {
         let none = options("");
         assert_eq!((none.level.0, none.umask), (LevelFilter::ERROR, None));
         assert_eq!(none.root, Root::Kept);
+        assert_eq!(none.symlinks, Symlinks::TargetFirst);
+        assert_eq!(options("--link-first").symlinks, Symlinks::LinkFirst);
     }
 
     #[test]

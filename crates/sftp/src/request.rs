@@ -76,7 +76,7 @@ pub(crate) enum Request<'a> {
     Stat(Path<'a>),
     Rename(Pair<'a>),
     Readlink(Path<'a>),
-    /// The target comes first. The draft has it the other way round; OpenSSH's clients and servers never did.
+    /// The target comes first, or so it does with OpenSSH: see [`Symlinks`](crate::Symlinks).
     Symlink(Pair<'a>),
     PosixRename(Pair<'a>),
     Statvfs(Path<'a>),

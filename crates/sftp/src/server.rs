@@ -16,6 +16,7 @@ use crate::handles::{Handle, Handles, OpenDirectory, OpenFile, Position};
 use crate::long_name::{Listing, now};
 use crate::names::{Names, OwnAccount};
 use crate::operation::Operation;
+use crate::options::Symlinks;
 use crate::output::{Listed, Output};
 use crate::permitted::Permitted;
 use crate::realpath;
@@ -33,6 +34,7 @@ const NAMES_LIMIT: usize = 32 * 1024;
 #[derive(Debug)]
 pub struct Server {
     permitted: Permitted,
+    symlinks: Symlinks,
     names: Names,
     zone: TimeZone,
     handles: Handles,
@@ -58,12 +60,19 @@ impl Server {
     ) -> Self {
         Self {
             permitted,
+            symlinks: Symlinks::TargetFirst,
             names: Names::new(account),
             zone,
             handles: Handles::new(Handles::limit_of_this_process()),
             phase: Phase::Fresh,
             abandoned,
         }
+    }
+
+    /// The same, for a client that says the paths of a symbolic link in this order.
+    #[must_use]
+    pub fn with_symlinks(self, symlinks: Symlinks) -> Self {
+        Self { symlinks, ..self }
     }
 
     /// Answers one packet, of which `packet` is what follows the length.
@@ -238,6 +247,13 @@ impl Server {
                 Ok(rustix::fs::rename(pair.old.0, pair.new.0)?)
             }
             Request::Symlink(pair) => {
+                let pair = match self.symlinks {
+                    Symlinks::TargetFirst => pair,
+                    Symlinks::LinkFirst => Pair {
+                        old: pair.new,
+                        new: pair.old,
+                    },
+                };
                 log_pair("symlink", pair);
                 Ok(rustix::fs::symlink(pair.old.0, pair.new.0)?)
             }
@@ -555,4 +571,39 @@ fn words(flags: OpenFlags) -> String {
     ];
     let set = words.into_iter().filter(|(flag, _)| flags.contains(*flag));
     set.map(|(_, word)| word).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    #[test]
+    fn a_link_is_made_where_the_client_means_it_in_either_order() {
+        for symlinks in [Symlinks::TargetFirst, Symlinks::LinkFirst] {
+            let scratch = Scratch::new();
+            let link = scratch.path().join("link");
+            let account = OwnAccount {
+                name: "alice".to_owned(),
+                uid: 1000,
+                home: b"/home/alice".to_vec(),
+            };
+            let mut server = Server::new(Permitted::default(), account, TimeZone::UTC, || false)
+                .with_symlinks(symlinks);
+            let mut output = Output::default();
+            let mut request = vec![20, 0, 0, 0, 7];
+            let mut paths = [b"target".as_slice(), link.as_os_str().as_bytes()];
+            if symlinks == Symlinks::LinkFirst {
+                paths.reverse();
+            }
+            for path in paths {
+                request.put_string(path);
+            }
+            server.answer(&[1, 0, 0, 0, 3], &mut output).unwrap();
+            server.answer(&request, &mut output).unwrap();
+            let target = std::fs::read_link(&link).unwrap();
+            assert_eq!(target.as_os_str(), "target", "{symlinks:?}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ use super::{
     Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, PacketMarks, Password,
     ProgramDescriptors, SessionGrant, SessionStart, ToSession, ToWorker, Welcome,
 };
+use crate::convert::IDENTIFICATION_LIMIT;
 use crate::identity::{ConnectionId, Endpoint, Endpoints};
 use crate::pam::Variable;
 use crate::proto::lane::v1 as pb;
@@ -94,6 +95,7 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         forwarding: Some(forwarding::to_proto(&start.forwarding)),
         process: Some(login_process::to_proto(&start.process)),
         accounting: accounting.is_some(),
+        client_identification: start.client_identification.clone(),
     };
     let mut descriptors = vec![rpc.as_fd(), lane.as_fd()];
     descriptors.extend(accounting.as_ref().map(AsFd::as_fd));
@@ -265,6 +267,9 @@ pub(super) fn read_to_session(
         login: login_from_proto(body.login)?,
         forwarding: forwarding::from_proto(body.forwarding)?,
         process: login_process::from_proto(body.process)?,
+        client_identification: Some(body.client_identification)
+            .filter(|line| line.len() <= IDENTIFICATION_LIMIT)
+            .ok_or(LaneError::Malformed("client identification"))?,
     };
     Ok(ToSession::Start {
         start,

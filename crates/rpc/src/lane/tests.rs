@@ -174,6 +174,7 @@ fn a_session_hears_what_the_monitor_said() {
                         },
                     },
                 },
+                client_identification: b"SSH-2.0-OpenSSH_10.0 \xff".to_vec(),
                 process: match log_level {
                     LevelFilter::OFF => LoginProcess::PLAIN,
                     _ => LoginProcess {

@@ -76,6 +76,7 @@ pub(crate) fn start() -> SessionStart {
         login: LoginDetails::UNTOLD,
         forwarding: Forwarding::DEFAULT,
         process: LoginProcess::PLAIN,
+        client_identification: b"SSH-2.0-OpenSSH_10.0".to_vec(),
     }
 }
 

@@ -37,15 +37,17 @@ async def main():
 
         await sftp.posix_rename("odd", "even")
         await sftp.link("even", "hard")
-        assert (await sftp.stat("hard")).size == 10
-        assert await sftp.realpath("./hard") == f"/home/{environment['LOGIN']}/hard"
+        await sftp.symlink("hard", "soft")
+        assert await sftp.readlink("soft") == "hard"
+        assert (await sftp.stat("soft")).size == 10
+        assert await sftp.realpath("soft") == f"/home/{environment['LOGIN']}/hard"
         assert sorted(await sftp.glob("*en")) == ["even"]
         assert (await sftp.statvfs(".")).bsize > 0
         if hasattr(sftp, "remote_copy"):
             await sftp.remote_copy("even", "copy")
             assert await sftp.getsize("copy") == 10
             await sftp.remove("copy")
-        for name in "even", "hard":
+        for name in "even", "hard", "soft":
             await sftp.remove(name)
         try:
             await sftp.stat("even")
