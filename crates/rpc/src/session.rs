@@ -13,6 +13,7 @@ use crate::convert;
 use crate::grpc::{
     self, CALL_DEADLINE, CallError, Caller, MESSAGE_LIMIT, ServeEnd, Tripwire, Violation,
 };
+use crate::lane::IdleSeconds;
 use crate::proto::session::v1 as pb;
 
 pub use forwarding::{
@@ -217,6 +218,13 @@ pub trait SessionFace: Send + Sync + 'static {
     /// The channel is closed.
     fn close(&self, channel: Channel) -> impl Future<Output = Result<Outcome, Violation>> + Send;
 
+    /// The channel is closed since it was without traffic for so long (ChannelTimeout).
+    fn report_idle(
+        &self,
+        channel: Channel,
+        time: IdleSeconds,
+    ) -> impl Future<Output = Result<Outcome, Violation>> + Send;
+
     /// "direct-tcpip", "direct-streamlocal@openssh.com". Before [`Opened::Done`] is returned the socket must have been
     /// sent through the lane.
     fn connect(
@@ -402,6 +410,22 @@ impl Session {
         let request = pb::ChannelRequest { channel: channel.0 };
         outcome(grpc::within(CALL_DEADLINE, self.client.close(request)).await?)
     }
+
+    /// See [`SessionFace::report_idle`].
+    ///
+    /// # Errors
+    /// As [`Self::set_environment`].
+    pub async fn report_idle(
+        &mut self,
+        channel: Channel,
+        time: IdleSeconds,
+    ) -> Result<Outcome, CallError> {
+        let request = pb::IdleChannel {
+            channel: channel.0,
+            seconds: time.0,
+        };
+        outcome(grpc::within(CALL_DEADLINE, self.client.report_idle(request)).await?)
+    }
 }
 
 fn outcome_to_proto(outcome: Outcome) -> pb::Outcome {
@@ -518,6 +542,16 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
         request: tonic::Request<pb::ChannelRequest>,
     ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
         let result = self.face.close(Channel(request.into_inner().channel)).await;
+        self.answer(result).await
+    }
+
+    async fn report_idle(
+        &self,
+        request: tonic::Request<pb::IdleChannel>,
+    ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
+        let pb::IdleChannel { channel, seconds } = request.into_inner();
+        let time = IdleSeconds(seconds);
+        let result = self.face.report_idle(Channel(channel), time).await;
         self.answer(result).await
     }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rpc::accounting::{LastLogin, Records};
 use rpc::lane::{
-    FromSession, Lane, LaneError, Password, Permissions, ProgramDescriptors, SessionStart,
+    FromSession, IdleSeconds, Lane, LaneError, Password, Permissions, ProgramDescriptors,
+    SessionStart,
 };
 use rpc::session::{
     Accepted, Address, Channel, Connect, Listening, OpenTunnel, Opened, Outcome, Program,
@@ -561,6 +562,12 @@ impl SessionFace for Session {
             }
             None => {}
         }
+        Ok(Outcome::Done)
+    }
+
+    async fn report_idle(&self, channel: Channel, time: IdleSeconds) -> Result<Outcome, Violation> {
+        let (channel, seconds) = (channel.0, time.0);
+        debug!("channel {channel}: closing after {seconds} seconds of inactivity");
         Ok(Outcome::Done)
     }
 

@@ -12,7 +12,7 @@ static SERVER: Shared = Shared::new(
     "traffic",
     "Match User frozen\n ClientAliveInterval 1\n ClientAliveCountMax 1\n\
      Match User unused\n UnusedConnectionTimeout 2\n\
-     Match User idle\n ChannelTimeout session:command=2\n\
+     Match User idle\n ChannelTimeout session:command=2\n LogLevel VERBOSE\n\
      Match User marked\n IPQoS af21 cs1\n\
      Match all\n",
 );
@@ -81,11 +81,15 @@ fn an_idle_command_is_closed_and_one_with_output_is_not() -> Result<()> {
         "$SSH server 'for i in 1 2 3 4; do sleep 1; echo $i; done'",
     )?;
     ensure!((code, said.as_str()) == (Some(0), "1\n2\n3\n4\n"), "{said}");
+    let since = server.now()?;
     let (code, said) = run(server, &key, "$SSH server 'echo begun; exec sleep 600'")?;
     ensure!(
         (code, said.as_str()) == (Some(255), "begun\n"),
         "{code:?}: {said}"
     );
+    // sshd's words, as it has them at LogLevel VERBOSE.
+    let words = "closing after 2 seconds of inactivity";
+    server.wait_for_entry(&since, &["channel ", words])?;
     // What runs without a terminal may run on, as sshd_config(5) says.
     server.shell("pkill -u idle sleep")?;
     must_be_gone(server, "idle")

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use rpc::lane::IdleSeconds;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
@@ -74,8 +75,8 @@ enum Traffic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lifetime {
     Unlimited,
-    /// Whoever carries its bytes closes it.
-    Over,
+    /// Whoever carries its bytes closes it, for it had none in this time.
+    Over(IdleSeconds),
 }
 
 /// Whether the other side has closed the channel, too.
@@ -296,14 +297,17 @@ impl Channel {
     }
 
     /// ChannelTimeout is over.
-    pub(super) fn expire(&mut self) {
-        self.lifetime = Lifetime::Over;
+    pub(super) fn expire(&mut self, time: IdleSeconds) {
+        self.lifetime = Lifetime::Over(time);
         self.changed.notify_waiters();
     }
 
-    /// Has ChannelTimeout run out?
-    pub(super) fn is_expired(&self) -> bool {
-        self.lifetime == Lifetime::Over
+    /// The ChannelTimeout that has run out, if one has.
+    pub(super) fn expired(&self) -> Option<IdleSeconds> {
+        match self.lifetime {
+            Lifetime::Unlimited => None,
+            Lifetime::Over(time) => Some(time),
+        }
     }
 
     /// The program is there: its standard input.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use rpc::CallError;
-use rpc::lane::{ChannelType, FromSession};
+use rpc::lane::{ChannelType, FromSession, IdleSeconds};
 use rpc::session::{
     Address, Channel as SessionChannel, Listening, Opened, Outcome, Session, TunnelOpened,
 };
@@ -53,7 +53,7 @@ impl Forwarding {
             Task::OpenTunnel(wanted) => self.spawn(this.open_tunnel(wanted)),
             Task::Carry(number, socket, kind) => {
                 self.mux.watch(number, &kind);
-                tokio::spawn(carry(this.mux, number, socket));
+                tokio::spawn(carry(this.mux, this.session, number, socket));
             }
         }
     }
@@ -120,7 +120,7 @@ impl Forwarding {
                 let carried = Carried::Bytes;
                 self.mux.confirm(number, Arc::clone(&socket), carried);
                 self.mux.watch(number, &kind);
-                carry(self.mux, number, socket).await;
+                carry(self.mux, self.session, number, socket).await;
             }
             Opened::Failed(failure) => self.mux.refuse(number, &failure),
         }
@@ -140,7 +140,7 @@ impl Forwarding {
                 let carried = Carried::Packets(tunnel.mode);
                 self.mux.confirm(number, Arc::clone(&device), carried);
                 self.mux.watch(number, &ChannelType::Tunnel);
-                carry_packets(self.mux, number, device, tunnel.mode).await;
+                carry_packets(self.mux, self.session, number, device, tunnel.mode).await;
             }
             TunnelOpened::Refused => self.mux.refuse_tunnel(number, NoTunnel::Refused),
             TunnelOpened::Unavailable => self.mux.refuse_tunnel(number, NoTunnel::Unavailable),
@@ -183,7 +183,7 @@ fn polled(socket: OwnedFd) -> Result<Socket, RequestError> {
 }
 
 /// Carries bytes until both directions have ended, each by itself.
-async fn carry(mux: Arc<Mux>, number: Number, socket: Socket) {
+async fn carry(mux: Arc<Mux>, session: Session, number: Number, socket: Socket) {
     // A connection has no program that could end before its output does.
     let (_running, program) = watch::channel(Program::Runs);
     let to_client = async {
@@ -207,13 +207,22 @@ async fn carry(mux: Arc<Mux>, number: Number, socket: Socket) {
     };
     tokio::select! {
         _ = async { tokio::join!(to_client, from_client) } => {}
-        () = mux.expired(number) => mux.end_output(number),
+        time = mux.expired(number) => {
+            report_idle(session, number, time).await;
+            mux.end_output(number);
+        }
     }
     mux.close_forwarded(number);
 }
 
 /// Carries packets until the device is gone or the client sends no more: a tunnel has no halves.
-async fn carry_packets(mux: Arc<Mux>, number: Number, device: Socket, mode: TunnelMode) {
+async fn carry_packets(
+    mux: Arc<Mux>,
+    session: Session,
+    number: Number,
+    device: Socket,
+    mode: TunnelMode,
+) {
     let (_running, program) = watch::channel(Program::Runs);
     let to_client = pump::run(
         Arc::clone(&mux),
@@ -226,10 +235,17 @@ async fn carry_packets(mux: Arc<Mux>, number: Number, device: Socket, mode: Tunn
     tokio::select! {
         () = to_client => {}
         () = write_out(&mux, number, &device) => {}
-        () = mux.expired(number) => {}
+        time = mux.expired(number) => report_idle(session, number, time).await,
     }
     mux.end_output(number);
     mux.close_forwarded(number);
+}
+
+/// Tells the log that a channel will be closed for ChannelTimeout. With its last channel a client goes, and the worker with
+/// it, so this has to be done before.
+pub(super) async fn report_idle(mut session: Session, number: Number, time: IdleSeconds) {
+    // Without a session the connection ends anyway.
+    drop(session.report_idle(SessionChannel(number), time).await);
 }
 
 /// Writes what the client sends, also what it sent before it closed the channel, until nothing more comes or the other

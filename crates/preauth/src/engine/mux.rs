@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
-use rpc::lane::ChannelType;
+use rpc::lane::{ChannelType, IdleSeconds};
 use rpc::preauth::KeyProofs;
 use rpc::session::{Accepted, Address, OpenFailure};
 use rustix::io::Errno;
@@ -432,12 +432,11 @@ impl Mux {
         self.lock().timers.watch(Instant::now(), number, channel);
     }
 
-    /// Waits until the channel has been without traffic for too long. It has to be closed then.
-    pub(super) async fn expired(&self, number: Number) {
+    /// Waits until the channel has been without traffic for too long, which is so long. It has to be closed then.
+    pub(super) async fn expired(&self, number: Number) -> IdleSeconds {
         let expired = || {
             let state = self.lock();
-            let channel = state.channels.get(number)?;
-            channel.is_expired().then_some(())
+            state.channels.get(number)?.expired()
         };
         match self.changed(number) {
             Some(changed) => Self::wait(&changed, expired).await,

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::channels::Number;
 use super::end::EngineEnd;
+use super::forward::report_idle;
 use super::marks::OpenTerminal;
 use super::mux::{Mux, Stream};
 use super::pump::{Afterwards, Program};
@@ -123,7 +124,8 @@ impl Running {
             async move {
                 tokio::select! {
                     () = mux.closed(number) => {}
-                    () = mux.expired(number) => {
+                    time = mux.expired(number) => {
+                        report_idle(session.clone(), number, time).await;
                         handle.eof(channel).await.unwrap_or(());
                         handle.close(channel).await.unwrap_or(());
                     }

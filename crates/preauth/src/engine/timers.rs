@@ -56,8 +56,8 @@ struct Unused {
 /// ChannelTimeout
 #[derive(Debug)]
 struct Idle {
-    types: HashMap<ChannelType, Duration>,
-    global: Option<Duration>,
+    types: HashMap<ChannelType, IdleSeconds>,
+    global: Option<IdleSeconds>,
     /// Channels that a program or a connection belongs to.
     watched: HashMap<Number, Watched>,
     /// The last traffic of all.
@@ -66,7 +66,7 @@ struct Idle {
 
 #[derive(Debug, Clone, Copy)]
 struct Watched {
-    timeout: Option<Duration>,
+    timeout: Option<IdleSeconds>,
     traffic: Instant,
 }
 
@@ -98,21 +98,20 @@ impl Timers {
         let types = grant.channel_timeouts.types.iter();
         let idle = Idle {
             types: types
-                .filter_map(|(channel, IdleSeconds(seconds))| {
-                    Some((channel.clone(), duration(*seconds)?))
-                })
+                .filter(|(_, time)| *time != IdleSeconds::NEVER)
+                .cloned()
                 .collect(),
-            global: duration(grant.channel_timeouts.global.0),
+            global: Some(grant.channel_timeouts.global).filter(|time| *time != IdleSeconds::NEVER),
             watched: HashMap::new(),
             traffic: now,
         };
         let step = idle
             .types
             .values()
-            .copied()
+            .chain(&idle.global)
+            .map(|time| time.duration())
             .chain(alive.as_ref().map(|alive| alive.interval))
             .chain(unused.as_ref().map(|unused| unused.timeout))
-            .chain(idle.global)
             .min();
         Self {
             alive,
@@ -215,10 +214,12 @@ impl Timers {
             traffic,
             ..
         } = &mut self.idle;
-        let global = global.map(|timeout| *traffic + timeout);
+        let deadline = |since: Instant, time: IdleSeconds| (since + time.duration(), time);
+        let global = global.map(|time| deadline(*traffic, time));
         watched.retain(|number, watched| {
-            let own = watched.timeout.map(|timeout| watched.traffic + timeout);
-            let Some(deadline) = own.into_iter().chain(global).min() else {
+            let own = watched.timeout.map(|time| deadline(watched.traffic, time));
+            let all = own.into_iter().chain(global);
+            let Some((deadline, time)) = all.min_by_key(|(deadline, _)| *deadline) else {
                 return false;
             };
             if now < deadline {
@@ -226,7 +227,7 @@ impl Timers {
                 return true;
             }
             if let Some(channel) = channels.get_mut(*number) {
-                channel.expire();
+                channel.expire(time);
             }
             false
         });
@@ -366,7 +367,11 @@ mod tests {
     }
 
     fn expired(channels: &mut Channels) -> Vec<Number> {
-        let is = |number: &Number| channels.get(*number).is_some_and(Channel::is_expired);
+        let is = |number: &Number| {
+            channels
+                .get(*number)
+                .is_some_and(|channel| channel.expired().is_some())
+        };
         [1, 2].into_iter().filter(is).collect()
     }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rpc::Violation;
-use rpc::lane::{FromSession, Lane, ProgramDescriptors};
+use rpc::lane::{FromSession, IdleSeconds, Lane, ProgramDescriptors};
 use rpc::session::{
     Accepted, Address, Channel, Connect, Listening, OpenFailure, OpenFailureReason, OpenTunnel,
     Opened, Outcome, Port, Program, ProgramEnd, PtyRequest, SessionFace, Signal, TunnelOpened,
@@ -121,6 +121,10 @@ impl SessionFace for TestSession {
     }
 
     async fn close(&self, _: Channel) -> Result<Outcome, Violation> {
+        Ok(Outcome::Done)
+    }
+
+    async fn report_idle(&self, _: Channel, _: IdleSeconds) -> Result<Outcome, Violation> {
         Ok(Outcome::Done)
     }
 

@@ -1,5 +1,7 @@
 //! How long clients, channels and unused connections may be silent.
 
+use std::time::Duration;
+
 /// What a channel is for, as ChannelTimeout of sshd_config(5) tells channels apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ChannelType {
@@ -31,6 +33,16 @@ pub struct IdleSeconds(
     /// 0 is never.
     pub u32,
 );
+
+impl IdleSeconds {
+    /// No channel is closed.
+    pub const NEVER: Self = Self(0);
+
+    /// The time, where it is not [`Self::NEVER`].
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.0.into())
+    }
+}
 
 /// ChannelTimeout
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
