@@ -33,11 +33,12 @@ use self::samples::{Samples, Server};
 use crate::deb::{self, Profile};
 
 const HELP: &str = "\
-cargo xtask bench [--quick] [--only login|bulk|sftp|terminal] [--control] [--json FILE]
+cargo xtask bench [--quick] [--only login|bulk|sftp|terminal|forward|held] [--control] [--json FILE]
 cargo xtask bench --packets
 
   --quick        fewer rounds, smaller transfers: two minutes, and more noise
-  --only WHAT    logins, transfers, sftp or terminals (echo, memory of idle sessions) alone
+  --only WHAT    logins, transfers, sftp, terminals (echo, memory of idle sessions), forwarding, or how many sessions
+                 there can be, alone
   --control      OpenSSH against itself: how far from 1.00 its ratios are is the noise of this host
   --json FILE    writes the table's numbers and every single measurement there
   --packets      instead: every cipher, MAC and key exchange alone, their time and their instructions
@@ -60,8 +61,8 @@ const CIPHERS: &[&str] = &[
     "aes256-ctr",
 ];
 
-/// The cipher of transfers by `sftp`.
-const SFTP_CIPHER: &str = "aes256-gcm@openssh.com";
+/// The cipher of transfers by `sftp` and through tunnels.
+const FILES_CIPHER: &str = "aes256-gcm@openssh.com";
 
 /// OpenSSH as Debian starts it, with the configuration that Debian installs (`UsePAM yes` in it), on the instance's
 /// port. Not ssh.service itself: /etc/ssh/sshd_config is shared with our server, and may be ours.
@@ -91,6 +92,12 @@ struct Plan {
     keys: u32,
     /// Idle at the same time.
     sessions: u32,
+    /// As many as should be there at the same time.
+    held: u32,
+    /// Connections through a tunnel.
+    connections: u32,
+    /// Transfers through one.
+    forwards: u32,
 }
 
 impl Plan {
@@ -101,6 +108,9 @@ impl Plan {
         transfer_bytes: 1 << 30,
         keys: 2000,
         sessions: 20,
+        held: 500,
+        connections: 200,
+        forwards: 5,
     };
 
     const QUICK: Self = Self {
@@ -110,6 +120,9 @@ impl Plan {
         transfer_bytes: 1 << 28,
         keys: 300,
         sessions: 8,
+        held: 50,
+        connections: 50,
+        forwards: 3,
     };
 }
 
@@ -145,7 +158,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
             }
             [
                 "--only",
-                what @ ("login" | "bulk" | "sftp" | "terminal"),
+                what @ ("login" | "bulk" | "sftp" | "terminal" | "forward" | "held"),
                 rest @ ..,
             ] => {
                 only = Some(*what);
@@ -161,11 +174,16 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if let Some(only) = only {
         let whole = plan;
         (plan.logins, plan.transfers, plan.sftp) = (0, 0, 0);
-        (plan.keys, plan.sessions) = (0, 0);
+        (plan.keys, plan.sessions, plan.held) = (0, 0, 0);
+        (plan.connections, plan.forwards) = (0, 0);
         match only {
             "login" => plan.logins = whole.logins,
             "bulk" => plan.transfers = whole.transfers,
             "sftp" => plan.sftp = whole.sftp,
+            "forward" => {
+                (plan.connections, plan.forwards) = (whole.connections, whole.forwards);
+            }
+            "held" => plan.held = whole.held,
             _ => (plan.keys, plan.sessions) = (whole.keys, whole.sessions),
         }
     }
@@ -240,8 +258,11 @@ fn drive(machine: &Machine, key: &UserKey, plan: Plan) -> Result<Samples> {
     words.push(format!("--bytes={}", plan.transfer_bytes));
     words.push(format!("--keys={}", plan.keys));
     words.push(format!("--sessions={}", plan.sessions));
+    words.push(format!("--held={}", plan.held));
+    words.push(format!("--connections={}", plan.connections));
+    words.push(format!("--forwards={}", plan.forwards));
     words.push(format!("--sftp={}", plan.sftp));
-    words.push(format!("--sftp-cipher={SFTP_CIPHER}"));
+    words.push(format!("--cipher-of-files={FILES_CIPHER}"));
     if plan.transfers > 0 {
         words.extend(CIPHERS.iter().map(|cipher| format!("--cipher={cipher}")));
     }

@@ -35,6 +35,14 @@ const SFTP_RATE: Goal = Goal::AtLeast(1.5);
 /// Small files, which are round trips.
 const SFTP_FILES: Goal = Goal::AtLeast(1.2);
 
+/// OpenSSH leaves Nagle's algorithm on where no session is: who waits for what a server says first waits for a delayed
+/// ACK, 40 ms.
+const CONNECTIONS: Goal = Goal::AtLeast(20.0);
+/// One transfer through a tunnel.
+const FORWARD_RATE: Goal = Goal::AtLeast(1.3);
+/// Sessions at the same time.
+const HELD: Goal = Goal::AtLeast(1.0);
+
 /// How many small files the driver moves, in two directions.
 const SMALL_FILES: f64 = 2000.0;
 
@@ -84,7 +92,19 @@ impl Report {
         for terminal in samples.algorithms(Work::Echo) {
             terminal_rows(&mut rows, &samples, terminal);
         }
-        for work in [Work::Down, Work::Up, Work::SftpPut, Work::SftpGet] {
+        for terminal in samples.algorithms(Work::Held) {
+            rows.push(held_row(&samples, terminal));
+        }
+        for way in samples.algorithms(Work::Connect) {
+            rows.push(connections_row(&samples, way));
+        }
+        for work in [
+            Work::Forward,
+            Work::Down,
+            Work::Up,
+            Work::SftpPut,
+            Work::SftpGet,
+        ] {
             for cipher in samples.algorithms(work) {
                 transfer_rows(&mut rows, &samples, work, cipher, transfer_bytes);
             }
@@ -185,6 +205,31 @@ fn terminal_rows(rows: &mut Vec<Row>, samples: &Samples, terminal: &str) {
     row(Work::Idle, "MiB PSS a session", 1.0, median, Some(IDLE));
 }
 
+fn held_row(samples: &Samples, terminal: &str) -> Row {
+    let count = |server| median(&samples.sorted(Work::Held, terminal, server, Quantity::Wall));
+    Row {
+        work: Work::Held,
+        algorithm: terminal.to_owned(),
+        measure: "sessions at once",
+        ours: count(Server::Ours),
+        openssh: count(Server::OpenSsh),
+        goal: Some(HELD),
+    }
+}
+
+/// Connections a second, one after the other.
+fn connections_row(samples: &Samples, way: &str) -> Row {
+    let rate = |server| 1.0 / median(&samples.sorted(Work::Connect, way, server, Quantity::Wall));
+    Row {
+        work: Work::Connect,
+        algorithm: way.to_owned(),
+        measure: "a second, median",
+        ours: rate(Server::Ours),
+        openssh: rate(Server::OpenSsh),
+        goal: (way == "-L").then_some(CONNECTIONS),
+    }
+}
+
 /// Small files a second.
 fn small_files_row(samples: &Samples, cipher: &str) -> Row {
     let rate = |server| {
@@ -201,7 +246,7 @@ fn small_files_row(samples: &Samples, cipher: &str) -> Row {
     }
 }
 
-/// Rate and CPU of the transfer itself: the median run less the median of the login around it.
+/// Rate and CPU of the transfer itself: the median run less the median of the login around it, if there is one.
 fn transfer_rows(rows: &mut Vec<Row>, samples: &Samples, work: Work, cipher: &str, bytes: u64) {
     #[expect(
         clippy::cast_precision_loss,
@@ -209,15 +254,16 @@ fn transfer_rows(rows: &mut Vec<Row>, samples: &Samples, work: Work, cipher: &st
     )]
     let bytes = bytes as f64;
     let (around, goal) = match work {
-        Work::SftpPut | Work::SftpGet => (Work::SftpEmpty, Some(SFTP_RATE)),
+        Work::Forward => (None, Some(FORWARD_RATE)),
+        Work::SftpPut | Work::SftpGet => (Some(Work::SftpEmpty), Some(SFTP_RATE)),
         _ => {
             let goal = (cipher == BULK_GOAL_CIPHER).then_some(BULK_RATE);
-            (Work::Empty, goal)
+            (Some(Work::Empty), goal)
         }
     };
     let net_of = |statistic: fn(&[f64]) -> f64, server, quantity| {
-        statistic(&samples.sorted(work, cipher, server, quantity))
-            - statistic(&samples.sorted(around, cipher, server, quantity))
+        let of = |work| statistic(&samples.sorted(work, cipher, server, quantity));
+        of(work) - around.map_or(0.0, of)
     };
     let net = |server, quantity| net_of(median, server, quantity);
     let mut row = |measure, value: &dyn Fn(Server) -> f64, goal| {
@@ -331,6 +377,23 @@ mod tests {
         let line = |measure| table.lines().find(|line| line.contains(measure)).unwrap();
         assert!(line("us, median").ends_with("200.00         100.00   2.00  <= 1 NOT MET"));
         assert!(line("MiB PSS").ends_with("2.50           2.00   1.25  <= 1.5 met"));
+    }
+
+    #[test]
+    fn forwarding_has_rows_of_its_own_and_one_goal_for_connections() {
+        let table = report(
+            "connect\t-L\tours\t0.001\t0\t0\nconnect\t-L\topenssh\t0.05\t0\t0\n\
+             connect\t-R\tours\t0.001\t0\t0\nconnect\t-R\topenssh\t0.001\t0\t0\n\
+             forward\t-R\tours\t1\t0.5\t0.5\nforward\t-R\topenssh\t2\t1\t0.5\n\
+             held\tpty\tours\t500\t0\t0\nheld\tpty\topenssh\t400\t0\t0\n",
+        )
+        .to_string();
+        let mut lines = table.lines();
+        let mut line = |measure| lines.find(|line| line.contains(measure)).unwrap();
+        assert!(line("sessions at once").ends_with("400.00   1.25  >= 1 met"));
+        assert!(line("a second").ends_with("1000.00          20.00  50.00  >= 20 met"));
+        assert!(line("a second").ends_with("1000.00        1000.00   1.00"));
+        assert!(line("MB/s, median").ends_with("1073.74         536.87   2.00  >= 1.3 met"));
     }
 
     #[test]

@@ -38,6 +38,12 @@ pub(super) enum Work {
     Echo,
     /// A session that does nothing: in place of wall seconds, MiB of memory.
     Idle,
+    /// As many sessions as could be had: in place of wall seconds, their count.
+    Held,
+    /// A connection through a tunnel, on which the server of it speaks first.
+    Connect,
+    /// A transfer through a tunnel.
+    Forward,
     /// A login by `sftp` that does nothing: what is around the three that follow.
     SftpEmpty,
     /// One large file to the server.
@@ -58,6 +64,9 @@ impl Work {
             Self::Up => "up",
             Self::Echo => "echo",
             Self::Idle => "idle",
+            Self::Held => "held",
+            Self::Connect => "connect",
+            Self::Forward => "forward",
             Self::SftpEmpty => "sftp-empty",
             Self::SftpPut => "sftp-put",
             Self::SftpGet => "sftp-get",
@@ -103,6 +112,9 @@ impl Sample {
                 "up" => Work::Up,
                 "echo" => Work::Echo,
                 "idle" => Work::Idle,
+                "held" => Work::Held,
+                "connect" => Work::Connect,
+                "forward" => Work::Forward,
                 "sftp-empty" => Work::SftpEmpty,
                 "sftp-put" => Work::SftpPut,
                 "sftp-get" => Work::SftpGet,
