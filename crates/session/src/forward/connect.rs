@@ -111,21 +111,17 @@ fn failed(description: &str) -> OpenFailure {
 async fn to_port(target: Port, place: OwnedSemaphorePermit) -> Result<OwnedFd, OpenFailure> {
     let Port { host, port } = target;
     let shown = Escaped::new(&host).limit(LOGGED).to_string();
-    // The place is kept in the thread: a resolver cannot be stopped.
-    let resolved = tokio::task::spawn_blocking(move || {
-        let addresses = (host.as_str(), port).to_socket_addrs();
-        (addresses, place)
-    });
-    let (addresses, _place) = match resolved.await {
-        // Kept until somebody has answered.
-        Ok((Ok(addresses), place)) => (addresses, place),
-        Ok((Err(error), _place)) => {
-            let text = resolver_text(&error);
-            error!("connect_to {shown}: unknown host ({text})");
-            return Err(failed(&text));
-        }
-        // The runtime ends.
-        Err(_) => return Err(OpenFailure::untold(OpenFailureReason::ConnectFailed)),
+    let (addresses, _place) = match host.parse() {
+        // Nothing to look for: a thread would cost more than the connection.
+        Ok(address) => (vec![SocketAddr::new(address, port)], place),
+        Err(_) => match resolve(host, port, place).await? {
+            (Ok(addresses), place) => (addresses, place),
+            (Err(error), _) => {
+                let text = resolver_text(&error);
+                error!("connect_to {shown}: unknown host ({text})");
+                return Err(failed(&text));
+            }
+        },
     };
     // As sshd: the client hears why the last address did not answer, but not why one could not be asked.
     let mut failure = OpenFailure::untold(OpenFailureReason::ConnectFailed);
@@ -141,6 +137,22 @@ async fn to_port(target: Port, place: OwnedSemaphorePermit) -> Result<OwnedFd, O
     }
     error!("connect_to {shown} port {port}: failed.");
     Err(failure)
+}
+
+/// Asks the resolver. The place is kept in its thread, which cannot be stopped, and comes back with what it has found.
+async fn resolve(
+    host: String,
+    port: u16,
+    place: OwnedSemaphorePermit,
+) -> Result<(io::Result<Vec<SocketAddr>>, OwnedSemaphorePermit), OpenFailure> {
+    let resolved = tokio::task::spawn_blocking(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs();
+        (addresses.map(Iterator::collect), place)
+    });
+    // An error: the runtime ends.
+    resolved
+        .await
+        .map_err(|_| OpenFailure::untold(OpenFailureReason::ConnectFailed))
 }
 
 /// How an attempt to connect went wrong.
