@@ -336,17 +336,19 @@ impl Channel {
         let Input::Open(descriptor) = &self.input else {
             return Feed::Finished;
         };
-        let waiting = self.queue.first();
-        if waiting.is_empty() {
+        if self.queue.is_empty() {
             return if self.eof {
                 Feed::Finished
             } else {
                 Feed::Empty
             };
         }
-        match rustix::io::write(descriptor.as_fd(), waiting) {
+        let descriptor = descriptor.as_fd();
+        match self
+            .queue
+            .write_to(|slices| rustix::io::writev(descriptor, slices))
+        {
             Ok(written) => {
-                self.queue.took(written);
                 self.consume(written);
                 Feed::Progress
             }
