@@ -19,6 +19,10 @@ use crate::server::Server;
 /// again.
 const INPUT: usize = 2 * (PACKET_LIMIT + LENGTH);
 
+/// Most bytes of one read. While it copies, the pipe is locked: the worker, which has the next packets, waits and spins.
+/// And what was read is still in the processor's cache when it is written to its file.
+const READ: usize = 128 * 1024;
+
 /// Answers are written when there are this many bytes of them, if the input does not end before.
 const FLUSH: usize = 256 * 1024;
 
@@ -123,7 +127,8 @@ impl Input {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end = self.end.saturating_sub(self.start);
         self.start = 0;
-        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let end = self.end.saturating_add(READ).min(self.bytes.len());
+        let room = self.bytes.get_mut(self.end..end).unwrap_or_default();
         let read = retry_on_intr(|| rustix::io::read(&input, &mut *room));
         let read = read.map_err(ServeError::Read)?;
         self.end = self.end.saturating_add(read);
