@@ -44,6 +44,7 @@ use rpc::lane::Lane;
 use rpc::preauth::Monitor;
 use rpc::session::Session;
 use russh::keys::ssh_key;
+use tokio::task::JoinSet;
 
 pub use end::EngineEnd;
 
@@ -95,7 +96,8 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
         grant.max_sessions,
     );
 
-    let engine = {
+    let client = Arc::new(client);
+    let russh = {
         let mux = Arc::clone(&mux);
         async move {
             let running = russh::server::run_stream(config, LinkStream::new(mux), requests).await;
@@ -108,17 +110,39 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
             }
         }
     };
-    let end = tokio::select! {
-        end = reader::run(&mux, &client, input, monitor, forwarding) => end,
-        end = writer::run(&mux, &client) => end,
-        end = engine => end,
-        end = deliveries.run(&lane) => end,
-        // Without its session a connection is of no use, even if it has no channel now.
-        () = session_gone => EngineEnd::Session("has ended".to_owned()),
-        end = timers::run(&mux) => end,
-        end = mux.ended() => end,
-        never = mux.terminals.mark(grant.packet_marks, &client) => match never {},
+    // A task for each: what wakes one of them does not run through all.
+    let mut parts = JoinSet::new();
+    let both = || (Arc::clone(&mux), Arc::clone(&client));
+    let (at_reader, at_writer) = (both(), both());
+    parts.spawn(async move {
+        let (mux, client) = at_reader;
+        reader::run(&mux, &client, input, monitor, forwarding).await
+    });
+    parts.spawn(async move {
+        let (mux, client) = at_writer;
+        writer::run(&mux, &client).await
+    });
+    parts.spawn(russh);
+    parts.spawn(async move { deliveries.run(&lane).await });
+    // Without its session a connection is of no use, even if it has no channel now.
+    parts.spawn(async move {
+        session_gone.await;
+        EngineEnd::Session("has ended".to_owned())
+    });
+    let (at_clocks, at_end, at_marks) = (Arc::clone(&mux), Arc::clone(&mux), both());
+    parts.spawn(async move { timers::run(&at_clocks).await });
+    parts.spawn(async move { at_end.ended().await });
+    parts.spawn(async move {
+        let (mux, client) = at_marks;
+        match mux.terminals.mark(grant.packet_marks, &client).await {}
+    });
+    let end = match parts.join_next().await {
+        Some(Ok(end)) => end,
+        // It has panicked, in a build in which that is not the end of the process.
+        Some(Err(error)) => EngineEnd::Engine(error.to_string()),
+        None => EngineEnd::Closed,
     };
+    parts.shutdown().await;
     mux.finish(&end);
     if end != EngineEnd::Unresponsive {
         // A client that does not read its last bytes loses them.

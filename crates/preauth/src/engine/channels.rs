@@ -190,6 +190,11 @@ impl Channels {
         open.chain(offered).map(u64::from).sum()
     }
 
+    /// Is there a window to be refilled?
+    pub(super) fn any_credit(&self) -> bool {
+        self.open.values().any(|channel| channel.credit() > 0)
+    }
+
     /// Is there a channel with a program or a connection?
     pub(super) fn any_in_use(&self) -> bool {
         self.open.values().any(Channel::is_in_use)

@@ -186,18 +186,22 @@ fn polled(socket: OwnedFd) -> Result<Socket, RequestError> {
 async fn carry(mux: Arc<Mux>, session: Session, number: Number, socket: Socket) {
     // A connection has no program that could end before its output does.
     let (_running, program) = watch::channel(Program::Runs);
-    let to_client = async {
+    // A task of its own: each packet wakes it, and nobody else.
+    let to_client = {
         let (mux, socket) = (Arc::clone(&mux), Arc::clone(&socket));
-        pump::run(
-            Arc::clone(&mux),
-            number,
-            Stream::Output,
-            socket,
-            Afterwards::ToTheEnd,
-            program,
-        )
-        .await;
-        mux.end_output(number);
+        let (stream, afterwards) = (Stream::Output, Afterwards::ToTheEnd);
+        tokio::spawn(async move {
+            pump::run(
+                Arc::clone(&mux),
+                number,
+                stream,
+                socket,
+                afterwards,
+                program,
+            )
+            .await;
+            mux.end_output(number);
+        })
     };
     let from_client = async {
         write_out(&mux, number, &socket).await;

@@ -3,7 +3,6 @@
 //! One thread runs all tasks; the mutex is never contended and never held across a wait.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
@@ -67,8 +66,10 @@ pub(super) enum Stream {
 /// What copying from a descriptor came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Copied {
-    /// Some bytes were sealed.
-    Some,
+    /// As many bytes as there was room for were sealed.
+    Full,
+    /// Fewer bytes than there was room for were sealed.
+    Short,
     /// The descriptor has nothing now.
     Nothing,
     /// No window, no room or a key exchange: wait for the mux. A packet that did not fit is lost.
@@ -157,12 +158,11 @@ impl Mux {
         result
     }
 
-    /// Waits on `notify` until `check` has a value. Registers before it checks, so that nothing
+    /// Waits on `notify` until `check` has a value. The wait begins before the check, so that nothing
     /// that happens in between is missed.
     pub(super) async fn wait<T>(notify: &Notify, mut check: impl FnMut() -> Option<T>) -> T {
         loop {
-            let mut notified = pin!(notify.notified());
-            notified.as_mut().enable();
+            let notified = notify.notified();
             if let Some(value) = check() {
                 return value;
             }
@@ -623,7 +623,10 @@ impl State {
             return Copied::End;
         }
         channel.sent(length);
-        Copied::Some
+        match count < sendable {
+            true => Copied::Short,
+            false => Copied::Full,
+        }
     }
 
     /// Sends what russh has queued, and our words between its own, as far as a key exchange lets it.
@@ -663,6 +666,10 @@ impl State {
     }
 
     fn credit_windows(&mut self) {
+        // Mostly there is nothing to be given back.
+        if !self.channels.any_credit() {
+            return;
+        }
         let mut promised = self.channels.promised();
         for channel in self.channels.iter_mut() {
             let credit = channel.credit();

@@ -80,21 +80,21 @@ impl Running {
         let number = Number::from(self.channel);
         let (ended, program) = watch::channel(Program::Runs);
         let mut program_ended = program.clone();
-        let output = {
+        // Tasks of their own: each packet wakes one of them, and nobody else.
+        let pump = |stream, descriptor| {
             let (mux, program) = (Arc::clone(&self.mux), program.clone());
-            pump::run(mux, number, Stream::Output, stdout, afterwards, program)
+            tokio::spawn(pump::run(
+                mux, number, stream, descriptor, afterwards, program,
+            ))
         };
-        let error = {
-            let mux = Arc::clone(&self.mux);
-            async move {
-                if let Some(stderr) = stderr {
-                    pump::run(mux, number, Stream::Error, stderr, afterwards, program).await;
-                }
-            }
-        };
+        let output = pump(Stream::Output, stdout);
+        let error = stderr.map(|stderr| pump(Stream::Error, stderr));
         let (mux, handle, channel) = (Arc::clone(&self.mux), self.handle.clone(), self.channel);
         let drained = async move {
-            tokio::join!(output, error);
+            drop(output.await);
+            if let Some(error) = error {
+                drop(error.await);
+            }
             if mux.changes(number).is_none() {
                 // The client gave it up: nothing is said of it but the program's end.
                 return;

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::watch;
 
 use super::channels::Number;
@@ -46,15 +47,11 @@ pub(super) async fn run(
     let Some(changed) = mux.changes(number) else {
         return;
     };
+    let mut gone = pin!(mux.closed(number));
     loop {
         let flow = loop {
-            // Registered before the check, so that no change in between is missed.
-            let (mut room, mut change) = (
-                std::pin::pin!(mux.room.notified()),
-                std::pin::pin!(changed.notified()),
-            );
-            room.as_mut().enable();
-            change.as_mut().enable();
+            // Begun before the check, so that no change in between is missed.
+            let (room, change) = (mux.room.notified(), changed.notified());
             if let Some(flow) = mux.copy_allowed(number) {
                 break flow;
             }
@@ -66,13 +63,19 @@ pub(super) async fn run(
         if flow == Flow::Gone {
             return;
         }
-        let readable = readable(&descriptor, afterwards, &mut program, mux.closed(number));
+        let readable = readable(&descriptor, afterwards, &mut program, gone.as_mut());
         let Some(mut ready) = readable.await else {
             return;
         };
         loop {
             match mux.copy(number, stream, descriptor.get_ref()) {
-                Copied::Some => {}
+                // A terminal has no more then. A pipe or a socket may: it gives packets, urgent data and descriptors one by
+                // one.
+                Copied::Short if afterwards == Afterwards::HungUp => {
+                    ready.clear_ready();
+                    break;
+                }
+                Copied::Full | Copied::Short => {}
                 Copied::Nothing => {
                     ready.clear_ready();
                     break;
@@ -92,9 +95,8 @@ async fn readable<'a>(
     descriptor: &'a AsyncFd<OwnedFd>,
     afterwards: Afterwards,
     program: &mut watch::Receiver<Program>,
-    gone: impl Future<Output = ()>,
-) -> Option<tokio::io::unix::AsyncFdReadyGuard<'a, OwnedFd>> {
-    let mut gone = std::pin::pin!(gone);
+    mut gone: Pin<&mut impl Future<Output = ()>>,
+) -> Option<AsyncFdReadyGuard<'a, OwnedFd>> {
     if *program.borrow_and_update() == Program::Runs {
         tokio::select! {
             ready = descriptor.readable() => return ready.ok(),
