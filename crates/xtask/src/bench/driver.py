@@ -17,6 +17,7 @@ sessions held at once it is their count.
 """
 
 import argparse
+import atexit
 import os
 import pty
 import re
@@ -209,12 +210,15 @@ CHUNK = 1 << 18
 def serve(answer):
     """Starts a process which gives each who connects its answer; returns its address."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    if os.fork() == 0:
+    target = os.fork()
+    if target == 0:
         while True:
             connection, _ = listener.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with connection:
                 answer(connection)
+    # Whoever reads what is printed here waits for it, too.
+    atexit.register(os.kill, target, signal.SIGKILL)
     address = listener.getsockname()
     listener.close()
     return f"{address[0]}:{address[1]}"
