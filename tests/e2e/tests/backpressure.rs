@@ -127,6 +127,25 @@ with Tunnel(config, "-L/root/paths:/tmp/paths.local", "-R/tmp/paths:/root/paths.
     )
 }
 
+/// More than one connection may promise at once: its windows share a budget.
+#[test]
+fn many_ports() -> Result<()> {
+    run(
+        "many",
+        r#"
+local = listen(("127.0.0.1", 7201))
+with Tunnel(config, "-L7211:127.0.0.1:7201") as tunnel:
+    streams = []
+    for number in range(12):
+        writer = connect(("127.0.0.1", 7211))
+        streams.append(Stream(f"local {number}", writer, accept(local), size))
+    go_through(streams, [master(tunnel)])
+    print("through", flush=True)
+    sys.stdin.readline()
+"#,
+    )
+}
+
 #[test]
 fn agents_and_displays() -> Result<()> {
     run(
