@@ -1,15 +1,16 @@
 //! The files: what becomes of them when somebody logs in and out.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, symlink_metadata};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rpc::accounting::{LastLogin, Origin, TerminalNumber};
+use journal::{RateLimit, Verdict};
+use rpc::accounting::{FailedLogin, LastLogin, Origin, TerminalNumber};
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use tracing::warn;
 
@@ -21,6 +22,14 @@ pub struct Book {
     utmp: PathBuf,
     wtmp: PathBuf,
     lastlog: PathBuf,
+    btmp: PathBuf,
+}
+
+/// Whether a file is for root and its group only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Private {
+    Yes,
+    No,
 }
 
 /// Most entries of utmp that are looked at: a machine has fewer terminals.
@@ -33,6 +42,7 @@ impl Book {
             utmp: "/run/utmp".into(),
             wtmp: "/var/log/wtmp".into(),
             lastlog: "/var/log/lastlog".into(),
+            btmp: "/var/log/btmp".into(),
         }
     }
 
@@ -42,6 +52,7 @@ impl Book {
             utmp: directory.join("utmp"),
             wtmp: directory.join("wtmp"),
             lastlog: directory.join("lastlog"),
+            btmp: directory.join("btmp"),
         }
     }
 
@@ -51,7 +62,7 @@ impl Book {
         let last = noted(&self.lastlog, self.last(origin.uid)).flatten();
         let entry = Entry::login(origin, terminal, pid, now);
         noted(&self.utmp, self.replace(&entry));
-        noted(&self.wtmp, self.append(&entry));
+        noted(&self.wtmp, append(&self.wtmp, &entry));
         let entry = LastEntry {
             seconds: now.seconds,
             line: record::line(terminal),
@@ -68,7 +79,38 @@ impl Book {
     pub fn log_out(&self, terminal: TerminalNumber, pid: i32) {
         let entry = Entry::logout(terminal, pid, now());
         noted(&self.utmp, self.replace(&entry));
-        noted(&self.wtmp, self.append(&entry));
+        noted(&self.wtmp, append(&self.wtmp, &entry));
+    }
+
+    /// Records a login that failed. The name may be a password that was typed too early, so that a file which others can
+    /// read does not get it.
+    pub fn fail(&self, failed: &FailedLogin, pid: i32) {
+        let entry = Entry::failure(failed, pid, now());
+        match self.is_private() {
+            Ok(Private::Yes) => drop(noted(&self.btmp, append(&self.btmp, &entry))),
+            Ok(Private::No) => {
+                static LINES: RateLimit = RateLimit::new(1, Duration::from_secs(60));
+                if let Verdict::Log { suppressed } = LINES.check() {
+                    let path = self.btmp.display();
+                    warn!(
+                        suppressed,
+                        "Excess permission or bad ownership on file {path}"
+                    );
+                }
+            }
+            // It is not wanted.
+            Err(_) => {}
+        }
+    }
+
+    /// As sshd judges: root's, and nothing for others.
+    fn is_private(&self) -> io::Result<Private> {
+        const EXCESS: u32 = 0o017;
+        let file = symlink_metadata(&self.btmp)?;
+        Ok(match file.uid() == 0 && file.mode() & EXCESS == 0 {
+            true => Private::Yes,
+            false => Private::No,
+        })
     }
 
     /// Ends the logins whose processes are gone: a predecessor of this process did not live to see it. The processes of
@@ -126,14 +168,6 @@ impl Book {
         file.write_all_at(entry.bytes(), place * SIZE)
     }
 
-    /// As updwtmpx(3). Whole entries only: half of one would shift all that come after it.
-    fn append(&self, entry: &Entry) -> io::Result<()> {
-        let file = open(OpenOptions::new().read(true).write(true), &self.wtmp)?;
-        fcntl_lock(&file, FlockOperation::LockExclusive)?;
-        let length = file.metadata()?.len();
-        file.write_all_at(entry.bytes(), length - length % SIZE)
-    }
-
     fn last(&self, uid: u32) -> io::Result<Option<LastEntry>> {
         let mut bytes = [0; LastEntry::SIZE];
         let file = File::open(&self.lastlog)?;
@@ -155,6 +189,14 @@ const SIZE: u64 = record::SIZE as u64;
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW.bits();
     options.custom_flags(flags.cast_signed()).open(path)
+}
+
+/// As updwtmpx(3). Whole entries only: half of one would shift all that come after it.
+fn append(path: &Path, entry: &Entry) -> io::Result<()> {
+    let file = open(OpenOptions::new().read(true).write(true), path)?;
+    fcntl_lock(&file, FlockOperation::LockExclusive)?;
+    let length = file.metadata()?.len();
+    file.write_all_at(entry.bytes(), length - length % SIZE)
 }
 
 fn entry_at(file: &File, place: u64) -> io::Result<Option<Entry>> {
@@ -204,6 +246,7 @@ fn ctime(seconds: i64) -> String {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     struct Scratch(PathBuf);
 
@@ -263,6 +306,30 @@ mod tests {
         fs::write(&book.wtmp, [1; 100]).unwrap();
         book.log_out(TerminalNumber(0), 1);
         assert_eq!(fs::metadata(&book.wtmp).unwrap().len(), SIZE);
+    }
+
+    #[test]
+    fn failures_are_recorded_where_others_cannot_read_them() {
+        let (_scratch, book) = scratch("failures");
+        let failed = FailedLogin {
+            user: "hunter2".into(),
+            host: "192.0.2.1".into(),
+            address: None,
+        };
+        book.fail(&failed, 1);
+        assert!(!book.btmp.exists());
+        fs::write(&book.btmp, b"").unwrap();
+        let is_root = fs::metadata(&book.btmp).unwrap().uid() == 0;
+        for (mode, count) in [(0o664, 0), (0o670, 0), (0o660, 1), (0o600, 2)] {
+            fs::set_permissions(&book.btmp, fs::Permissions::from_mode(mode)).unwrap();
+            book.fail(&failed, 1);
+            let expected = if is_root { count * SIZE } else { 0 };
+            assert_eq!(
+                fs::metadata(&book.btmp).unwrap().len(),
+                expected,
+                "{mode:o}"
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::mem::{offset_of, size_of};
 use std::net::IpAddr;
 
 use libc::utmpx;
-use rpc::accounting::{Origin, TerminalNumber};
+use rpc::accounting::{FailedLogin, Origin, TerminalNumber};
 
 /// Bytes of an entry of utmp and wtmp.
 pub const SIZE: usize = size_of::<utmpx>();
@@ -34,22 +34,33 @@ pub struct Time {
 impl Entry {
     /// The entry of a login.
     pub fn login(origin: &Origin, terminal: TerminalNumber, pid: i32, now: Time) -> Self {
-        let mut entry = Self::of(libc::USER_PROCESS, terminal, pid, now);
-        entry.put(offset_of!(utmpx, ut_user), USER, origin.user.as_bytes());
-        entry.put(offset_of!(utmpx, ut_host), HOST, origin.host.as_bytes());
-        let mut address = [0; 16];
-        match origin.address {
-            Some(IpAddr::V4(v4)) => address[..4].copy_from_slice(&v4.octets()),
-            Some(IpAddr::V6(v6)) => address = v6.octets(),
+        let mut entry = Self::on_terminal(libc::USER_PROCESS, terminal, pid, now);
+        entry.put_client(&origin.user, &origin.host, origin.address);
+        entry
+    }
+
+    /// The entry of a login that failed, for btmp: as sshd makes it, without a terminal.
+    pub fn failure(failed: &FailedLogin, pid: i32, now: Time) -> Self {
+        let mut entry = Self::of(libc::LOGIN_PROCESS, "ssh:notty", pid, now);
+        entry.put_client(&failed.user, &failed.host, failed.address);
+        entry
+    }
+
+    fn put_client(&mut self, user: &str, host: &str, address: Option<IpAddr>) {
+        self.put(offset_of!(utmpx, ut_user), USER, user.as_bytes());
+        self.put(offset_of!(utmpx, ut_host), HOST, host.as_bytes());
+        let mut octets = [0; 16];
+        match address {
+            Some(IpAddr::V4(v4)) => octets[..4].copy_from_slice(&v4.octets()),
+            Some(IpAddr::V6(v6)) => octets = v6.octets(),
             None => {}
         }
-        entry.put(offset_of!(utmpx, ut_addr_v6), address.len(), &address);
-        entry
+        self.put(offset_of!(utmpx, ut_addr_v6), octets.len(), &octets);
     }
 
     /// The entry of its end. In wtmp, last(1) finds the login by the terminal.
     pub fn logout(terminal: TerminalNumber, pid: i32, now: Time) -> Self {
-        Self::of(libc::DEAD_PROCESS, terminal, pid, now)
+        Self::on_terminal(libc::DEAD_PROCESS, terminal, pid, now)
     }
 
     /// An entry that was read.
@@ -85,12 +96,9 @@ impl Entry {
         (kind == libc::USER_PROCESS).then_some((pid, TerminalNumber(number.parse().ok()?)))
     }
 
-    fn of(kind: i16, terminal: TerminalNumber, pid: i32, now: Time) -> Self {
-        let mut entry = Self([0; SIZE]);
-        entry.put(offset_of!(utmpx, ut_type), 2, &kind.to_ne_bytes());
-        entry.put(offset_of!(utmpx, ut_pid), 4, &pid.to_ne_bytes());
+    fn on_terminal(kind: i16, terminal: TerminalNumber, pid: i32, now: Time) -> Self {
         let line = line(terminal);
-        entry.put(offset_of!(utmpx, ut_line), LINE, line.as_bytes());
+        let mut entry = Self::of(kind, &line, pid, now);
         // As sshd: the end of it.
         let id = line.len().saturating_sub(ID);
         entry.put(
@@ -98,6 +106,14 @@ impl Entry {
             ID,
             line.as_bytes().get(id..).unwrap_or_default(),
         );
+        entry
+    }
+
+    fn of(kind: i16, line: &str, pid: i32, now: Time) -> Self {
+        let mut entry = Self([0; SIZE]);
+        entry.put(offset_of!(utmpx, ut_type), 2, &kind.to_ne_bytes());
+        entry.put(offset_of!(utmpx, ut_pid), 4, &pid.to_ne_bytes());
+        entry.put(offset_of!(utmpx, ut_line), LINE, line.as_bytes());
         entry.put(
             offset_of!(utmpx, ut_tv.tv_sec),
             SECONDS,
@@ -236,6 +252,31 @@ mod tests {
         expected[348..352].copy_from_slice(&[192, 0, 2, 1]);
         assert_eq!(bytes, &expected);
         assert_eq!(LastEntry::SIZE, 292);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_failure_has_no_terminal() {
+        let failed = FailedLogin {
+            user: "nobody such".into(),
+            host: "2001:db8::1".into(),
+            address: Some("2001:db8::1".parse().unwrap()),
+        };
+        let entry = Entry::failure(&failed, 4711, NOW);
+        let bytes = entry.bytes();
+        assert_eq!((bytes[0], &bytes[8..18]), (6, b"ssh:notty\0".as_slice()));
+        assert_eq!(
+            (&bytes[40..44], &bytes[44..55]),
+            (&[0; 4][..], &b"nobody such"[..])
+        );
+        assert_eq!(
+            bytes[348..364],
+            "2001:db8::1"
+                .parse::<std::net::Ipv6Addr>()
+                .unwrap()
+                .octets()
+        );
+        assert_eq!(entry.user_process(), None);
     }
 
     #[test]

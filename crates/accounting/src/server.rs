@@ -206,6 +206,7 @@ impl Session {
         match (self.connection.hear()?, &self.origin) {
             (None, _) => {}
             (Some(Said::Origin(origin)), None) => self.origin = Some(origin),
+            (Some(Said::Failed(failed, sender)), None) => book.fail(&failed, sender.pid),
             (Some(Said::Opened(terminal, sender)), Some(origin)) => {
                 if !belongs_to(terminal, origin, sender) {
                     return Err(AccountingError::Malformed("terminal of somebody else"));

@@ -33,6 +33,8 @@ pub struct CommandLine {
     pub ports: Vec<u16>,
     /// `-C`: the connection that is asked about. The user's groups are not known yet.
     pub connection: Criteria,
+    /// `-u`: the longest name of a client's host that is recorded.
+    pub utmp_length: Option<u8>,
     /// Where log lines go.
     pub log: Log,
     /// What to say before anything else.
@@ -108,6 +110,9 @@ pub enum UsageError {
     /// `-g`
     #[error("Invalid login grace time.")]
     GraceTime,
+    /// `-u`
+    #[error("Invalid utmp length.")]
+    UtmpLength,
     /// `-C` with a port that is none.
     #[error("Invalid port '{0}' in test mode specification lport={0}")]
     ConnectionPort(String),
@@ -217,16 +222,22 @@ impl CommandLine {
             .options
             .iter()
             .flat_map(|line| ["-o".into(), line.into()]);
+        let utmp_length = self.utmp_length.map(|length| format!("-u{length}").into());
         [OsString::from("-f"), file.to_owned()]
             .into_iter()
             .chain(options)
+            .chain(utmp_length)
             .collect()
     }
 }
 
+/// HOST_NAME_MAX and its NUL.
+const UTMP_LENGTH_LIMIT: u8 = 65;
+
 /// What has been read so far.
 #[derive(Debug, Default)]
 struct Reader {
+    utmp_length: Option<u8>,
     /// `-G`, which stands above `-T` and `-t`, of which the last counts.
     show: bool,
     task: Option<Task>,
@@ -283,7 +294,12 @@ impl Reader {
             'T' => self.task = Some(Task::CheckAndShow),
             't' => self.task = Some(Task::Check),
             'V' => self.task = Some(Task::Version),
-            'b' | 'k' | 'u' => drop(raw()?),
+            'b' | 'k' => drop(raw()?),
+            // As strtonum(3) has it, what is no number is 0.
+            'u' => match text()?.parse().unwrap_or(0) {
+                length @ 0..=UTMP_LENGTH_LIMIT => self.utmp_length = Some(length),
+                _ => return Err(UsageError::UtmpLength),
+            },
             'Q' => {}
             'r' => self.remarks.push("-r option is deprecated"),
             'R' => return Err(UsageError::Internal),
@@ -340,6 +356,7 @@ impl Reader {
             options: above.into_iter().flatten().chain(self.options).collect(),
             ports: self.ports,
             connection: self.connection.unwrap_or_default(),
+            utmp_length: self.utmp_length,
             log: match self.log_file {
                 Some(file) => Log::File(file),
                 // What -d says is for who typed it; with -i, standard error may be the client's.

@@ -72,13 +72,17 @@ pub const FLAGS: &[Flag] = &[
     switch('q', "log nothing"),
     switch('T', "check as -t and print the effective configuration"),
     switch('t', "check configuration and host keys"),
+    valued(
+        'u',
+        "len",
+        "record the address of a client whose host has a longer name",
+    ),
     switch('V', "print the version"),
     // Without effect, here as in today's sshd.
     valued('b', "bits", "accepted without effect"),
     valued('k', "time", "accepted without effect"),
     switch('Q', "accepted without effect"),
     switch('r', "accepted without effect, with a remark"),
-    valued('u', "len", "accepted without effect: there is no utmp here"),
 ];
 
 /// What is said to who uses flags that do not exist.
@@ -97,7 +101,7 @@ mod tests {
         assert_eq!(words, "usage: sshd-privsep ");
         let (switches, valued) = switches.split_once(']').unwrap();
         for flag in FLAGS {
-            let silent = flag.meaning.starts_with("accepted") && flag.letter != 'u';
+            let silent = flag.meaning.starts_with("accepted");
             let shown = match flag.argument {
                 None => switches.contains(flag.letter),
                 Some(argument) => valued.contains(&format!("[-{} {argument}]", flag.letter)),

@@ -208,7 +208,9 @@ fn accounting(
     let origin = accounting::Origin {
         user: account.name.clone(),
         uid: account.uid,
-        host: remote_host.to_owned(),
+        host: rules
+            .name_limit
+            .shown(remote_host, origin.endpoints.peer().address()),
         address: match origin.endpoints.peer() {
             Endpoint::Inet(address) => Some(address.ip()),
             Endpoint::Unknown => None,

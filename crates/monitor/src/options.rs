@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 use thiserror::Error;
 
+use crate::recorded_host::NameLimit;
+
 /// What to do, and with what configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -26,6 +28,8 @@ pub struct Source {
     pub file: PathBuf,
     /// `-o`: lines that count before the file, in their order.
     pub lines: Vec<String>,
+    /// `-u`: what is recorded of clients' names.
+    pub name_limit: NameLimit,
 }
 
 /// What to do with the configuration.
@@ -57,7 +61,7 @@ pub enum Log {
 
 /// Words that mean nothing here.
 #[derive(Debug, Error)]
-#[error("{0}\nusage: monitor [-et] [-f config_file] [-o option] [--one]")]
+#[error("{0}\nusage: monitor [-et] [-f config_file] [-o option] [-u len] [--one]")]
 pub struct UsageError(#[from] lexopt::Error);
 
 impl Options {
@@ -70,6 +74,7 @@ impl Options {
             source: Source {
                 file: "/etc/ssh/sshd_config".into(),
                 lines: Vec::new(),
+                name_limit: NameLimit::default(),
             },
             mode: Mode::Serve,
             clients: Clients::All,
@@ -82,6 +87,11 @@ impl Options {
                 Arg::Short('f') => options.source.file = words.value()?.into(),
                 Arg::Short('o') => options.source.lines.push(words.value()?.string()?),
                 Arg::Short('t') => options.mode = Mode::Test,
+                Arg::Short('u') => {
+                    let limit = NameLimit::new(words.value()?.parse()?);
+                    options.source.name_limit =
+                        limit.ok_or_else(|| lexopt::Error::from("Invalid utmp length."))?;
+                }
                 Arg::Long("one") => options.clients = Clients::One,
                 _ => return Err(word.unexpected().into()),
             }
@@ -111,8 +121,9 @@ mod tests {
 
     #[test]
     fn each_flag_says_one_thing() {
-        let options = parse(&["-te", "-f", "/x", "--one"]).unwrap();
+        let options = parse(&["-te", "-f", "/x", "-u0", "--one"]).unwrap();
         assert_eq!(options.source.file, PathBuf::from("/x"));
+        assert_eq!(Some(options.source.name_limit), NameLimit::new(0));
         let what = (options.mode, options.clients, options.log);
         assert_eq!(what, (Mode::Test, Clients::One, Log::StandardError));
     }
@@ -125,7 +136,14 @@ mod tests {
 
     #[test]
     fn other_words_are_errors() {
-        for words in [&["-f"][..], &["-o"], &["-x"], &["file"], &["--one=2"]] {
+        for words in [
+            &["-f"][..],
+            &["-o"],
+            &["-x"],
+            &["file"],
+            &["-u66"],
+            &["--one=2"],
+        ] {
             assert!(parse(words).is_err(), "{words:?}");
         }
         let bytes = ["-o".into(), OsString::from_vec(vec![0xff])];

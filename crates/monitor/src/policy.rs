@@ -19,6 +19,7 @@ use crate::exchange::Offer;
 use crate::groups::Groups;
 use crate::hostkeys::{HostKey, HostKeys, LoadError};
 use crate::options::Source;
+use crate::recorded_host::NameLimit;
 use crate::rules::{Rules, required_rsa_size, signatures};
 
 /// What this server is called in its identification string. RFC 4253 section 4.2 permits no `-`.
@@ -36,6 +37,8 @@ pub struct Policy {
     pub limits: Arc<Limits>,
     /// Which hosts the system trusts, for `hostbased`.
     pub trusted_hosts: SystemFiles,
+    /// What is recorded of clients' names.
+    pub name_limit: NameLimit,
 }
 
 /// A usable policy and what the administrator should know of it.
@@ -113,6 +116,7 @@ impl Policy {
         let policy = Arc::new(Self {
             limits: Arc::new(Limits::of(&config)),
             trusted_hosts: SystemFiles::default(),
+            name_limit: source.name_limit,
             configuration,
             config,
             offer,
@@ -154,7 +158,9 @@ impl Policy {
 
     /// What holds for a connection.
     pub fn rules(&self, connection: &Criteria) -> Rules {
-        Rules::new(self.configuration.effective(connection).config)
+        let mut rules = Rules::new(self.configuration.effective(connection).config);
+        rules.name_limit = self.name_limit;
+        rules
     }
 }
 

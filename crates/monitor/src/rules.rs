@@ -15,6 +15,7 @@ use wire::userauth::UserName;
 use crate::certificate::Requirements;
 use crate::open_session::Origin;
 use crate::public_key::RequiredRsaSize;
+use crate::recorded_host::NameLimit;
 
 /// The values of one connection, or those outside of Match.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Rules {
     pub pubkey_algorithms: Vec<SignatureAlgorithm>,
     /// Signature algorithms of certificate authorities.
     authority_algorithms: Vec<SignatureAlgorithm>,
+    /// What is recorded of clients' names.
+    pub name_limit: NameLimit,
 }
 
 impl Rules {
@@ -33,6 +36,7 @@ impl Rules {
         Self {
             pubkey_algorithms: signatures(&config.pubkey_accepted_algorithms),
             authority_algorithms: signatures(&config.ca_signature_algorithms),
+            name_limit: NameLimit::default(),
             config,
         }
     }

@@ -169,6 +169,7 @@ impl Machine {
 pub(crate) fn load(file: &Path) -> Arc<Policy> {
     let source = Source {
         file: file.to_owned(),
+        name_limit: Default::default(),
         lines: Vec::new(),
     };
     match Policy::load(&source) {

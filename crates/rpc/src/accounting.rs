@@ -68,6 +68,17 @@ pub struct Origin {
     pub address: Option<IpAddr>,
 }
 
+/// Somebody who was not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedLogin {
+    /// The name that was tried, which need not be anybody's.
+    pub user: String,
+    /// The client's host, as it is to be shown.
+    pub host: String,
+    /// Its address, if it has one.
+    pub address: Option<IpAddr>,
+}
+
 /// A terminal: the number of a device in `/dev/pts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TerminalNumber(pub u32);
@@ -96,10 +107,32 @@ pub fn connect(origin: &Origin) -> Result<OwnedFd, AccountingError> {
     connect_to(Path::new(SOCKET), origin)
 }
 
-fn connect_to(path: &Path, origin: &Origin) -> Result<OwnedFd, AccountingError> {
+/// The monitor's part: has a failure recorded. It never waits.
+///
+/// # Errors
+/// As of [`connect`].
+pub fn failed_login(failed: &FailedLogin) -> Result<(), AccountingError> {
+    failed_login_to(Path::new(SOCKET), failed)
+}
+
+fn failed_login_to(path: &Path, failed: &FailedLogin) -> Result<(), AccountingError> {
+    let failed = pb::FailedLogin {
+        user: failed.user.clone(),
+        host: failed.host.clone(),
+        address: failed.address.map(|address| address.to_string()),
+    };
+    say(socket_to(path)?.as_fd(), Body::Failed(failed))
+}
+
+fn socket_to(path: &Path) -> Result<OwnedFd, AccountingError> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
+
+fn connect_to(path: &Path, origin: &Origin) -> Result<OwnedFd, AccountingError> {
+    let socket = socket_to(path)?;
     let origin = pb::Origin {
         user: origin.user.clone(),
         uid: origin.uid,
@@ -166,6 +199,8 @@ pub struct Recorded(OwnedFd);
 pub enum Said {
     /// By the monitor.
     Origin(Origin),
+    /// By the monitor.
+    Failed(FailedLogin, Sender),
     /// By a session: a terminal is open.
     Opened(TerminalNumber, Sender),
     /// By a session: it is not any more.
@@ -261,24 +296,32 @@ fn said(bytes: &[u8], sender: Sender) -> Result<Said, AccountingError> {
         .map_err(|_| AccountingError::Malformed("not for accounting"))?;
     Ok(
         match message.body.ok_or(AccountingError::Malformed("no body"))? {
-            Body::Origin(origin) => {
-                if sender.uid != 0 {
-                    return Err(AccountingError::Malformed("origin is not the monitor's"));
-                }
-                let address = origin.address.map(|address| address.parse());
-                Said::Origin(Origin {
-                    user: origin.user,
-                    uid: origin.uid,
-                    host: origin.host,
-                    address: address
-                        .transpose()
-                        .map_err(|_| AccountingError::Malformed("address"))?,
-                })
+            Body::Origin(_) | Body::Failed(_) if sender.uid != 0 => {
+                return Err(AccountingError::Malformed("it is not the monitor's"));
+            }
+            Body::Origin(origin) => Said::Origin(Origin {
+                user: origin.user,
+                uid: origin.uid,
+                host: origin.host,
+                address: address(origin.address)?,
+            }),
+            Body::Failed(failed) => {
+                let failed = FailedLogin {
+                    user: failed.user,
+                    host: failed.host,
+                    address: address(failed.address)?,
+                };
+                Said::Failed(failed, sender)
             }
             Body::Opened(terminal) => Said::Opened(TerminalNumber(terminal.number), sender),
             Body::Closed(terminal) => Said::Closed(TerminalNumber(terminal.number), sender),
         },
     )
+}
+
+fn address(text: Option<String>) -> Result<Option<IpAddr>, AccountingError> {
+    let address = text.map(|text| text.parse()).transpose();
+    address.map_err(|_| AccountingError::Malformed("address"))
 }
 
 fn to_proto(terminal: TerminalNumber) -> pb::Terminal {
@@ -378,14 +421,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_monitor_says_whose_session_it_is() {
-        let message = pb::ToAccounting {
-            body: Some(Body::Origin(pb::Origin::default())),
+    fn only_the_monitor_says_whose_session_it_is_and_who_was_not_let_in() {
+        for body in [
+            Body::Origin(pb::Origin::default()),
+            Body::Failed(pb::FailedLogin::default()),
+        ] {
+            let message = pb::ToAccounting { body: Some(body) }.encode_to_vec();
+            let said = |uid| said(&message, Sender { pid: 1, uid });
+            assert!(said(0).is_ok());
+            assert!(matches!(said(1000), Err(AccountingError::Malformed(_))));
         }
-        .encode_to_vec();
-        let said = |uid| said(&message, Sender { pid: 1, uid });
-        assert!(said(0).is_ok());
-        assert!(matches!(said(1000), Err(AccountingError::Malformed(_))));
     }
 
     #[test]

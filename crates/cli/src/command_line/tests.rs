@@ -225,8 +225,23 @@ fn words_without_meaning_are_named_as_sshd_names_them() {
 }
 
 #[test]
+fn the_longest_name_of_a_host_goes_to_the_monitor() {
+    for (words, passed) in [(&["-u0"], "-u0"), (&["-u65"], "-u65"), (&["-ux"], "-u0")] {
+        let line = parse(words).unwrap();
+        assert_eq!(line.for_monitor().last().unwrap(), passed);
+    }
+    assert!(matches!(parse(&["-u66"]), Err(UsageError::UtmpLength)));
+    let words = parse(&[]).unwrap().for_monitor();
+    assert!(
+        !words
+            .iter()
+            .any(|word| word.to_string_lossy().starts_with("-u"))
+    );
+}
+
+#[test]
 fn what_is_obsolete_is_accepted() {
-    let line = parse(&["-b", "1024", "-k1h", "-Q", "-u", "0", "-r", "-t"]).unwrap();
+    let line = parse(&["-b", "1024", "-k1h", "-Q", "-r", "-t"]).unwrap();
     assert_eq!(line.task, Task::Check);
     assert_eq!(line.remarks, ["-r option is deprecated"]);
     assert!(line.options.is_empty());

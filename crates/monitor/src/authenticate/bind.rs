@@ -10,6 +10,7 @@ use super::{Named, Terms, Undecided};
 use crate::account::{self, Refusal, Standing};
 use crate::audit::{Subject, Validity};
 use crate::exchange::FirstExchange;
+use crate::failures;
 use crate::host_name;
 use crate::progress::Progress;
 use crate::rules;
@@ -24,6 +25,10 @@ impl Named {
         let source = host_name::source(terms).await;
         let asked = Instant::now();
         let (rules, standing) = account::admit(&user, &source, terms).await;
+        if let Standing::Refused(Refusal::Unknown) = &standing {
+            // Before the delay, which hides that it takes a moment.
+            failures::record(&user, &source);
+        }
         terms.delay.settle_lookup(&user, asked).await;
         journal::set_level(&Span::current(), rules::log_level(&rules.config));
         let subject = Subject {

@@ -16,6 +16,7 @@ use super::{Decided, Decision, Login, Named, Terms};
 use crate::account::Standing;
 use crate::audit::{Tried, Weight, Word};
 use crate::exchange::FirstExchange;
+use crate::failures;
 use crate::progress::{Advance, CompletedMethods};
 use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
 use crate::rules::Rules;
@@ -120,6 +121,7 @@ impl Named {
             Some((PamRefusal::Account, _)) => subject.account_refused(),
             Some(_) | None => {}
         }
+        self.record_failure(failed.method);
         match failed.verdict {
             Verdict::Judged => self.log(Word::Failed, failed.tried(), endpoints),
             // sshd (9.2p1) has a line for a key that is not listed at VERBOSE only, and so it is no failure to fail2ban.
@@ -130,8 +132,16 @@ impl Named {
     /// A dialog was given up by the client. sshd's monitor counts it as well.
     pub(super) fn abandoned(&mut self, endpoints: Endpoints) {
         let failed = Failed::new(Method::KeyboardInteractive, Verdict::Judged);
+        self.record_failure(failed.method);
         self.log(Word::Failed, failed.tried(), endpoints);
         self.tries.fail(Price::Try, failed.verdict);
+    }
+
+    /// For lastb(1): who types passwords, as sshd has it. A client tries all of its keys in turn.
+    fn record_failure(&self, method: Method) {
+        if [Method::Password, Method::KeyboardInteractive].contains(&method) {
+            failures::record(&self.user, &self.source);
+        }
     }
 
     /// What a completed method comes to: PermitRootLogin first, then AuthenticationMethods.
