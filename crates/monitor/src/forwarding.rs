@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use config::sshd::{self, Forwarding as Word, PermitForward, SshdConfig, Tunnel, YesNo};
+use config::sshd::{
+    self, AddressFamily as Family, Forwarding as Word, PermitForward, SshdConfig, Tunnel, YesNo,
+};
 use rpc::lane::{
-    Directions, Forwarding, GatewayPorts, Permission, Places, Tunnels, X11Addresses, X11Forwarding,
+    Directions, Forwarding, GatewayPorts, IpFamily, Permission, Places, Tunnels, X11Addresses,
+    X11Forwarding,
 };
 
 use crate::session_start::place;
@@ -28,6 +31,11 @@ pub(crate) fn forwarding(config: &SshdConfig) -> Forwarding {
         stream_local_bind_unlink: permission(config.stream_local_bind_unlink),
         agent: permission(config.allow_agent_forwarding),
         x11: x11(config),
+        address_family: match config.address_family {
+            Family::Any => IpFamily::Any,
+            Family::Inet => IpFamily::Inet,
+            Family::Inet6 => IpFamily::Inet6,
+        },
         tunnels: tunnels(config.permit_tunnel),
     }
 }
@@ -129,6 +137,7 @@ mod tests {
             of("PermitOpen none").permit_open,
             Places::Listed(Vec::new())
         );
+        assert_eq!(of("AddressFamily inet6").address_family, IpFamily::Inet6);
         assert_eq!(
             of("PermitListen 8080").permit_listen,
             listed("*", Some(8080))

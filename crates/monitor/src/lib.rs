@@ -67,6 +67,7 @@ pub mod groups;
 pub mod host_name;
 pub mod hostbased;
 pub mod hostkeys;
+mod key_options;
 pub mod listener;
 pub mod listening;
 pub mod listing;

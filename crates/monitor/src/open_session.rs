@@ -21,6 +21,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use crate::channel_timeouts::channel_timeouts;
+use crate::key_options::key_options;
 use crate::policy::whole_seconds;
 use crate::proof::AuthenticatedUser;
 use crate::routing_domain::RoutingDomain;
@@ -254,6 +255,7 @@ fn grant(rules: &Rules, user: &AuthenticatedUser) -> SessionGrant {
             interactive: config.ip_qos.interactive.0,
             bulk: config.ip_qos.bulk.0,
         },
+        remarks: key_options(config, user),
     }
 }
 

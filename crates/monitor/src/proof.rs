@@ -15,7 +15,7 @@
 //! A new method is a variant of [`MethodProof`] around a proof of its own module, and an arm in each
 //! of its functions: which method it counts as, whom it is about, and what it restricts.
 
-use accounts::{Account, ForcedCommand, Method};
+use accounts::{Account, AuthorizedKey, ForcedCommand, Method};
 use config::authorized_keys::Constraints;
 use config::sshd::PubkeyAuthOptions;
 use rpc::lane::Password;
@@ -158,8 +158,13 @@ impl MethodProof {
 
     /// What it restricts the session to.
     pub fn constraints(&self) -> Option<&Constraints> {
+        self.listed().map(AuthorizedKey::constraints)
+    }
+
+    /// The user's key, as the account lists it.
+    pub fn listed(&self) -> Option<&AuthorizedKey> {
         match self {
-            Self::PublicKey(proof) => Some(proof.listed.key().constraints()),
+            Self::PublicKey(proof) => Some(proof.listed.key()),
             Self::Hostbased(_) | Self::Dialog(_) => None,
         }
     }

@@ -114,7 +114,10 @@ fn forced_command(config: &SshdConfig, constraints: &SessionConstraints) -> Opti
 }
 
 /// The key's variables, as far as PermitUserEnvironment lets users set any.
-fn environment(config: &SshdConfig, constraints: &SessionConstraints) -> Vec<(String, String)> {
+pub(crate) fn environment(
+    config: &SshdConfig,
+    constraints: &SessionConstraints,
+) -> Vec<(String, String)> {
     let mut variables = constraints.environment.clone();
     match &config.permit_user_environment {
         PermitUserEnvironment::Yes => {}

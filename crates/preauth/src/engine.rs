@@ -31,6 +31,7 @@ mod program;
 mod pump;
 mod queue;
 mod reader;
+mod remarks;
 mod replies;
 mod requests;
 mod timers;
@@ -85,6 +86,9 @@ pub async fn run(client: ClientSocket, login: LoggedIn, monitor: Monitor) -> Eng
     };
     let session_gone = session.gone();
     let mux = Mux::new(transport, host_keys, Timers::new(Instant::now(), &grant));
+    for remark in &grant.remarks {
+        mux.remark(remark);
+    }
     let config = Arc::new(engine_config());
     let deliveries = Deliveries::default();
     let forwarding = Forwarding::new(Arc::clone(&mux), session.clone(), deliveries.clone());

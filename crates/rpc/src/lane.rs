@@ -32,7 +32,7 @@ use crate::session::Channel;
 
 pub(crate) use descriptor::expect_lane;
 pub use forwarding::{
-    Directions, Forwarding, GatewayPorts, Places, Tunnels, X11Addresses, X11Forwarding,
+    Directions, Forwarding, GatewayPorts, IpFamily, Places, Tunnels, X11Addresses, X11Forwarding,
 };
 pub use timeouts::{ChannelTimeouts, ChannelType, IdleSeconds};
 
@@ -133,7 +133,16 @@ pub struct SessionGrant {
     pub channel_timeouts: ChannelTimeouts,
     /// IPQoS
     pub packet_marks: PacketMarks,
+    /// What the user is told first, each in an SSH_MSG_DEBUG. The first [`REMARKS_LIMIT`] are sent, and of each the
+    /// first [`REMARK_LIMIT`] bytes.
+    pub remarks: Vec<String>,
 }
+
+/// How many remarks a worker is given.
+pub const REMARKS_LIMIT: usize = 16;
+
+/// The longest remark, in bytes: what fits into OpenSSH's buffer.
+pub const REMARK_LIMIT: usize = 1023;
 
 /// How the packets to a client are marked (IP_TOS and IPV6_TCLASS); none is the system's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -18,7 +18,8 @@ use crate::proto::session::v1 as pb;
 
 pub use forwarding::{
     Accepted, Address, CONNECT_DEADLINE, Connect, Connections, HOST_LIMIT, LISTEN_DEADLINE,
-    Listening, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, X11Request, is_xauth_word,
+    Listening, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, Remark, Remarked,
+    X11Request, is_xauth_word,
 };
 pub use tunnel::{OpenTunnel, TunnelDevice, TunnelMode, TunnelOpened};
 
@@ -241,8 +242,10 @@ pub trait SessionFace: Send + Sync + 'static {
     ) -> impl Future<Output = Result<TunnelOpened, Violation>> + Send;
 
     /// "tcpip-forward", "streamlocal-forward@openssh.com"
-    fn listen(&self, address: Address)
-    -> impl Future<Output = Result<Listening, Violation>> + Send;
+    fn listen(
+        &self,
+        address: Address,
+    ) -> impl Future<Output = Result<Remarked<Listening>, Violation>> + Send;
 
     /// "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com"
     fn cancel_listen(
@@ -261,7 +264,7 @@ pub trait SessionFace: Send + Sync + 'static {
         &self,
         channel: Channel,
         request: X11Request,
-    ) -> impl Future<Output = Result<Outcome, Violation>> + Send;
+    ) -> impl Future<Output = Result<Remarked<Outcome>, Violation>> + Send;
 
     /// Answers when somebody has connected to what is listened on. Before that the connection must have been sent
     /// through the lane, for this channel.
@@ -615,12 +618,17 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
     async fn forward_x11(
         &self,
         request: tonic::Request<pb::ForwardX11Request>,
-    ) -> Result<tonic::Response<pb::Outcome>, tonic::Status> {
+    ) -> Result<tonic::Response<pb::ForwardX11Reply>, tonic::Status> {
         let result = match convert::forwarding::x11_from_proto(request.into_inner()) {
             Ok((channel, x11)) => self.face.forward_x11(channel, x11).await,
             Err(violation) => Err(violation),
         };
-        self.answer(result).await
+        self.wire
+            .reply(result, |forwarded| pb::ForwardX11Reply {
+                outcome: Some(outcome_to_proto(forwarded.answer)),
+                remark: convert::forwarding::remark_to_proto(forwarded.remark).into(),
+            })
+            .await
     }
 
     async fn accept(

@@ -24,5 +24,5 @@ pub(crate) use agent::Agent;
 pub(crate) use connect::Connector;
 pub(crate) use display::Display;
 pub(crate) use listen::Listeners;
-pub(crate) use policy::ForwardPolicy;
+pub(crate) use policy::{ForwardPolicy, NoDisplay};
 pub(crate) use tunnel::Tunnels;

@@ -15,14 +15,14 @@ use rpc::lane::{
 };
 use rpc::session::{
     Accepted, Address, Channel, Connect, Listening, OpenTunnel, Opened, Outcome, Program,
-    ProgramEnd, PtyRequest, SessionFace, Signal, TunnelOpened, WindowSize, X11Request,
+    ProgramEnd, PtyRequest, Remarked, SessionFace, Signal, TunnelOpened, WindowSize, X11Request,
 };
 use rpc::{ConnectionId, Endpoints, Violation};
 use tracing::{debug, error, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
 use crate::forgetting::{Forgetting, Known};
-use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners, Tunnels};
+use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners, NoDisplay, Tunnels};
 use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
 use crate::outside::Outside;
@@ -602,7 +602,7 @@ impl SessionFace for Session {
         }
     }
 
-    async fn listen(&self, address: Address) -> Result<Listening, Violation> {
+    async fn listen(&self, address: Address) -> Result<Remarked<Listening>, Violation> {
         let Inner {
             listeners,
             forward_policy,
@@ -637,21 +637,36 @@ impl SessionFace for Session {
         &self,
         channel: Channel,
         request: X11Request,
-    ) -> Result<Outcome, Violation> {
-        let Some(forwarding) = self.0.forward_policy.x11() else {
-            return Ok(Outcome::Refused);
-        };
-        Ok(self.prepare(channel, |preparation| {
+    ) -> Result<Remarked<Outcome>, Violation> {
+        let Inner {
+            listeners,
+            forward_policy: policy,
+            ..
+        } = &*self.0;
+        let mut refusal = None;
+        let answer = self.prepare(channel, |preparation| {
             if preparation.display.is_some() {
                 error!("session_x11_req: x11 forwarding already active");
                 return Outcome::Refused;
             }
-            preparation.display = Display::listen(&self.0.listeners, forwarding, request);
-            match preparation.display {
-                Some(_) => Outcome::Done,
-                None => Outcome::Refused,
+            let display = policy.x11().and_then(|forwarding| {
+                Display::listen(listeners, forwarding, policy.address_family(), request)
+            });
+            match display {
+                Ok(display) => {
+                    preparation.display = Some(display);
+                    Outcome::Done
+                }
+                Err(why) => {
+                    refusal = Some(why);
+                    Outcome::Refused
+                }
             }
-        }))
+        });
+        Ok(Remarked {
+            answer,
+            remark: refusal.and_then(NoDisplay::remark),
+        })
     }
 
     async fn accept(&self, channel: Channel) -> Result<Accepted, Violation> {

@@ -258,6 +258,30 @@ impl<'a> Disconnect<'a> {
     }
 }
 
+/// SSH_MSG_DEBUG
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Debug<'a> {
+    /// "always_display", 0 or 1.
+    pub always_display: u8,
+    /// "message"
+    pub message: &'a [u8],
+    /// "language tag"
+    pub language: &'a [u8],
+}
+
+impl Debug<'_> {
+    /// Message number.
+    pub const NUMBER: u8 = number::DEBUG;
+
+    /// Appends the payload.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_byte(Self::NUMBER);
+        out.put_byte(self.always_display);
+        out.put_string(self.message);
+        out.put_string(self.language);
+    }
+}
+
 /// SSH_MSG_UNIMPLEMENTED
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unimplemented {

@@ -23,6 +23,7 @@ use super::deliveries::Deliveries;
 use super::end::EngineEnd;
 use super::mux::{Listen, Mux, Stream};
 use super::pump::{self, Afterwards, Program};
+use super::remarks;
 use super::requests::RequestError;
 
 /// What forwarding needs of its connection. Clones are the same.
@@ -71,13 +72,19 @@ impl Forwarding {
         let mut session = self.session.clone();
         let chooses = matches!(&address, Address::Port(port) if port.port == 0);
         let answer = match listen {
-            Listen::Begin => match session.listen(address).await? {
-                Listening::On(port) => {
-                    self.accept();
-                    forwarding::success(chooses.then_some(port))
+            Listen::Begin => {
+                let listening = session.listen(address.clone()).await?;
+                if let Some(remark) = listening.remark {
+                    self.mux.remark(&remarks::of_listening(remark, &address));
                 }
-                Listening::Refused => forwarding::failure(),
-            },
+                match listening.answer {
+                    Listening::On(port) => {
+                        self.accept();
+                        forwarding::success(chooses.then_some(port))
+                    }
+                    Listening::Refused => forwarding::failure(),
+                }
+            }
             Listen::End => match session.cancel_listen(address).await? {
                 Outcome::Done => forwarding::success(None),
                 Outcome::Refused => forwarding::failure(),

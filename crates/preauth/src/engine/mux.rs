@@ -34,6 +34,7 @@ use super::channels::{
 };
 use super::end::EngineEnd;
 use super::marks::Terminals;
+use super::remarks;
 use super::replies::Replies;
 use super::timers::Timers;
 
@@ -416,6 +417,13 @@ impl Mux {
         if reply == Reply::Wanted {
             state.replies.push(payload);
         }
+        self.settle(&mut state);
+    }
+
+    /// Tells the user something, before what the client is answered from now on.
+    pub(super) fn remark(&self, text: &str) {
+        let mut state = self.lock();
+        state.replies.push(remarks::debug(text));
         self.settle(&mut state);
     }
 

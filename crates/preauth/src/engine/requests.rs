@@ -19,6 +19,7 @@ use super::deliveries::Deliveries;
 use super::forward::Forwarding;
 use super::mux::Mux;
 use super::program::Running;
+use super::remarks;
 
 /// Longest value of TERM that is passed on; the session's limit.
 const TERM_LIMIT: usize = 64;
@@ -225,14 +226,17 @@ impl Handler for Requests {
             cookie: cookie.to_owned(),
             screen,
         };
-        let outcome = self
+        let forwarded = self
             .session
             .forward_x11(SessionChannel(channel.into()), request)
             .await?;
-        if outcome == Outcome::Done {
+        if let Some(remark) = forwarded.remark {
+            self.mux.remark(remarks::of(remark));
+        }
+        if forwarded.answer == Outcome::Done {
             self.forwarding.accept();
         }
-        answer(outcome, channel, session)
+        answer(forwarded.answer, channel, session)
     }
 
     async fn env_request(

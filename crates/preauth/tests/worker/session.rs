@@ -11,8 +11,8 @@ use rpc::Violation;
 use rpc::lane::{FromSession, IdleSeconds, Lane, ProgramDescriptors};
 use rpc::session::{
     Accepted, Address, Channel, Connect, Listening, OpenFailure, OpenFailureReason, OpenTunnel,
-    Opened, Outcome, Port, Program, ProgramEnd, PtyRequest, SessionFace, Signal, TunnelOpened,
-    WindowSize, X11Request,
+    Opened, Outcome, Port, Program, ProgramEnd, PtyRequest, Remarked, SessionFace, Signal,
+    TunnelOpened, WindowSize, X11Request,
 };
 use tokio::sync::Notify;
 
@@ -145,12 +145,13 @@ impl SessionFace for TestSession {
     }
 
     /// Listens on every port, on none of which somebody is.
-    async fn listen(&self, address: Address) -> Result<Listening, Violation> {
-        Ok(match address {
+    async fn listen(&self, address: Address) -> Result<Remarked<Listening>, Violation> {
+        let answer = match address {
             Address::Port(port) if port.port == 0 => Listening::On(40_007),
             Address::Port(port) => Listening::On(port.port),
             Address::Path(_) => Listening::Refused,
-        })
+        };
+        Ok(answer.into())
     }
 
     async fn cancel_listen(&self, _: Address) -> Result<Outcome, Violation> {
@@ -161,8 +162,8 @@ impl SessionFace for TestSession {
         Ok(Outcome::Refused)
     }
 
-    async fn forward_x11(&self, _: Channel, _: X11Request) -> Result<Outcome, Violation> {
-        Ok(Outcome::Refused)
+    async fn forward_x11(&self, _: Channel, _: X11Request) -> Result<Remarked<Outcome>, Violation> {
+        Ok(Outcome::Refused.into())
     }
 
     /// One at a time, each with other words.

@@ -5,7 +5,7 @@ use crate::grpc::{CallError, Violation};
 use crate::proto::session::v1 as ses;
 use crate::session::{
     Accepted, Address, Channel, Connect, Connections, HOST_LIMIT, Listening, OpenFailure,
-    OpenFailureReason, Opened, PATH_LIMIT, Port, X11Request, is_xauth_word,
+    OpenFailureReason, Opened, PATH_LIMIT, Port, Remark, Remarked, X11Request, is_xauth_word,
 };
 
 /// Longest text of a failure, in bytes: one of strerror(3) or gai_strerror(3).
@@ -48,27 +48,56 @@ pub(crate) fn address_from_proto(message: ses::Address) -> Result<Address, Viola
     })
 }
 
-pub(crate) fn listening_to_proto(listening: Listening) -> ses::ListenReply {
+pub(crate) fn remark_to_proto(remark: Option<Remark>) -> ses::Remark {
+    match remark {
+        None => ses::Remark::Unspecified,
+        Some(Remark::PortForwardingDisabled) => ses::Remark::PortForwardingDisabled,
+        Some(Remark::StreamLocalForwardingDisabled) => ses::Remark::StreamLocalForwardingDisabled,
+        Some(Remark::ForwardingRefused) => ses::Remark::ForwardingRefused,
+        Some(Remark::AddressOverridden) => ses::Remark::AddressOverridden,
+        Some(Remark::X11DisabledForKey) => ses::Remark::X11DisabledForKey,
+        Some(Remark::NoXauth) => ses::Remark::NoXauth,
+    }
+}
+
+pub(crate) fn remark_from_proto(remark: ses::Remark) -> Option<Remark> {
+    match remark {
+        ses::Remark::Unspecified => None,
+        ses::Remark::PortForwardingDisabled => Some(Remark::PortForwardingDisabled),
+        ses::Remark::StreamLocalForwardingDisabled => Some(Remark::StreamLocalForwardingDisabled),
+        ses::Remark::ForwardingRefused => Some(Remark::ForwardingRefused),
+        ses::Remark::AddressOverridden => Some(Remark::AddressOverridden),
+        ses::Remark::X11DisabledForKey => Some(Remark::X11DisabledForKey),
+        ses::Remark::NoXauth => Some(Remark::NoXauth),
+    }
+}
+
+pub(crate) fn listening_to_proto(listening: Remarked<Listening>) -> ses::ListenReply {
     use ses::listen_reply::Outcome;
-    let outcome = match listening {
+    let outcome = match listening.answer {
         Listening::On(port) => Outcome::Port(port.into()),
         Listening::Refused => Outcome::Refused(ses::Refused {}),
     };
     ses::ListenReply {
         outcome: Some(outcome),
+        remark: remark_to_proto(listening.remark).into(),
     }
 }
 
-pub(crate) fn listening_from_proto(message: ses::ListenReply) -> Result<Listening, CallError> {
+pub(crate) fn listening_from_proto(
+    message: ses::ListenReply,
+) -> Result<Remarked<Listening>, CallError> {
     use ses::listen_reply::Outcome;
-    match message.outcome {
+    let remark = remark_from_proto(message.remark());
+    let answer = match message.outcome {
         Some(Outcome::Port(port)) => match u16::try_from(port) {
-            Ok(port) => Ok(Listening::On(port)),
-            Err(_) => Err(CallError::Malformed("port")),
+            Ok(port) => Listening::On(port),
+            Err(_) => return Err(CallError::Malformed("port")),
         },
-        Some(Outcome::Refused(ses::Refused {})) => Ok(Listening::Refused),
-        None => Err(CallError::Malformed("outcome is missing")),
-    }
+        Some(Outcome::Refused(ses::Refused {})) => Listening::Refused,
+        None => return Err(CallError::Malformed("outcome is missing")),
+    };
+    Ok(Remarked { answer, remark })
 }
 
 pub(crate) fn x11_to_proto(channel: Channel, request: X11Request) -> ses::ForwardX11Request {

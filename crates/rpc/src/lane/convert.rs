@@ -18,7 +18,8 @@ use super::descriptor::{
 };
 use super::{
     Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, PacketMarks, Password,
-    ProgramDescriptors, SessionGrant, SessionStart, ToSession, ToWorker, Welcome,
+    ProgramDescriptors, REMARK_LIMIT, REMARKS_LIMIT, SessionGrant, SessionStart, ToSession,
+    ToWorker, Welcome,
 };
 use crate::convert::IDENTIFICATION_LIMIT;
 use crate::identity::{ConnectionId, Endpoint, Endpoints};
@@ -53,6 +54,7 @@ pub(super) fn to_worker(message: &ToWorker) -> Encoded<'_> {
                 unused_connection_timeout: grant.unused_connection_timeout,
                 channel_timeouts: Some(timeouts::to_proto(&grant.channel_timeouts)),
                 packet_marks: Some(marks_to_proto(grant.packet_marks)),
+                remark: remarks_to_proto(&grant.remarks),
             };
             encode(Body::Session(body), vec![rpc.as_fd(), lane.as_fd()])
         }
@@ -187,6 +189,7 @@ pub(super) fn read_to_worker(
                 unused_connection_timeout: body.unused_connection_timeout,
                 channel_timeouts: timeouts::from_proto(body.channel_timeouts)?,
                 packet_marks: marks_from_proto(body.packet_marks)?,
+                remarks: body.remark,
             };
             Ok(ToWorker::Session { grant, rpc, lane })
         }
@@ -196,6 +199,16 @@ pub(super) fn read_to_worker(
         | Body::SessionStart(_)
         | Body::SessionReady(_) => Err(LaneError::Malformed("not for a worker")),
     }
+}
+
+fn remarks_to_proto(remarks: &[String]) -> Vec<String> {
+    let remarks = remarks.iter().take(REMARKS_LIMIT);
+    let cut = |remark: &String| {
+        remark
+            .get(..remark.floor_char_boundary(REMARK_LIMIT))
+            .map(str::to_owned)
+    };
+    remarks.filter_map(cut).collect()
 }
 
 fn marks_to_proto(marks: PacketMarks) -> pb::PacketMarks {

@@ -1,5 +1,7 @@
 //! What `sshd_config` says of forwarding, as a session is told of it.
 
+use std::net::IpAddr;
+
 use super::{ForwardPort, Permission};
 
 /// What `sshd_config` permits to be forwarded, apart from what the key or certificate of the login does
@@ -24,6 +26,8 @@ pub struct Forwarding {
     pub agent: Permission,
     /// X11Forwarding
     pub x11: Option<X11Forwarding>,
+    /// AddressFamily
+    pub address_family: IpFamily,
     /// PermitTunnel
     pub tunnels: Tunnels,
 }
@@ -49,6 +53,28 @@ impl Tunnels {
         point_to_point: Permission::Granted,
         ethernet: Permission::Granted,
     };
+}
+
+/// AddressFamily: which addresses are listened on and connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpFamily {
+    /// Both.
+    Any,
+    /// IPv4.
+    Inet,
+    /// IPv6.
+    Inet6,
+}
+
+impl IpFamily {
+    /// Whether an address is of it.
+    pub fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Inet => address.is_ipv4(),
+            Self::Inet6 => address.is_ipv6(),
+        }
+    }
 }
 
 /// GatewayPorts: the addresses that are listened on for clients.
@@ -127,6 +153,7 @@ impl Forwarding {
         agent: Permission::Denied,
         x11: None,
         tunnels: Tunnels::NONE,
+        address_family: IpFamily::Any,
     };
 
     /// What sshd_config(5) permits that does not say a word of it.
@@ -141,6 +168,7 @@ impl Forwarding {
         agent: Permission::Granted,
         x11: None,
         tunnels: Tunnels::NONE,
+        address_family: IpFamily::Any,
     };
 }
 

@@ -39,6 +39,7 @@ fn grant() -> SessionGrant {
             interactive: Some(255),
             bulk: None,
         },
+        remarks: vec!["key options: pty".to_owned()],
         ..SessionGrant::default()
     }
 }
@@ -172,6 +173,7 @@ fn a_session_hears_what_the_monitor_said() {
                             point_to_point: Denied,
                             ethernet: Permission::Granted,
                         },
+                        address_family: IpFamily::Inet6,
                     },
                 },
                 client_identification: b"SSH-2.0-OpenSSH_10.0 \xff".to_vec(),

@@ -80,6 +80,42 @@ pub enum Listening {
     Refused,
 }
 
+/// An answer, and what the user is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remarked<T> {
+    /// It.
+    pub answer: T,
+    /// For an SSH_MSG_DEBUG before it.
+    pub remark: Option<Remark>,
+}
+
+impl<T> From<T> for Remarked<T> {
+    /// Without a word.
+    fn from(answer: T) -> Self {
+        Self {
+            answer,
+            remark: None,
+        }
+    }
+}
+
+/// What a user is told (`ssh -v` shows it) of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remark {
+    /// No ports are listened on.
+    PortForwardingDisabled,
+    /// No paths are listened on.
+    StreamLocalForwardingDisabled,
+    /// Not on this one.
+    ForwardingRefused,
+    /// It is listened on every address, although the client named one (GatewayPorts).
+    AddressOverridden,
+    /// No display is forwarded for this key.
+    X11DisabledForKey,
+    /// There is no xauth(1), and without it no display.
+    NoXauth,
+}
+
 /// "x11-req" (RFC 4254 section 6.3.1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct X11Request {
@@ -187,7 +223,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::set_environment`].
-    pub async fn listen(&mut self, address: Address) -> Result<Listening, CallError> {
+    pub async fn listen(&mut self, address: Address) -> Result<Remarked<Listening>, CallError> {
         let request = convert::address_to_proto(address);
         let reply = grpc::within(grpc::CALL_DEADLINE, self.client.listen(request)).await?;
         convert::listening_from_proto(reply)
@@ -219,9 +255,15 @@ impl Session {
         &mut self,
         channel: Channel,
         request: X11Request,
-    ) -> Result<Outcome, CallError> {
+    ) -> Result<Remarked<Outcome>, CallError> {
         let request = convert::x11_to_proto(channel, request);
-        super::outcome(grpc::within(grpc::CALL_DEADLINE, self.client.forward_x11(request)).await?)
+        let reply = grpc::within(grpc::CALL_DEADLINE, self.client.forward_x11(request)).await?;
+        let remark = convert::remark_from_proto(reply.remark());
+        let answer = reply.outcome.ok_or(CallError::Malformed("outcome"))?;
+        Ok(Remarked {
+            answer: super::outcome(answer)?,
+            remark,
+        })
     }
 
     /// See [`SessionFace::accept`](super::SessionFace::accept). Has no deadline: nobody need ever connect.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use journal::Escaped;
 use rpc::Endpoints;
+use rpc::lane;
 use rpc::session::{Address, CONNECT_DEADLINE, Connect, OpenFailure, OpenFailureReason, Port};
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -61,9 +62,10 @@ impl Connector {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return Err(OpenFailure::untold(OpenFailureReason::ResourceShortage));
         };
+        let family = policy.address_family();
         let connecting = async {
             match wanted.target {
-                Address::Port(port) => to_port(port, place).await,
+                Address::Port(port) => to_port(port, family, place).await,
                 Address::Path(path) => to_path(&path),
             }
         };
@@ -108,14 +110,22 @@ fn failed(description: &str) -> OpenFailure {
 }
 
 /// Each address in the order of getaddrinfo(3), until one answers.
-async fn to_port(target: Port, place: OwnedSemaphorePermit) -> Result<OwnedFd, OpenFailure> {
+async fn to_port(
+    target: Port,
+    family: lane::IpFamily,
+    place: OwnedSemaphorePermit,
+) -> Result<OwnedFd, OpenFailure> {
     let Port { host, port } = target;
     let shown = Escaped::new(&host).limit(LOGGED).to_string();
-    let (addresses, _place) = match host.parse() {
+    let (mut addresses, wrong_family, _place) = match host.parse() {
         // Nothing to look for: a thread would cost more than the connection.
-        Ok(address) => (vec![SocketAddr::new(address, port)], place),
+        Ok(address) => (
+            vec![SocketAddr::new(address, port)],
+            "Address family for hostname not supported",
+            place,
+        ),
         Err(_) => match resolve(host, port, place).await? {
-            (Ok(addresses), place) => (addresses, place),
+            (Ok(addresses), place) => (addresses, "No address associated with hostname", place),
             (Err(error), _) => {
                 let text = resolver_text(&error);
                 error!("connect_to {shown}: unknown host ({text})");
@@ -123,6 +133,12 @@ async fn to_port(target: Port, place: OwnedSemaphorePermit) -> Result<OwnedFd, O
             }
         },
     };
+    // AddressFamily, with the words of getaddrinfo(3).
+    addresses.retain(|address| family.has(address.ip()));
+    if addresses.is_empty() {
+        error!("connect_to {shown}: unknown host ({wrong_family})");
+        return Err(failed(wrong_family));
+    }
     // As sshd: the client hears why the last address did not answer, but not why one could not be asked.
     let mut failure = OpenFailure::untold(OpenFailureReason::ConnectFailed);
     for address in addresses {
@@ -241,7 +257,7 @@ mod tests {
             host: bound.ip().to_string(),
             port: bound.port(),
         };
-        let connecting = tokio::spawn(to_port(target, place));
+        let connecting = tokio::spawn(to_port(target, lane::IpFamily::Any, place));
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(places.available_permits(), 0);
         connecting.abort();

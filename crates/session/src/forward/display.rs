@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use rpc::lane::{X11Addresses, X11Forwarding};
+use rpc::lane::{IpFamily, X11Addresses, X11Forwarding};
 use rpc::session::X11Request;
 use rustix::io::Errno;
 use tracing::{debug, error};
@@ -13,7 +13,7 @@ use tracing::{debug, error};
 use super::arrivals::{For, Listener};
 use super::bind::{self, Reuse};
 use super::listen::Listeners;
-use super::policy::ALL;
+use super::policy::{ALL, NoDisplay};
 use crate::greeting::XAuthority;
 
 /// The first number that no display has, as with sshd.
@@ -46,24 +46,27 @@ impl fmt::Debug for Display {
 }
 
 impl Display {
-    /// Listens in place of the client's display, on the first number that is free; none if there is none, or no xauth(1)
-    /// to tell programs of the cookie.
+    /// Listens in place of the client's display, on the first number that is free.
+    ///
+    /// # Errors
+    /// There is none, or no xauth(1) to tell programs of the cookie.
     pub(crate) fn listen(
         listeners: &Listeners,
         forwarding: &X11Forwarding,
+        family: IpFamily,
         request: X11Request,
-    ) -> Option<Self> {
+    ) -> Result<Self, NoDisplay> {
         if !Path::new(&forwarding.xauth).exists() {
             debug!("No xauth program; cannot forward X11.");
-            return None;
+            return Err(NoDisplay::NoXauth);
         }
         for number in forwarding.display_offset..DISPLAYS {
-            let sockets = match sockets(listeners, forwarding.addresses, number, &request) {
+            let sockets = match sockets(listeners, forwarding.addresses, family, number, &request) {
                 Ok(sockets) if sockets.is_empty() => continue,
                 Ok(sockets) => sockets,
                 Err(error) => {
                     error!("listen: {error}");
-                    return None;
+                    return Err(NoDisplay::Untold);
                 }
             };
             let screen = request.screen;
@@ -78,7 +81,7 @@ impl Display {
                     (name.clone(), name)
                 }
             };
-            return Some(Self {
+            return Ok(Self {
                 name,
                 xauth_name,
                 request,
@@ -87,7 +90,7 @@ impl Display {
             });
         }
         error!("Failed to allocate internet-domain X11 display socket.");
-        None
+        Err(NoDisplay::Untold)
     }
 
     /// DISPLAY
@@ -118,6 +121,7 @@ impl Display {
 fn sockets(
     listeners: &Listeners,
     addresses: X11Addresses,
+    family: IpFamily,
     number: u32,
     request: &X11Request,
 ) -> io::Result<Vec<Listener>> {
@@ -129,7 +133,7 @@ fn sockets(
         X11Addresses::All => (ALL, Reuse::Nothing),
     };
     let mut sockets = Vec::new();
-    for address in addresses {
+    for address in addresses.into_iter().filter(|address| family.has(*address)) {
         match bind::port(SocketAddr::new(address, port), reuse) {
             Ok(socket) => sockets.push(socket),
             // The machine has no such addresses.

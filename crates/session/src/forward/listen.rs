@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use journal::Escaped;
 use rpc::Endpoints;
-use rpc::session::{Accepted, Address, LISTEN_DEADLINE, Listening, Outcome, Port};
+use rpc::session::{
+    Accepted, Address, LISTEN_DEADLINE, Listening, Outcome, Port, Remark, Remarked,
+};
 use rustix::io::Errno;
 use tracing::{debug, error, info};
 
@@ -51,17 +53,26 @@ impl Listeners {
         policy: &ForwardPolicy,
         endpoints: Endpoints,
         address: Address,
-    ) -> Listening {
+    ) -> Remarked<Listening> {
         if let Err(refusal) = policy.judge_listening(&address) {
             report(refusal, endpoints, &address);
-            return Listening::Refused;
+            return Remarked {
+                answer: Listening::Refused,
+                remark: Some(remark(refusal, &address)),
+            };
         }
         if self.forwards().len() >= LIMIT {
-            return Listening::Refused;
+            return Listening::Refused.into();
         }
         match address {
-            Address::Port(port) => self.port(policy, port).await,
-            Address::Path(path) => self.path(policy, path),
+            Address::Port(port) => {
+                let overridden = policy.overrides(&port.host);
+                Remarked {
+                    answer: self.port(policy, port).await,
+                    remark: overridden.then_some(Remark::AddressOverridden),
+                }
+            }
+            Address::Path(path) => self.path(policy, path).into(),
         }
     }
 
@@ -82,13 +93,14 @@ impl Listeners {
     }
 
     async fn port(&self, policy: &ForwardPolicy, wanted: Port) -> Listening {
-        let addresses = match policy.interfaces(&wanted.host) {
+        let mut addresses = match policy.interfaces(&wanted.host) {
             Interfaces::These(addresses) => addresses,
             Interfaces::Named(name) => match resolve(name).await {
                 Some(addresses) => addresses,
                 None => return Listening::Refused,
             },
         };
+        addresses.retain(|address| policy.address_family().has(*address));
         let mut port = wanted.port;
         let mut listeners = Vec::new();
         for (place, address) in addresses.iter().enumerate() {
@@ -200,6 +212,14 @@ fn local_port(socket: &OwnedFd) -> Result<u16, Errno> {
     address
         .map(|address| address.port())
         .map_err(|_| Errno::AFNOSUPPORT)
+}
+
+fn remark(refusal: Refusal, address: &Address) -> Remark {
+    match (refusal, address) {
+        (Refusal::Kind, Address::Port(_)) => Remark::PortForwardingDisabled,
+        (Refusal::Kind, Address::Path(_)) => Remark::StreamLocalForwardingDisabled,
+        (Refusal::Place, _) => Remark::ForwardingRefused,
+    }
 }
 
 fn report(refusal: Refusal, endpoints: Endpoints, address: &Address) {

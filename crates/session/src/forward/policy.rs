@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rpc::lane::{
-    Directions, ForwardPort, Forwarding, GatewayPorts, Permission, Permissions, Places,
+    Directions, ForwardPort, Forwarding, GatewayPorts, IpFamily, Permission, Permissions, Places,
     SessionStart, Tunnel, X11Forwarding,
 };
-use rpc::session::{Address, OpenTunnel, TunnelDevice, TunnelMode};
+use rpc::session::{Address, OpenTunnel, Remark, TunnelDevice, TunnelMode};
 use rustix::fs::Mode;
 
 use crate::glob;
@@ -110,7 +110,13 @@ impl ForwardPolicy {
         }
     }
 
-    /// GatewayPorts: where is listened if the client names this host.
+    /// AddressFamily
+    pub(crate) fn address_family(&self) -> IpFamily {
+        self.forwarding.address_family
+    }
+
+    /// GatewayPorts: where is listened if the client names this host, as far as
+    /// [`address_family`](Self::address_family) has it.
     pub(crate) fn interfaces(&self, host: &str) -> Interfaces {
         const LOOPBACK: [IpAddr; 2] = [
             IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -145,11 +151,41 @@ impl ForwardPolicy {
         both(self.forwarding.agent, self.permissions.agent_forwarding) == Permission::Granted
     }
 
-    /// How the client's display is forwarded; none if it may not.
-    pub(crate) fn x11(&self) -> Option<&X11Forwarding> {
+    /// How the client's display is forwarded.
+    ///
+    /// # Errors
+    /// It may not be.
+    pub(crate) fn x11(&self) -> Result<&X11Forwarding, NoDisplay> {
         match self.permissions.x11_forwarding {
-            Permission::Granted => self.forwarding.x11.as_ref(),
-            Permission::Denied => None,
+            Permission::Granted => self.forwarding.x11.as_ref().ok_or(NoDisplay::Untold),
+            Permission::Denied => Err(NoDisplay::Key),
+        }
+    }
+
+    /// GatewayPorts: whether a host that the client names makes no difference, although it is meant to.
+    pub(crate) fn overrides(&self, host: &str) -> bool {
+        self.forwarding.gateway_ports == GatewayPorts::Yes && !["", "*", "0.0.0.0"].contains(&host)
+    }
+}
+
+/// Why no display is forwarded, as far as sshd tells users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoDisplay {
+    /// The key has no permission.
+    Key,
+    /// There is no xauth(1) to tell programs of the cookie.
+    NoXauth,
+    /// It does not tell.
+    Untold,
+}
+
+impl NoDisplay {
+    /// What the user is told.
+    pub(crate) fn remark(self) -> Option<Remark> {
+        match self {
+            Self::Key => Some(Remark::X11DisabledForKey),
+            Self::NoXauth => Some(Remark::NoXauth),
+            Self::Untold => None,
         }
     }
 }

@@ -4,10 +4,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use rpc::lane::{Forwarding, Permission, Permissions, SessionStart, X11Addresses, X11Forwarding};
+use rpc::lane::{
+    Directions, ForwardPort, Forwarding, GatewayPorts, IpFamily, Permission, Permissions, Places,
+    SessionStart, X11Addresses, X11Forwarding,
+};
 use rpc::session::{
     Accepted, Address, Channel, Connect, Connections, Listening, OpenFailure, OpenFailureReason,
-    Opened, Outcome, Port, X11Request,
+    Opened, Outcome, Port, Remark, Remarked, X11Request,
 };
 use rustix::net::sockopt;
 
@@ -146,6 +149,10 @@ async fn what_is_not_permitted_is_not_connected() {
 }
 
 async fn listen(session: &mut Running, address: Address) -> Listening {
+    remarked(session, address).await.answer
+}
+
+async fn remarked(session: &mut Running, address: Address) -> Remarked<Listening> {
     soon(session.session.listen(address)).await.unwrap()
 }
 
@@ -351,7 +358,7 @@ async fn programs_find_the_clients_display_until_their_channel_ends() {
         (2, Outcome::Done),
     ] {
         let forwarded = soon(session.session.forward_x11(Channel(channel), request())).await;
-        assert_eq!(forwarded.unwrap(), outcome);
+        assert_eq!(forwarded.unwrap(), outcome.into());
     }
     let (display, _, _) = session.output(1, "echo $DISPLAY").await;
     assert_eq!(display, "localhost:870.1\n");
@@ -385,5 +392,98 @@ async fn programs_find_the_clients_display_until_their_channel_ends() {
             "the channel is closed"
         );
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_family_of_addresses_is_listened_on_and_connected_to() {
+    let mut session = Running::with(SessionStart {
+        forwarding: Forwarding {
+            address_family: IpFamily::Inet,
+            ..Forwarding::DEFAULT
+        },
+        ..start()
+    })
+    .await;
+    let Listening::On(chosen) = listen(&mut session, port("localhost", 0)).await else {
+        panic!("a port is free");
+    };
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, chosen)).is_ok());
+    assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, chosen)).is_err());
+    let other = listen(&mut session, port("::1", 0)).await;
+    assert_eq!(other, Listening::Refused);
+
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+    let number = listener.local_addr().unwrap().port();
+    let opened = connect(&mut session, 1, port("::1", number)).await;
+    let text = "Address family for hostname not supported";
+    assert_eq!(opened, failure(OpenFailureReason::ConnectFailed, text));
+}
+
+#[tokio::test]
+async fn the_user_is_told_why_nothing_is_forwarded() {
+    let ports = |gateway_ports, remote| SessionStart {
+        forwarding: Forwarding {
+            gateway_ports,
+            tcp: Directions {
+                remote,
+                ..Directions::BOTH
+            },
+            permit_listen: Places::Listed(vec![ForwardPort {
+                host: "192.0.2.1".to_owned(),
+                port: None,
+            }]),
+            ..Forwarding::DEFAULT
+        },
+        ..start()
+    };
+    let mut session = Running::with(ports(GatewayPorts::No, Permission::Denied)).await;
+    let told = remarked(&mut session, port("192.0.2.1", 0)).await.remark;
+    assert_eq!(told, Some(Remark::PortForwardingDisabled));
+    let mut session = Running::with(ports(GatewayPorts::Yes, Permission::Granted)).await;
+    let told = remarked(&mut session, port("192.0.2.2", 0)).await;
+    assert_eq!(told.remark, Some(Remark::ForwardingRefused));
+    let told = remarked(&mut session, port("192.0.2.1", 0)).await;
+    assert_eq!(told.remark, Some(Remark::AddressOverridden));
+    assert_ne!(told.answer, Listening::Refused);
+
+    let display = |x11_forwarding, xauth: &str| SessionStart {
+        permissions: Permissions {
+            x11_forwarding,
+            ..Permissions::ALL
+        },
+        forwarding: Forwarding {
+            x11: Some(X11Forwarding {
+                display_offset: 880,
+                addresses: X11Addresses::Loopback,
+                xauth: xauth.to_owned(),
+            }),
+            ..Forwarding::DEFAULT
+        },
+        ..start()
+    };
+    for (start, remark) in [
+        (
+            display(Permission::Denied, "/bin/sh"),
+            Remark::X11DisabledForKey,
+        ),
+        (
+            display(Permission::Granted, "/nonexistent"),
+            Remark::NoXauth,
+        ),
+    ] {
+        let mut session = Running::with(start).await;
+        let request = X11Request {
+            connections: Connections::Any,
+            protocol: "MIT-MAGIC-COOKIE-1".to_owned(),
+            cookie: "00ff".to_owned(),
+            screen: 0,
+        };
+        let forwarded = soon(session.session.forward_x11(Channel(1), request)).await;
+        let refused = Remarked {
+            answer: Outcome::Refused,
+            remark: Some(remark),
+        };
+        assert_eq!(forwarded.unwrap(), refused);
     }
 }

@@ -4,8 +4,8 @@ use pb::places::Places as Kind;
 
 use super::permissions::{permission, port_from_proto, port_to_proto};
 use crate::lane::{
-    Directions, Forwarding, GatewayPorts, LaneError, Permission, Places, Tunnels, X11Addresses,
-    X11Forwarding,
+    Directions, Forwarding, GatewayPorts, IpFamily, LaneError, Permission, Places, Tunnels,
+    X11Addresses, X11Forwarding,
 };
 use crate::proto::lane::v1 as pb;
 
@@ -27,6 +27,12 @@ pub(super) fn to_proto(forwarding: &Forwarding) -> pb::Forwarding {
         x11: forwarding.x11.as_ref().map(x11_to_proto),
         point_to_point_tunnel: forwarding.tunnels.point_to_point == Permission::Granted,
         ethernet_tunnel: forwarding.tunnels.ethernet == Permission::Granted,
+        address_family: match forwarding.address_family {
+            IpFamily::Any => pb::AddressFamily::Any,
+            IpFamily::Inet => pb::AddressFamily::Inet,
+            IpFamily::Inet6 => pb::AddressFamily::Inet6,
+        }
+        .into(),
     }
 }
 
@@ -37,6 +43,12 @@ pub(super) fn from_proto(body: Option<pb::Forwarding>) -> Result<Forwarding, Lan
         pb::GatewayPorts::No => GatewayPorts::No,
         pb::GatewayPorts::Yes => GatewayPorts::Yes,
         pb::GatewayPorts::ClientSpecified => GatewayPorts::ClientSpecified,
+    };
+    let address_family = match body.address_family() {
+        pb::AddressFamily::Unspecified => return Err(LaneError::Malformed("address family")),
+        pb::AddressFamily::Any => IpFamily::Any,
+        pb::AddressFamily::Inet => IpFamily::Inet,
+        pb::AddressFamily::Inet6 => IpFamily::Inet6,
     };
     Ok(Forwarding {
         tcp: directions_from_proto(body.tcp)?,
@@ -52,6 +64,7 @@ pub(super) fn from_proto(body: Option<pb::Forwarding>) -> Result<Forwarding, Lan
             point_to_point: permission(body.point_to_point_tunnel),
             ethernet: permission(body.ethernet_tunnel),
         },
+        address_family,
     })
 }
 
