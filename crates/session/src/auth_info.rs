@@ -10,6 +10,15 @@ use std::path::{Path, PathBuf};
 
 use rpc::ConnectionId;
 
+/// The directory of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The unit's own.
+    Unit,
+    /// The jail's `/tmp`, if it has one: where sshd makes the file, which has changed its root by then.
+    Jail,
+}
+
 /// The file, removed with its owner.
 #[derive(Debug)]
 pub struct AuthInfo(PathBuf);
@@ -19,9 +28,12 @@ impl AuthInfo {
     ///
     /// # Errors
     /// There is no such file then.
-    pub fn create(connection: ConnectionId, text: &str) -> io::Result<Self> {
-        // The unit's RuntimeDirectory=, which the monitor names.
-        let path = format!("/run/sshd-privsep-session-{connection}/sshauth");
+    pub fn create(connection: ConnectionId, place: Place, text: &str) -> io::Result<Self> {
+        let path = match place {
+            // The unit's RuntimeDirectory=, which the monitor names.
+            Place::Unit => format!("/run/sshd-privsep-session-{connection}/sshauth"),
+            Place::Jail => format!("/tmp/sshauth.{connection}"),
+        };
         Self::write(path.into(), text)
     }
 

@@ -43,7 +43,7 @@ mod terminal;
 mod termination;
 mod user_environment;
 
-pub use auth_info::AuthInfo;
+pub use auth_info::{AuthInfo, Place};
 pub use environment::{NotTaken, UnitEnvironment, password, said};
 pub use greeting::words;
 pub use outside::Outside;

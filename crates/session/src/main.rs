@@ -16,8 +16,8 @@ use rpc::lane::{Lane, ToSession};
 use sandbox::jail::Jail;
 use sd_notify::NotifyState;
 use session::{
-    AuthInfo, Outside, Session, Termination, UnitEnvironment, lane, password, said, second_stage,
-    words,
+    AuthInfo, Outside, Place, Session, Termination, UnitEnvironment, lane, password, said,
+    second_stage, words,
 };
 use tokio::runtime::Runtime;
 
@@ -132,7 +132,13 @@ fn serve(told: Told) -> anyhow::Result<()> {
             outside
         }
     };
-    let exposed = login.exposed.map(|text| AuthInfo::create(start.id, &text));
+    let place = match start.chroot_directory {
+        None => Place::Unit,
+        Some(_) => Place::Jail,
+    };
+    let exposed = login
+        .exposed
+        .map(|text| AuthInfo::create(start.id, place, &text));
     // Lives as long as the session.
     let (_file, unit) = match exposed {
         Some(Ok(file)) => {

@@ -32,6 +32,7 @@ Match User jailed
     ForceCommand internal-sftp -l INFO
 Match User inshell,root
     ChrootDirectory /srv/shell
+    ExposeAuthInfo yes
 Match User loose
     ChrootDirectory /srv/jails/loose/below
     ForceCommand internal-sftp
@@ -41,6 +42,7 @@ Match User nojail
 
 /// A jail with a shell, what that needs, and /proc, to see what it runs with.
 const SHELL_JAIL: &str = r#"
+mkdir -p -m 1777 /srv/shell/tmp
 mkdir -p /srv/shell/bin /srv/shell/dev /srv/shell/proc /srv/shell/home/inshell
 for program in /bin/sh /bin/ls /usr/bin/tty /usr/bin/id /bin/sleep; do
     cp --dereference $program /srv/shell/bin/
@@ -278,13 +280,16 @@ fn a_shell_in_a_jail_sees_the_jail_and_has_no_capability() -> Result<()> {
             );
         }
     }
-    let ended = alike(ssh(
-        server,
-        "inshell",
-        "inshell",
-        "-tt 'exec 2>/dev/null; tty; echo $SSH_TTY'",
-    )?);
-    drop(ended);
+    // The terminal is one of outside. The file that tells how the user was authenticated is in the jail.
+    let script = "-tt 'tty; test -t 0 && echo terminal; while read -r line; do echo told ${line%% *}; done <$SSH_USER_AUTH; \
+                  case ${SSH_USER_AUTH%.*} in /tmp/sshauth) echo there;; esac; case $SSH_TTY in /dev/pts/*) echo pts;; esac'";
+    let ended = alike(ssh(server, "inshell", "inshell", script)?)?;
+    ensure!(
+        ended
+            .out
+            .ends_with("terminal\r\ntold publickey\r\nthere\r\npts\r\n"),
+        "{ended:?}"
+    );
     let missing = alike(ssh(server, "nojail", "nojail", "id")?.map(|ended| Ended {
         err: String::new(),
         ..ended
