@@ -686,3 +686,31 @@ fn nobody_has_to_be_at_the_other_end_of_a_named_pipe() {
     fs::remove_dir_all(&directory).unwrap();
     assert_eq!((answers[1][0], answers[2][0]), (101, 102));
 }
+
+#[test]
+fn a_copy_ends_with_its_client() {
+    const SIZE: u64 = 8 << 30;
+    let directory = std::env::temp_dir().join(format!("sftp-copy-{}", std::process::id()));
+    fs::create_dir(&directory).unwrap();
+    let from = fs::File::create(directory.join("from")).unwrap();
+    from.set_len(SIZE).unwrap();
+    let whole = Request::extended("copy-data")
+        .string(handle(0))
+        .uint64(0)
+        .uint64(0)
+        .string(handle(1))
+        .uint64(0)
+        .done();
+    let stream = [
+        client::frame(&[1, 0, 0, 0, 3]),
+        client::frame(&open("from", READ)),
+        client::frame(&open("to", WRITE | CREATE)),
+        client::frame(&whole),
+    ];
+    // The client goes once it has both handles.
+    let (answers, _) = client::ask(Path::new(client::OURS), &[], &directory, stream.concat(), 3);
+    let copied = fs::metadata(directory.join("to")).unwrap().len();
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(answers.len(), 3);
+    assert!(copied < SIZE, "{copied} bytes for nobody");
+}
