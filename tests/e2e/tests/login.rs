@@ -205,6 +205,37 @@ fn a_terminal_is_recorded_until_it_is_closed() -> Result<()> {
     Ok(())
 }
 
+/// Where pam_wtmpdb(8) and pam_lastlog2(8) record logins, the files of old are not there, and none is made. Debian 12 has
+/// neither module: another one writes down what these would see. systemd has no privilege left when it closes a session:
+/// the file is everybody's.
+#[test]
+fn a_module_that_records_logins_sees_each_once_as_with_sshd() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    let key = server.add_user("pamtold")?;
+    server.shell(
+        "printf '#!/bin/sh\necho $PAM_TYPE $PAM_USER $PAM_TTY $PAM_RHOST >>/run/recorded\n' >/usr/local/bin/record
+         chmod 755 /usr/local/bin/record
+         for service in sshd sshd-privsep; do
+             cp /etc/pam.d/$service /root/$service.pam
+             echo 'session required pam_exec.so /usr/local/bin/record' >>/etc/pam.d/$service
+         done
+         mkdir /root/books; mv /var/log/wtmp /var/log/lastlog /root/books",
+    )?;
+    let line = "rm -f /run/recorded; install -m 666 /dev/null /run/recorded; SSH 'echo ran' </dev/null; \
+                for wait in $(seq 100); do grep -q close_session /run/recorded && break; sleep 0.1; done; \
+                cat /run/recorded; ls /var/log/wtmp /var/log/lastlog";
+    let told = "open_session pamtold ssh 127.0.0.1\nclose_session pamtold ssh 127.0.0.1\n";
+    let compared = same(server, &key, "-tt", line, told);
+    server.shell(
+        "mv /root/books/* /var/log/
+         for service in sshd sshd-privsep; do mv /root/$service.pam /etc/pam.d/$service; done",
+    )?;
+    compared
+}
+
 #[test]
 fn a_user_cannot_record_a_terminal_of_somebody_else() -> Result<()> {
     let _turn = turn();
