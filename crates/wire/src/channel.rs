@@ -1,7 +1,8 @@
 //! Channels that are not sessions: opening and closing them (RFC 4254 sections 5.1, 5.3 and 7.2, OpenSSH PROTOCOL
-//! sections 2.3 and 2.4).
+//! sections 2.3 and 2.4), and the requests that OpenSSH and RFC 4335 add to sessions.
 
 use crate::codec::{DecodeError, Reader, Write};
+use crate::hostkeys::Reply;
 use crate::message::{TEXT_LIMIT, number};
 
 /// SSH_MSG_CHANNEL_OPEN
@@ -206,6 +207,83 @@ pub fn close(recipient: u32) -> Vec<u8> {
     short(number::CHANNEL_CLOSE, recipient)
 }
 
+/// SSH_MSG_CHANNEL_REQUEST
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelRequest {
+    /// "recipient channel"
+    pub recipient: u32,
+    /// "want reply"
+    pub reply: Reply,
+    /// What is requested.
+    pub kind: ChannelRequestKind,
+}
+
+/// The requests that are told apart here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelRequestKind {
+    /// "eow@openssh.com" (OpenSSH PROTOCOL section 2.1): who sends it writes none of the channel's data anywhere any more.
+    EndOfWrite,
+    /// "break" (RFC 4335). Its length is not kept: no terminal of ours has one to be held so long.
+    Break,
+    /// Any other.
+    Other,
+}
+
+impl ChannelRequest {
+    /// Reads a payload. The fields of other requests are not looked at.
+    ///
+    /// # Errors
+    /// The fields that all requests have, or those of a kind that is told apart, are malformed.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        if reader.byte()? != number::CHANNEL_REQUEST {
+            return Err(DecodeError::OutOfRange);
+        }
+        let recipient = reader.uint32()?;
+        let name = reader.string(payload.len())?;
+        let reply = match reader.boolean()? {
+            true => Reply::Wanted,
+            false => Reply::Unwanted,
+        };
+        let kind = match name {
+            END_OF_WRITE => {
+                reader.finish()?;
+                ChannelRequestKind::EndOfWrite
+            }
+            b"break" => {
+                reader.uint32()?;
+                reader.finish()?;
+                ChannelRequestKind::Break
+            }
+            _ => ChannelRequestKind::Other,
+        };
+        Ok(Self {
+            recipient,
+            reply,
+            kind,
+        })
+    }
+}
+
+/// Payload of "eow@openssh.com".
+pub fn end_of_write(recipient: u32) -> Vec<u8> {
+    request(recipient, END_OF_WRITE, Reply::Unwanted)
+}
+
+/// Payload of "signal" (RFC 4254 section 6.9).
+pub fn signal(recipient: u32, reply: Reply, name: &str) -> Vec<u8> {
+    let mut out = request(recipient, b"signal", reply);
+    out.put_string(name.as_bytes());
+    out
+}
+
+fn request(recipient: u32, name: &[u8], reply: Reply) -> Vec<u8> {
+    let mut out = short(number::CHANNEL_REQUEST, recipient);
+    out.put_string(name);
+    out.put_boolean(reply == Reply::Wanted);
+    out
+}
+
 /// Payload of SSH_MSG_CHANNEL_FAILURE, the answer to a request.
 pub fn request_failure(recipient: u32) -> Vec<u8> {
     short(number::CHANNEL_FAILURE, recipient)
@@ -216,6 +294,8 @@ fn short(message: u8, recipient: u32) -> Vec<u8> {
     out.put_uint32(recipient);
     out
 }
+
+const END_OF_WRITE: &[u8] = b"eow@openssh.com";
 
 /// Names of channel types are short; a longer one is no type of ours.
 const NAME_LIMIT: usize = 256;

@@ -33,6 +33,16 @@ enum Input {
     Open(Arc<AsyncFd<OwnedFd>>),
     /// Nobody reads it any more: taken and dropped, so that the client does not hang on it.
     Discarded,
+    /// The same, and whoever feeds the program does not know yet that it closed its standard input.
+    Refused,
+}
+
+/// Whether the client has a use for data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Wanted,
+    /// It has said that it cannot write it anywhere (eow@openssh.com).
+    Unwanted,
 }
 
 /// What a channel carries.
@@ -115,6 +125,7 @@ pub(super) struct Channel {
     consumed: u32,
     pace: Pace,
     input: Input,
+    output: Output,
     queue: Queue,
     eof: bool,
     closing: Closing,
@@ -139,6 +150,7 @@ impl Channel {
             consumed: 0,
             pace: Pace::default(),
             input: Input::Waiting,
+            output: Output::Wanted,
             queue: Queue::default(),
             eof: false,
             closing: Closing::Open,
@@ -190,6 +202,17 @@ impl Channel {
         self.closing == Closing::Open
     }
 
+    /// eow@openssh.com has come.
+    pub(super) fn end_of_write(&mut self) {
+        self.output = Output::Unwanted;
+        self.changed.notify_waiters();
+    }
+
+    /// May data be sent, now or later? Not so errors: for those eow@openssh.com is nothing.
+    pub(super) fn wants_output(&self) -> bool {
+        self.is_open() && self.output == Output::Wanted
+    }
+
     /// Bytes that may be sent now in one packet.
     pub(super) fn sendable(&self) -> u32 {
         match self.closing {
@@ -225,7 +248,7 @@ impl Channel {
             return Ok(());
         }
         let Input::Open(descriptor) = &self.input else {
-            if matches!(self.input, Input::Discarded) {
+            if matches!(self.input, Input::Discarded | Input::Refused) {
                 self.consumed = self.consumed.saturating_add(count);
             } else {
                 self.queue.push(data);
@@ -248,7 +271,7 @@ impl Channel {
                 Err(Errno::AGAIN | Errno::INTR) => 0,
                 // The program closed its standard input: sshd goes on to take data, too.
                 Err(_) => {
-                    self.discard_input();
+                    self.refuse_input();
                     data.len()
                 }
             }
@@ -319,7 +342,16 @@ impl Channel {
 
     /// Nobody reads the input any more.
     pub(super) fn discard_input(&mut self) {
-        self.input = Input::Discarded;
+        self.drop_input(Input::Discarded);
+    }
+
+    /// The program has closed its standard input.
+    fn refuse_input(&mut self) {
+        self.drop_input(Input::Refused);
+    }
+
+    fn drop_input(&mut self, input: Input) {
+        self.input = input;
         self.consume(self.queue.len());
         self.queue = Queue::default();
         self.changed.notify_waiters();
@@ -333,8 +365,10 @@ impl Channel {
 
     /// Writes queued data to the program.
     pub(super) fn feed(&mut self) -> Feed {
-        let Input::Open(descriptor) = &self.input else {
-            return Feed::Finished;
+        let descriptor = match &self.input {
+            Input::Open(descriptor) => descriptor,
+            Input::Waiting | Input::Discarded => return Feed::Finished,
+            Input::Refused => return Feed::Refused,
         };
         if self.queue.is_empty() {
             return if self.eof {
@@ -354,7 +388,10 @@ impl Channel {
             }
             Err(Errno::INTR) => Feed::Progress,
             Err(Errno::AGAIN) => Feed::Blocked,
-            Err(_) => Feed::Finished,
+            Err(_) => {
+                self.refuse_input();
+                Feed::Refused
+            }
         }
     }
 
@@ -395,7 +432,7 @@ impl Channel {
     pub(super) fn window(&self) -> u32 {
         match self.input {
             Input::Waiting | Input::Open(_) => self.window,
-            Input::Discarded => 0,
+            Input::Discarded | Input::Refused => 0,
         }
     }
 
@@ -446,8 +483,10 @@ pub(super) enum Feed {
     Blocked,
     /// Nothing is queued.
     Empty,
-    /// Nothing more will come, or nobody reads it.
+    /// Nothing more will come.
     Finished,
+    /// Nobody reads it.
+    Refused,
 }
 
 #[cfg(test)]

@@ -16,13 +16,17 @@ use rpc::session::{
 };
 use tokio::io::unix::AsyncFd;
 use transport::link::Link;
-use wire::channel::{self, ChannelKind, ChannelOpen, HostPort, Offer};
+use wire::channel::{
+    self, ChannelKind, ChannelOpen, ChannelRequest, ChannelRequestKind, HostPort, Offer,
+};
 use wire::codec::{DecodeError, Reader};
 use wire::forwarding::SocketName;
+use wire::hostkeys::Reply;
 use wire::message::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
     CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
 };
+use wire::quirks::{Quirk, Quirks};
 use wire::tunnel::{TunnelDevice, TunnelMode};
 
 use super::RECEIVE_PACKET;
@@ -42,6 +46,9 @@ const FORWARDED_LIMIT: usize = 896;
 /// The first number of a forwarded channel. russh would need as many channels on one connection to come to it, and clients
 /// that take numbers for signed ones understand it.
 const FIRST_FORWARDED: Number = 1 << 30;
+
+/// As what "break" (RFC 4335) comes to russh. A client that sends a signal of this name gets a break, as it could have had.
+pub(super) const BREAK_SIGNAL: &str = "break@rfc4335";
 
 /// Our own words that may wait during a key exchange. An honest client is silent then.
 const OUTBOX_LIMIT: usize = 4096;
@@ -151,6 +158,7 @@ pub(super) struct Channels {
     next_forwarded: Number,
     /// What we have to say of forwarded channels. It goes out when a key exchange permits.
     outbox: VecDeque<Vec<u8>>,
+    quirks: Quirks,
 }
 
 impl Default for Channels {
@@ -163,11 +171,20 @@ impl Default for Channels {
             forwarded: HashMap::new(),
             next_forwarded: FIRST_FORWARDED,
             outbox: VecDeque::new(),
+            quirks: Quirks::default(),
         }
     }
 }
 
 impl Channels {
+    /// None yet, of a client with these quirks.
+    pub(super) fn new(quirks: Quirks) -> Self {
+        Self {
+            quirks,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn get(&self, number: Number) -> Option<&Channel> {
         self.open.get(&number)
     }
@@ -222,6 +239,19 @@ impl Channels {
         }
         self.sessions.insert(number);
         Ok(())
+    }
+
+    /// The channel's program has closed its standard input: the client need not send more of it.
+    pub(super) fn tell_refusal(&mut self, number: Number) {
+        let open = self.open.get_mut(&number);
+        let Some(channel) = open.filter(|channel| channel.is_open()) else {
+            return;
+        };
+        channel.discard_input();
+        // Others may not know it, and disconnect.
+        if self.quirks.has(Quirk::OpensshRequests) {
+            self.outbox.push_back(channel::end_of_write(channel.peer()));
+        }
     }
 
     // ---- forwarded channels ----
@@ -436,25 +466,54 @@ impl Channels {
                     None => link.push(payload),
                 }
             }
-            CHANNEL_EOF | CHANNEL_REQUEST => {
+            CHANNEL_EOF => {
                 let number = reader.uint32()?;
                 match self.open.get_mut(&number) {
                     Some(channel) if number >= FIRST_FORWARDED => {
-                        if payload.first() == Some(&CHANNEL_EOF) {
-                            reader.finish()?;
-                            channel.end_input();
-                        } else if request_wants_reply(reader)? && channel.is_open() {
-                            // There is nothing to be asked of a connection.
-                            let refusal = channel::request_failure(channel.peer());
-                            self.outbox.push_back(refusal);
-                        }
+                        reader.finish()?;
+                        channel.end_input();
                     }
                     Some(_) | None => link.push(payload),
                 }
             }
+            CHANNEL_REQUEST => self.requested(payload, link)?,
             _ => link.push(payload),
         }
         Ok(None)
+    }
+
+    fn requested(&mut self, payload: &[u8], link: &mut Link) -> Result<(), Misbehaviour> {
+        let ChannelRequest {
+            recipient,
+            reply,
+            kind,
+        } = ChannelRequest::decode(payload)?;
+        let Some(channel) = self.open.get_mut(&recipient) else {
+            link.push(payload);
+            return Ok(());
+        };
+        if recipient >= FIRST_FORWARDED {
+            // There is nothing to be asked of a connection.
+            if reply == Reply::Wanted && channel.is_open() {
+                let refusal = channel::request_failure(channel.peer());
+                self.outbox.push_back(refusal);
+            }
+            return Ok(());
+        }
+        match (kind, reply) {
+            (ChannelRequestKind::EndOfWrite, Reply::Unwanted) => channel.end_of_write(),
+            // sshd does it, too, and then says that it failed. So does russh, which does not know it.
+            (ChannelRequestKind::EndOfWrite, Reply::Wanted) => {
+                channel.end_of_write();
+                link.push(payload);
+            }
+            // russh has no word for it but answers in the order of the requests, so it hears of a signal.
+            (ChannelRequestKind::Break, reply) => {
+                link.push(&channel::signal(recipient, reply, BREAK_SIGNAL));
+            }
+            (ChannelRequestKind::Other, _) => link.push(payload),
+        }
+        Ok(())
     }
 
     /// The client has answered an offer; it is none any more.
@@ -566,12 +625,6 @@ impl Channels {
             _ => {}
         }
     }
-}
-
-/// "want reply" of SSH_MSG_CHANNEL_REQUEST, from its name on.
-fn request_wants_reply(mut reader: Reader<'_>) -> Result<bool, Misbehaviour> {
-    reader.string(reader.rest().len())?;
-    Ok(reader.boolean()?)
 }
 
 fn connect(target: Address, originator: HostPort<'_>) -> Option<Connect> {

@@ -34,6 +34,7 @@ pub(super) async fn run(mux: Arc<Mux>, number: Number, descriptor: Arc<AsyncFd<O
                 }
             }
             Feed::Finished => break,
+            Feed::Refused => return mux.tell_refusal(number),
         }
     }
     mux.discard_input(number);

@@ -276,7 +276,7 @@ async fn write_out(mux: &Mux, number: Number, socket: &AsyncFd<OwnedFd>) {
                 Ok(mut ready) => ready.clear_ready(),
                 Err(_) => return,
             },
-            Feed::Finished => return,
+            Feed::Finished | Feed::Refused => return,
         }
     }
 }

@@ -28,7 +28,7 @@ use wire::quirks::Quirk;
 use wire::tunnel::TunnelMode;
 
 use super::budget;
-use super::channel::{Carried, Feed};
+use super::channel::{Carried, Channel, Feed};
 use super::channels::{
     Channels, Misbehaviour, NoTunnel, Number, Socket, Task, TooManySessions, address,
 };
@@ -62,6 +62,16 @@ pub(super) enum Stream {
     Error,
     /// SSH_MSG_CHANNEL_DATA, each with one packet.
     Packets(TunnelMode),
+}
+
+impl Stream {
+    /// Can the channel take it, now or later?
+    fn may_flow(self, channel: &Channel) -> bool {
+        match self {
+            Self::Output | Self::Packets(_) => channel.wants_output(),
+            Self::Error => channel.is_open(),
+        }
+    }
 }
 
 /// What copying from a descriptor came to.
@@ -121,10 +131,11 @@ impl Mux {
                 Replies::beginning_with(hostkeys::announcement(keys))
             }
         };
+        let channels = Channels::new(transport.quirks());
         let state = State {
             transport,
             link: Link::new(),
-            channels: Channels::default(),
+            channels,
             replies,
             host_keys,
             timers,
@@ -337,6 +348,11 @@ impl Mux {
         self.settle(&mut state);
     }
 
+    /// The channel's program has closed its standard input.
+    pub(super) fn tell_refusal(&self, number: Number) {
+        self.with_channels(|channels| channels.tell_refusal(number));
+    }
+
     /// The client said that it sends no more.
     pub(super) fn end_input(&self, number: Number) {
         if let Some(channel) = self.lock().channels.get_mut(number) {
@@ -355,6 +371,21 @@ impl Mux {
     pub(super) async fn closed(&self, number: Number) {
         if let Some(changed) = self.changes(number) {
             Self::wait(&changed, || self.changes(number).is_none().then_some(())).await;
+        }
+    }
+
+    /// Waits until a side has closed the channel, or the client has no use for this stream of it.
+    pub(super) async fn unwanted(&self, number: Number, stream: Stream) {
+        if let Some(changed) = self.changes(number) {
+            let unwanted = || {
+                let state = self.lock();
+                let wanted = state
+                    .channels
+                    .get(number)
+                    .is_some_and(|c| stream.may_flow(c));
+                (!wanted).then_some(())
+            };
+            Self::wait(&changed, unwanted).await;
         }
     }
 
@@ -466,9 +497,9 @@ impl Mux {
     // ---- data ----
 
     /// Can data of this channel be sent? `None`: not now, wait for room or a change of the channel.
-    pub(super) fn copy_allowed(&self, number: Number) -> Option<Flow> {
+    pub(super) fn copy_allowed(&self, number: Number, stream: Stream) -> Option<Flow> {
         let mut state = self.lock();
-        let Some(channel) = state.channels.get(number).filter(|c| c.is_open()) else {
+        let Some(channel) = state.channels.get(number).filter(|c| stream.may_flow(c)) else {
             return Some(Flow::Gone);
         };
         if channel.sendable() > 0
@@ -533,7 +564,7 @@ impl Mux {
 pub(super) enum Flow {
     /// Now.
     Open,
-    /// Never again: the channel is closed.
+    /// Never again: the channel is closed, or the client does not want it.
     Gone,
 }
 

@@ -35,7 +35,8 @@ pub(super) enum Afterwards {
     HungUp,
 }
 
-/// Runs until the descriptor ends, the program has ended and its terminal is drained, or the channel is closed.
+/// Runs until the descriptor ends, the program has ended and its terminal is drained, the channel is closed, or the client
+/// has no use for this stream: then the program, whose descriptor this was, gets SIGPIPE.
 pub(super) async fn run(
     mux: Arc<Mux>,
     number: Number,
@@ -47,12 +48,12 @@ pub(super) async fn run(
     let Some(changed) = mux.changes(number) else {
         return;
     };
-    let mut gone = pin!(mux.closed(number));
+    let mut gone = pin!(mux.unwanted(number, stream));
     loop {
         let flow = loop {
             // Begun before the check, so that no change in between is missed.
             let (room, change) = (mux.room.notified(), changed.notified());
-            if let Some(flow) = mux.copy_allowed(number) {
+            if let Some(flow) = mux.copy_allowed(number, stream) {
                 break flow;
             }
             tokio::select! {

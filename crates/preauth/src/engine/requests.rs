@@ -14,7 +14,7 @@ use russh::server::{Auth, ChannelOpenHandle, Handler, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use thiserror::Error;
 
-use super::channels::{Number, TooManySessions};
+use super::channels::{BREAK_SIGNAL, Number, TooManySessions};
 use super::deliveries::Deliveries;
 use super::forward::Forwarding;
 use super::mux::Mux;
@@ -316,13 +316,13 @@ impl Handler for Requests {
         signal: russh::Sig,
         session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
-        let outcome = match session_signal(&signal) {
-            Some(signal) => {
-                self.session
-                    .signal(SessionChannel(channel.into()), signal)
-                    .await?
+        let number = SessionChannel(channel.into());
+        let outcome = match (session_signal(&signal), signal) {
+            (Some(signal), _) => self.session.signal(number, signal).await?,
+            (None, russh::Sig::Custom(name)) if name == BREAK_SIGNAL => {
+                self.session.send_break(number).await?
             }
-            None => Outcome::Refused,
+            (None, _) => Outcome::Refused,
         };
         answer(outcome, channel, session)
     }

@@ -10,6 +10,7 @@
 
 mod forwarding;
 mod long_path;
+mod requests;
 mod scripted;
 mod session;
 mod stock_client;

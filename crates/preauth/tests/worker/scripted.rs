@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const WINDOW: u32 = 1 << 20;
 
 // A number that only russh knows (RFC 4254 section 9).
-const CHANNEL_SUCCESS: u8 = 99;
+pub(crate) const CHANNEL_SUCCESS: u8 = 99;
 
 /// For connections that need no monitor after login.
 struct NoMonitor;
@@ -175,7 +175,7 @@ pub(crate) fn channel_message(message: u8, channel: u32) -> Vec<u8> {
     payload
 }
 
-fn exit_status(channel: u32, status: u32) -> Vec<u8> {
+pub(crate) fn exit_status(channel: u32, status: u32) -> Vec<u8> {
     let mut payload = channel_message(CHANNEL_REQUEST, channel);
     payload.put_string(b"exit-status");
     payload.put_byte(0);

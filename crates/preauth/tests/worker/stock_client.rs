@@ -366,6 +366,22 @@ fn a_command_runs_and_its_status_and_streams_come_back() {
     assert_eq!(output.status.code(), Some(42));
 }
 
+#[test]
+fn ssh_is_told_when_a_program_reads_no_more() {
+    let ssh = Ssh::new("unread", &["LogLevel=DEBUG1"]);
+    let (port, server) = serve_one(None);
+    let output = ssh
+        .command(port, "exec <&-; sleep 1; exit 6")
+        .stdin(std::fs::File::open("/dev/zero").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let told = said.find("rtype eow@openssh.com").expect(&said);
+    assert!(told < said.find("rtype exit-status").unwrap(), "{said}");
+    server.join().unwrap();
+}
+
 /// Answers what `ssh` asks, whatever asks for it.
 const ASKPASS: &str = "#!/bin/sh
 case $1 in

@@ -1,0 +1,87 @@
+//! Requests of a channel whose program runs: "eow@openssh.com" both ways (OpenSSH PROTOCOL section 2.1), "break" (RFC 4335)
+//! and "signal" (RFC 4254 section 6.9).
+
+use wire::codec::Write as _;
+use wire::message::number::{
+    CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_REQUEST,
+};
+
+use crate::scripted::{CHANNEL_SUCCESS, Connection, channel_message, exit_status};
+
+/// How the tests' session answers "signal".
+const SIGNAL_REFUSED: u8 = CHANNEL_FAILURE;
+
+fn request(channel: u32, name: &str, want_reply: u8) -> Vec<u8> {
+    let mut payload = channel_message(CHANNEL_REQUEST, channel);
+    payload.put_string(name.as_bytes());
+    payload.put_byte(want_reply);
+    payload
+}
+
+#[tokio::test]
+async fn output_that_the_client_cannot_write_ends_the_program_and_its_errors_still_come() {
+    let mut connection = Connection::new().await;
+    let theirs = connection.open(7).await.unwrap();
+    let line = "(exec cat /dev/zero); echo over >&2; exit 4";
+    connection.exec(theirs, line).await;
+    assert_eq!(connection.answer().await[0], CHANNEL_DATA);
+    let unwritable = request(theirs, "eow@openssh.com", 0);
+    connection.send(&unwritable).await;
+    let mut after = loop {
+        let answer = connection.answer().await;
+        if answer[0] != CHANNEL_DATA {
+            break answer;
+        }
+    };
+    if after[0] == CHANNEL_EXTENDED_DATA {
+        assert!(after.ends_with(b"over\n"));
+        after = connection.answer().await;
+    }
+    assert_eq!(after, exit_status(7, 4));
+}
+
+#[tokio::test]
+async fn a_break_and_signals_are_answered_in_the_order_of_the_requests() {
+    let mut connection = Connection::new().await;
+    let theirs = connection.open(7).await.unwrap();
+    connection.exec(theirs, "cat").await;
+    let signal = |want_reply| {
+        let mut signal = request(theirs, "signal", want_reply);
+        signal.put_string(b"USR1");
+        signal
+    };
+    let length_of_break = |want_reply| {
+        let mut length = request(theirs, "break", want_reply);
+        length.put_uint32(500);
+        length
+    };
+    for unanswered in [signal(0), length_of_break(0)] {
+        connection.send(&unanswered).await;
+    }
+    for answered in [signal(1), length_of_break(1), signal(1), length_of_break(1)] {
+        connection.send(&answered).await;
+    }
+    for expected in [
+        SIGNAL_REFUSED,
+        CHANNEL_SUCCESS,
+        SIGNAL_REFUSED,
+        CHANNEL_SUCCESS,
+    ] {
+        assert_eq!(connection.answer().await, channel_message(expected, 7));
+    }
+}
+
+/// The scripted client is not OpenSSH; that `ssh` hears of it is shown with `ssh`.
+#[tokio::test]
+async fn who_may_not_know_the_request_is_not_told_that_nobody_reads() {
+    let mut connection = Connection::new().await;
+    let theirs = connection.open(7).await.unwrap();
+    connection
+        .exec(theirs, "exec <&-; echo closed; sleep 0.5; exit 6")
+        .await;
+    assert!(connection.answer().await.ends_with(b"closed\n"));
+    let mut data = channel_message(CHANNEL_DATA, theirs);
+    data.put_string(b"for nobody");
+    connection.send(&data).await;
+    assert_eq!(connection.answer().await, exit_status(7, 6));
+}
