@@ -11,6 +11,7 @@ use e2e::{Server, Shared, clients, packages};
 use support::{Output, Packages, UserKey};
 
 mod forwards;
+mod sessions;
 mod sftp;
 mod tools;
 
