@@ -34,6 +34,9 @@ const SHELL: &str = "/bin/sh";
 /// The longest message of the day that is shown, in bytes.
 const MOTD_LIMIT: u64 = 64 * 1024;
 
+/// How a line begins that tells of the last login, whoever says it.
+const LAST_LOGIN: &[u8] = b"Last login:";
+
 const WORDS: &str = "SSHD_PRIVSEP_WORDS";
 const MOTD_PRINTED: &str = "SSHD_PRIVSEP_MOTD";
 const RC: &str = "SSHD_PRIVSEP_RC";
@@ -241,6 +244,15 @@ impl XAuthority {
 }
 
 impl Greeting {
+    /// What modules said and then the last login, unless one of them has told that: pam_lastlog2(8) does, in such a line.
+    pub(crate) fn words(mut said: Vec<u8>, last_login: &[u8]) -> Vec<u8> {
+        let mut lines = said.split(|byte| *byte == b'\n');
+        if !lines.any(|line| line.starts_with(LAST_LOGIN)) {
+            said.extend_from_slice(last_login);
+        }
+        said
+    }
+
     fn show(&self, to: &mut impl io::Write) -> io::Result<()> {
         to.write_all(&self.words)?;
         if self.motd == MessageOfTheDay::Printed {
@@ -296,6 +308,24 @@ mod tests {
             shown(&format!("hello\n{text}"), MessageOfTheDay::Printed),
             [b"hello\n", &motd[..]].concat()
         );
+    }
+
+    #[test]
+    fn the_last_login_is_told_once() {
+        let last = b"Last login: Sat Nov 21\r\n";
+        let told = |said: &str| {
+            let words = Greeting::words(said.as_bytes().to_vec(), last);
+            words.strip_prefix(said.as_bytes()).unwrap().to_vec()
+        };
+        for said in ["", "hello\n", "Your Last login: never\n"] {
+            assert_eq!(told(said), last, "{said:?}");
+        }
+        for said in [
+            "Last login: today on tty1\n",
+            "hello\r\nLast login: today\r\n",
+        ] {
+            assert_eq!(told(said), b"", "{said:?}");
+        }
     }
 
     #[test]

@@ -335,7 +335,7 @@ impl Session {
         let greeting = match launch.run {
             Run::Shell(ShellInput::CommandLine(_)) | Run::Sftp(_) | Run::SftpOnly => None,
             Run::Shell(ShellInput::Login) => Some(Greeting {
-                words: [words, self.last_login(pty)].concat(),
+                words: Greeting::words(words, &self.last_login(pty)),
                 motd: match pty {
                     Some(_) if policy.process().print_motd => MessageOfTheDay::Printed,
                     Some(_) | None => MessageOfTheDay::Silent,
