@@ -10,6 +10,7 @@ mod client;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use client::{
     APPEND, CREATE, EXCLUSIVE, Packet, READ, Request, Seen, TRUNCATE, WRITE, ask_both, close,
@@ -517,6 +518,79 @@ fn figures_and_names_are_told() {
 }
 
 #[test]
+fn files_are_written_to_the_disk_and_their_file_system_is_told_of() {
+    let on = |name, number| Request::extended(name).string(handle(number)).done();
+    let prepare = |directory: &Path| {
+        some(directory);
+        // What cannot be written to a disk, and figures that do not change meanwhile.
+        symlink("/proc/version", directory.join("proc")).unwrap();
+    };
+    let requests = [
+        open("a", READ | WRITE),
+        write(0, 0, b"kept"),
+        on("fsync@openssh.com", 0),
+        open("b", READ),
+        on("fsync@openssh.com", 1),
+        open("proc", READ),
+        on("fsync@openssh.com", 2),
+        on("fstatvfs@openssh.com", 2),
+        on("fstatvfs@openssh.com", 0),
+    ];
+    let [mut ours, mut theirs] = ask_both(&[], prepare, &requests);
+    for seen in [&mut ours, &mut theirs] {
+        forget_use(&mut seen.answers[9]);
+    }
+    assert_eq!(ours, theirs);
+    assert_eq!((status(&ours, 2), status(&ours, 4)), (OK, OK));
+    assert_eq!(ours.answers[8][0], EXTENDED_REPLY);
+    assert_eq!(ours.answers[9].len(), 5 + 11 * 8);
+}
+
+const EXTENDED_REPLY: u8 = 201;
+
+/// Zeros what other processes change of a disk's figures: f_bfree, f_bavail, f_files (of btrfs and XFS), f_ffree and f_favail.
+fn forget_use(answer: &mut [u8]) {
+    assert_eq!(answer[0], EXTENDED_REPLY);
+    for field in 3..8 {
+        answer[5 + field * 8..][..8].fill(0);
+    }
+}
+
+#[test]
+fn arguments_that_ask_or_are_wrong_are_answered() {
+    let run = |program: &Path, arguments: &[&str]| {
+        let output = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    for arguments in [["-Q", "requests"].as_slice(), &["-Q", "x"], &["-h"]] {
+        let ours = run(Path::new(client::OURS), arguments);
+        let mut theirs = run(client::openssh(), arguments);
+        // Each gives its own name; both have the same letters.
+        theirs.2 = theirs.2.replace("sftp-server", "internal-sftp");
+        assert_eq!(ours, theirs, "{arguments:?}");
+    }
+    for (arguments, what) in [
+        (["-l", "nope"], "Invalid log level \"nope\"\n"),
+        (["-f", "nope"], "Invalid log facility \"nope\"\n"),
+    ] {
+        let ours = run(Path::new(client::OURS), &arguments);
+        let theirs = run(client::openssh(), &arguments);
+        assert_eq!(ours.0, theirs.0, "{arguments:?}");
+        // sftp-server says "Unrecognized internal syslog level code -1": the word that is wrong is not in it.
+        assert_eq!((&*ours.1, &*ours.2), ("", what));
+    }
+}
+
+#[test]
 fn what_is_not_permitted_is_refused_and_not_announced() {
     let requests = || {
         [
@@ -668,9 +742,7 @@ fn packets_of_no_known_type_are_answered() {
 #[test]
 fn nobody_has_to_be_at_the_other_end_of_a_named_pipe() {
     let pipe = |directory: &Path| {
-        let made = std::process::Command::new("mkfifo")
-            .arg(directory.join("p"))
-            .status();
+        let made = Command::new("mkfifo").arg(directory.join("p")).status();
         assert!(made.unwrap().success());
     };
     // OpenSSH's server would wait for somebody who writes.
