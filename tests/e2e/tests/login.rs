@@ -101,6 +101,88 @@ fn the_environment_is_sshds() -> Result<()> {
 }
 
 #[test]
+fn the_environment_is_sshds_without_pam_and_for_root() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("UsePAM no")? else {
+        return Ok(());
+    };
+    let key = server.add_user("bare")?;
+    server.shell("usermod -p '*' bare")?;
+    let root = server.make_key("root")?;
+    server.authorize("root", &root.public)?;
+    // A session of ours is one of PAM's in either case, and logind's.
+    let of_pam = "grep -v -e ^XDG_ -e ^LANG= -e ^MOTD_SHOWN=";
+    let masked = format!("SSH 'env | sort' | {of_pam}");
+    same(server, &key, "", &masked, "MAIL=/var/mail/bare\n")?;
+    same(server, &root, "", &masked, "USER=root\n")?;
+    both("")?;
+    same(server, &root, "", "SSH 'env | sort'", "USER=root\n")?;
+    same(
+        server,
+        &root,
+        "-tt",
+        "SSH 'env | sort'",
+        "SSH_TTY=/dev/pts/",
+    )
+}
+
+#[test]
+fn the_time_zone_of_the_server_is_the_users() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    let key = server.add_user("zone")?;
+    // Whose environment it is: sshd's own, and with us that of the unit in which the session runs.
+    let unit = "/run/systemd/system/sshd-privsep-session-.service.d";
+    let dropin = format!("{unit}/zone.conf");
+    server.write_file(&dropin, b"[Service]\nEnvironment=TZ=Asia/Tokyo\n", 0o644)?;
+    server.stop_theirs()?;
+    server.shell(&format!(
+        "systemctl daemon-reload
+         TZ=Asia/Tokyo /usr/sbin/sshd -f /root/theirs.conf -p {} -o PidFile=/run/theirs.pid",
+        PORTS[1]
+    ))?;
+    let result = same(server, &key, "", "SSH 'echo $TZ'", "Asia/Tokyo\n");
+    server.shell(&format!("rm {dropin}; systemctl daemon-reload"))?;
+    result
+}
+
+#[test]
+fn the_words_of_a_greeting_and_their_order_are_sshds() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = both("")? else {
+        return Ok(());
+    };
+    let key = server.add_user("words")?;
+    // A shell that neither prompts nor reads: what it says has its place after the greeting.
+    server.write_file("/usr/local/bin/says", b"#!/bin/sh\necho started\n", 0o755)?;
+    server.shell("usermod -p '*' -s /usr/local/bin/says words")?;
+    // There is a last login from now on.
+    printed(server, &key, "-tt", "SSH </dev/null")?;
+    let shown = "SSH </dev/null | sed -E 's/^(Last login:).*( from )/\\1 then\\2/' | cat -A";
+    same(
+        server,
+        &key,
+        "-tt",
+        shown,
+        "Last login: then from 127.0.0.1^M^M$\n",
+    )?;
+    both("PrintLastLog no")?;
+    same(server, &key, "-tt", shown, "WARRANTY")?;
+    both("UsePAM no\nPrintMotd yes")?;
+    same(
+        server,
+        &key,
+        "-tt",
+        shown,
+        "Last login: then from 127.0.0.1^M^M$\n",
+    )?;
+    same(server, &key, "-tt", shown, "WARRANTY")?;
+    same(server, &key, "-T", shown, "started$\n")
+}
+
+#[test]
 fn a_shell_greets_as_sshds_does_and_once() -> Result<()> {
     let _turn = turn();
     let Some(server) = both("")? else {
@@ -159,6 +241,40 @@ fn files_run_before_programs_as_with_sshd() -> Result<()> {
     let [ours, theirs] = printed(server, &key, "", "SSH 'echo program'")?;
     assert_eq!([&*ours, &*theirs], ["program\n", "program\n"]);
     Ok(())
+}
+
+#[test]
+fn a_display_is_told_to_the_file_that_runs_or_else_to_xauth() -> Result<()> {
+    let _turn = turn();
+    let Some(server) = SERVER.ours()? else {
+        return Ok(());
+    };
+    // Not the same display: when the session ends, ours is forgotten.
+    let [ours, theirs] =
+        [30, 40].map(|first| format!("X11Forwarding yes\nX11DisplayOffset {first}\n{COMMON}"));
+    server.configure_beside([&ours, &theirs], "")?;
+    let key = server.add_user("display")?;
+    // Else xauth(1) says that it makes one.
+    server.shell("install -o display -m 600 /dev/null ~display/.Xauthority")?;
+    let file = "read protocol cookie; echo $0 $protocol ${#cookie} ${DISPLAY%:*}";
+    let known = "xauth list unix:${DISPLAY#*:} 2>/dev/null | sed -E \"s/.*unix:[34]0/unix:N/; s/[0-9a-f]{32}/cookie/\"";
+    let line = format!("DISPLAY=:7 SSH '{known}'");
+    let told = |file: &str| format!("{file} MIT-MAGIC-COOKIE-1 32 localhost\n");
+    same(
+        server,
+        &key,
+        "-Y",
+        &line,
+        "unix:N  MIT-MAGIC-COOKIE-1  cookie\n",
+    )?;
+    // Theirs is still there.
+    server.shell("rm ~display/.Xauthority")?;
+    server.write_file("/etc/ssh/sshrc", file.as_bytes(), 0o644)?;
+    same(server, &key, "-Y", &line, &told("/etc/ssh/sshrc"))?;
+    server.shell(&format!("echo '{file}' >~display/.ssh/rc"))?;
+    let result = same(server, &key, "-Y", &line, &told(".ssh/rc"));
+    server.shell("rm /etc/ssh/sshrc")?;
+    result
 }
 
 #[test]
