@@ -181,6 +181,18 @@ fn what_is_not_permitted_is_refused_in_sshds_words() -> Result<()> {
 }
 
 #[test]
+fn root_listens_where_only_root_may() -> Result<()> {
+    let server = SERVER.get()?;
+    let key = server.make_key("root")?;
+    server.authorize("root", &key.public)?;
+    let forward = ["-oExitOnForwardFailure=yes", "-R", "1023:127.0.0.1:1"];
+    let listening = server.ssh(&key, &forward, &["ss -Hltn sport = 1023"]);
+    let listening = listening.run()?.success()?.text();
+    ensure!(listening.contains("127.0.0.1:1023 "), "{listening}");
+    Ok(())
+}
+
+#[test]
 fn gateways_listen_where_the_client_says() -> Result<()> {
     run(
         "gateway",
