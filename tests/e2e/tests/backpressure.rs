@@ -97,7 +97,7 @@ fn ports() -> Result<()> {
         "ports",
         r#"
 local, remote = listen(("127.0.0.1", 7101)), listen(("127.0.0.1", 7102))
-with Tunnel(config, "-L7111:127.0.0.1:7101", "-R7112:127.0.0.1:7102", "-D7113") as tunnel:
+with Tunnel(config, "-L7111:127.0.0.1:7101", "-R7112:127.0.0.1:7102") as tunnel:
     streams = [
         *both_ways("local", size, lambda: connect(("127.0.0.1", 7111)), lambda: accept(local)),
         *both_ways("remote", size, lambda: connect(("127.0.0.1", 7112)), lambda: accept(remote)),
