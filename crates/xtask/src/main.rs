@@ -15,6 +15,7 @@ mod deb;
 mod demo;
 mod fuzz;
 mod machine;
+mod side_by_side;
 mod suites;
 mod workspace;
 

@@ -1,13 +1,12 @@
 //! `cargo xtask test`: every test there is, in the order from quick to slow.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Result, bail};
 use support::host;
 use support::product::{DEB_VARIABLE, deb_under_test};
 use support::progress::Step;
 
 use crate::deb::{self, Profile};
+use crate::side_by_side;
 use crate::workspace::{cargo, run as run_command};
 
 const HELP: &str = "\
@@ -74,9 +73,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         // The tests run what ships: optimised, stripped, installed by apt.
         let deb = deb::build(Profile::Release)?;
         support::base::ensure_tree()?;
-        for suite in on_machines {
-            on_machine(suite, &deb, &built, filter)?;
-        }
+        built.push((DEB_VARIABLE, deb));
+        let step = Step::begin("tests on machines");
+        side_by_side::test(&on_machines, &built, filter)?;
+        step.done();
     }
     Ok(())
 }
@@ -88,16 +88,6 @@ fn unit(filter: &[&str]) -> Result<()> {
         command.args(["--exclude", suite]);
     }
     run_command(command.args(filter))?;
-    step.done();
-    Ok(())
-}
-
-fn on_machine(suite: &str, deb: &Path, built: &[(&str, PathBuf)], filter: &[&str]) -> Result<()> {
-    let step = Step::begin(format!("{suite} tests"));
-    let mut command = cargo(&["test", "--locked", "--no-fail-fast", "-p", suite])?;
-    command.args(filter).env(DEB_VARIABLE, deb);
-    command.envs(built.iter().map(|(variable, path)| (variable, path)));
-    run_command(&mut command)?;
     step.done();
     Ok(())
 }
