@@ -6,15 +6,16 @@
 //!                             ├─ WINDOW_ADJUST ▶ window
 //!                             ├─ forwarded channels ─▶ forward ─────▶ session
 //!                             └─ the rest ─▶ link ─▶ russh ─▶ requests ─▶ session
-//!  TCP ◀ writer ── transport ◀┬─ CHANNEL_DATA ◀──────── pump ◀── pipe, pty
+//!  TCP ◀ writer ── transport ◀┬─ CHANNEL_DATA ◀──────── pump ◀── pipe, pty, socket
 //!                             └─ the rest ◀─ link ◀─ russh
 //! ```
 //!
 //! russh is the engine of sessions: it opens and closes their channels, decodes and answers
-//! requests. Forwarded channels are ours (`channels`, `forward`). Channel data and windows do not pass it. That keeps back-pressure per channel (russh
-//! credits the window when data arrives, not when the program took it, and one full channel stops
-//! its loop), and it saves four copies: data is read from a pipe into the place where it is sealed,
-//! and written to a pipe from the place where it was opened.
+//! requests. Forwarded channels are ours (`channels`, `forward`). Channel data and windows do not
+//! pass russh. That keeps back-pressure per channel (russh credits the window when data arrives,
+//! not when the program took it, and one full channel stops its loop), and it saves four copies:
+//! data is read from a pipe into the place where it is sealed, and written to a pipe from the place
+//! where it was opened.
 
 mod budget;
 mod channel;

@@ -3,8 +3,9 @@
 //! ```text
 //!            gRPC (one connected Unix stream)          lane (SOCK_SEQPACKET)
 //!  preauth ─────────── preauth.proto ──────────▶ monitor ── Welcome, Connection, Session ──▶ preauth
-//!  preauth ─────────── session.proto ──────────▶ session ── ChannelDescriptors ────────────▶ preauth
+//!  preauth ─────────── session.proto ──────────▶ session ── pipes, terminals, sockets, tunnels ▶ preauth
 //!                                                monitor ── SessionStart ──────────────────▶ session
+//!                                                session ── SessionReady ──────────────────▶ monitor
 //!  sshd-privsepctl ──── admin.proto ────────────▶ monitor
 //!                                      monitor, then session ── accounting.proto ──────────▶ accounting
 //!                                                monitor ◀─ pam.proto, one socket, in turns ─▶ pam

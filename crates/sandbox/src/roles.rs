@@ -10,8 +10,6 @@ use rustix::thread::CapabilitySet;
 use crate::rule::{Rule, Verdict};
 
 /// A process of sshd-privsep that runs in a cage.
-///
-/// Sessions of restricted accounts will be a fourth one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The process that speaks SSH with the network, before and after login.

@@ -4,7 +4,9 @@
 //!  monitor ── lane: Start, once ──▶ ┌──────────────────────────────┐
 //!                                   │ session     as the user      │ second stage    program
 //!  worker ─── gRPC: typed calls ──▶ │ policy ─▶ environment        │  setsid, tty,
-//!         ◀── lane: descriptors ─── │        └▶ terminal ─▶ launch ├─ chdir, exec ─▶ shell
+//!         ◀── lane: descriptors ─── │   │    └▶ terminal ─▶ launch ├─ chdir, exec ─▶ shell
+//!                                   │   └▶ forward: connections,   │                   │
+//!                                   │      listeners, devices      │                   │
 //!                                   └──────────────────────────────┘                   │
 //!         ◀──────────────── bytes: pipes or pseudo-terminal ───────────────────────────┘
 //! ```
@@ -14,6 +16,9 @@
 //!   then runs one program.
 //! * [`Policy`] is the one place that says no. It stands on this side of the border: a worker that was taken over gains a
 //!   restricted account nothing.
+//! * `forward` connects, listens and opens devices as the user, and gives what it has to the worker.
+//! * `greeting` is what a login shows and runs before the program; `internal_sftp` starts the server for files, in
+//!   its own cage; `outside` is the one thread that stays out of a ChrootDirectory, to start programs.
 //! * The bytes of a program go between it and the worker through descriptors that are sent to the worker; this process
 //!   never touches them, and has no buffer that could fill.
 //! * [`second_stage`] is what happens between fork and exec. std offers that place only to unsafe code; so this binary

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a login and a transfer cost, side by side with Debian's OpenSSH.
+//! `cargo xtask bench`: what logins, transfers, tunnels, keys and idle sessions cost, side by side with Debian's OpenSSH.
 //!
 //! ```text
 //!  machine ┌──────────────────────────────────────────┐

@@ -29,7 +29,7 @@ use crate::deb::Profile;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  bench                               login and transfer beside OpenSSH, see `cargo xtask bench --help`
+  bench                               logins, bytes, keys and memory beside OpenSSH, see `cargo xtask bench --help`
   run [--once] [--port N]             builds, installs on a throwaway machine, logs in, stays up until Ctrl-C
   test [--only SUITE] [FILTER]        unit, e2e, security and compat tests
   timing                              500 refusals of each kind, compared by the time they take

@@ -1,4 +1,4 @@
-//! What the driver measured, and the two statistics that are made of it.
+//! What the driver measured, and the statistics that are made of it.
 
 use std::fmt;
 use std::time::Duration;
