@@ -69,6 +69,17 @@ fn sessions_outlive_whatever_happens_to_the_monitor_and_logins_return_within_sec
     };
     let key = server.add_user("survivor")?;
     let mut session = Session::open(&server, &key)?;
+    // Whoever can bring the monitor down must not have closed the port: another could bind it.
+    let listening = "systemctl show -p ActiveEnterTimestampMonotonic sshd-privsep.socket \
+        sshd-privsep-ctl.socket sshd-privsep-admin.socket";
+    let since = server.shell(listening)?;
+    for signal in ["KILL", "SEGV"] {
+        server.shell(&format!("systemctl kill -s {signal} {MONITOR}"))?;
+        until_served(&server, &key)?;
+    }
+    server.shell(&format!("systemctl restart {MONITOR}"))?;
+    until_served(&server, &key)?;
+    assert_eq!(server.shell(listening)?, since);
     for (what, act) in [
         ("restart", format!("systemctl restart {MONITOR}")),
         ("daemon-reload", "systemctl daemon-reload".to_owned()),
