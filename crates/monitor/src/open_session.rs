@@ -14,7 +14,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use config::sshd::YesNo;
+use config::sshd::{SessionProperty, YesNo};
 use rpc::lane::{self, Lane, LaneError, PacketMarks, SessionGrant, ToSession, ToWorker};
 use rpc::{ConnectionId, Endpoint, Endpoints, accounting};
 use thiserror::Error;
@@ -115,7 +115,7 @@ pub async fn open_session<M: ServiceManager>(
         user,
     )
     .await?;
-    starting.up(worker, rules, user).await
+    starting.up(services, worker, rules, user).await
 }
 
 impl Starting {
@@ -164,8 +164,9 @@ impl Starting {
         })
     }
 
-    async fn up(
+    async fn up<M: ServiceManager>(
         self,
+        services: &M,
         worker: &Lane,
         rules: &Rules,
         user: &AuthenticatedUser,
@@ -180,6 +181,11 @@ impl Starting {
             Ok(said) => said,
             Err(error) => return Err(OpenError::NeverUp { unit, error }),
         };
+        for property in &rules.config.session_properties {
+            if let SessionProperty::CpuQuota(percent) = property {
+                services.limit_session(&unit, *percent).await?;
+            }
+        }
         let session = ToWorker::Session {
             grant: grant(rules, user),
             rpc,

@@ -19,7 +19,9 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use zbus::connection::Builder;
 use zbus::export::serde::Serialize;
-use zbus::{Connection, DynamicType, Fd, Message, Variant};
+use zbus::export::serde::de::DeserializeOwned;
+use zbus::zvariant::Type;
+use zbus::{Connection, DynamicType, Fd, Message, OwnedObjectPath, Variant};
 
 pub use self::command::{CommandEnd, CommandUnit, CommandUser};
 
@@ -29,11 +31,16 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 /// The programs of transient units. Drop-ins reset and set them again; systemd wants one in the call.
 const SESSION_PROGRAM: &str = "/usr/libexec/sshd-privsep/session";
 const WORKER_PROGRAM: &str = "/usr/libexec/sshd-privsep/preauth";
 const PAM_PROGRAM: &str = "/usr/libexec/sshd-privsep/pam";
+/// CPUQuota= counts percents of one processor, the bus microseconds of it in each second.
+const MICROSECONDS_PER_PERCENT: u64 = 10_000;
 /// What marks the lines of a connection in the journal, as in crate `journal`.
 const CONNECTION_FIELD: &str = "SSHD_CONN";
 
@@ -181,6 +188,13 @@ pub trait ServiceManager: Send + Sync + 'static {
         enough: impl Future<Output = ()> + Send,
     ) -> impl Future<Output = Result<CommandEnd, StartError>> + Send;
 
+    /// Limits the processor time of what a session that is up belongs to: `percent` of one processor.
+    fn limit_session(
+        &self,
+        unit: &str,
+        percent: u32,
+    ) -> impl Future<Output = Result<(), StartError>> + Send;
+
     /// Stops a session with all that runs in it.
     fn stop_session(&self, unit: &str) -> impl Future<Output = Result<(), StartError>> + Send;
 
@@ -283,6 +297,16 @@ impl Systemd {
         unless_gone(self.call("StopUnit", &(unit, "replace")).await)
     }
 
+    /// What a method of the manager answers.
+    async fn ask<B, T>(&self, method: &'static str, body: &B) -> Result<T, StartError>
+    where
+        B: Serialize + DynamicType + Sync,
+        T: DeserializeOwned + Type,
+    {
+        let reply = self.request(MANAGER_PATH, MANAGER, method, body).await?;
+        reply.body().deserialize().map_err(StartError::Bus)
+    }
+
     /// Queues the restart of the socket unit, unless it was stopped. It restarts this service too, which requires it.
     ///
     /// # Errors
@@ -336,6 +360,24 @@ impl ServiceManager for Systemd {
         self.run(unit, enough).await
     }
 
+    async fn limit_session(&self, unit: &str, percent: u32) -> Result<(), StartError> {
+        // Of a session's unit only the first process is known. logind has moved it to a scope, whose name nobody tells
+        // the one who started the unit.
+        let path: OwnedObjectPath = self.ask("GetUnit", &unit).await?;
+        let reply = self
+            .request(&path, PROPERTIES, "Get", &(SERVICE, "MainPID"))
+            .await?;
+        let body = reply.body();
+        let process: Variant<'_> = body.deserialize().map_err(StartError::Bus)?;
+        let process = u32::try_from(process).map_err(StartError::Bus)?;
+        let scope: OwnedObjectPath = self.ask("GetUnitByPID", &process).await?;
+        let quota = Variant::from(u64::from(percent) * MICROSECONDS_PER_PERCENT);
+        let properties = vec![("CPUQuotaPerSecUSec", quota)];
+        self.request(&scope, UNIT, "SetProperties", &(true, properties))
+            .await
+            .map(drop)
+    }
+
     async fn kill_worker(&self, unit: &str) -> Result<(), StartError> {
         let signal = rustix::process::Signal::KILL.as_raw();
         unless_gone(self.call("KillUnit", &(unit, "all", signal)).await)
@@ -369,7 +411,7 @@ fn environment(unit: &SessionUnit) -> Vec<String> {
         format!("SSHD_PRIVSEP_ACCOUNT={}", judge(&unit.authority)),
         "SSHD_PRIVSEP_AUTH_INFO=stdin".to_owned(),
     ];
-    environment.extend(unit.properties.iter().map(variable));
+    environment.extend(unit.properties.iter().filter_map(variable));
     environment
 }
 
@@ -384,15 +426,17 @@ fn judge(authority: &Authority) -> &str {
 
 /// A property as pam_sshd_privsep(8) reads it. It is not set on the unit: logind moves the session's processes from
 /// there to a scope of their own, whose properties pam_systemd(8) names.
-fn variable(property: &SessionProperty) -> String {
+fn variable(property: &SessionProperty) -> Option<String> {
     let name = match property {
         SessionProperty::MemoryMax(_) => "MEMORY_MAX",
         SessionProperty::TasksMax(_) => "TASKS_MAX",
         SessionProperty::CpuWeight(_) => "CPU_WEIGHT",
         SessionProperty::IoWeight(_) => "IO_WEIGHT",
         SessionProperty::RuntimeMaxSec(_) => "RUNTIME_MAX_SEC",
+        // pam_systemd(8) takes none: see `limit_session`.
+        SessionProperty::CpuQuota(_) => return None,
     };
-    format!("SSHD_PRIVSEP_{name}={}", property.value())
+    Some(format!("SSHD_PRIVSEP_{name}={}", property.value()))
 }
 
 /// What is to end may have gone in the meantime, and its unit with it.

@@ -502,6 +502,10 @@ impl ServiceManager for Services {
         Ok(())
     }
 
+    async fn limit_session(&self, _unit: &str, _percent: u32) -> Result<(), StartError> {
+        Err(StartError::Deadline)
+    }
+
     async fn stop_session(&self, unit: &str) -> Result<(), StartError> {
         self.killed.lock().unwrap().push(unit.to_owned());
         Ok(())

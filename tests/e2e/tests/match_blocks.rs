@@ -405,16 +405,24 @@ fn a_connection_is_refused_when_its_user_is_named() -> Result<()> {
 fn the_scope_of_a_session_has_the_limits_of_its_user() -> Result<()> {
     let server = Server::up(
         "match-limits",
-        "Match User limited\n SessionProperties MemoryMax=100M TasksMax=50 CPUWeight=7\nMatch all\n",
+        "Match User limited\n SessionProperties MemoryMax=100M TasksMax=50 CPUWeight=7 CPUQuota=150%\nMatch all\n",
     )?;
     let limited = server.add_user("limited")?;
     let free = server.add_user("free")?;
-    let command = "systemctl show session-$XDG_SESSION_ID.scope -p MemoryMax -p TasksMax -p CPUWeight; env | grep SSHD_";
+    let command = "systemctl show session-$XDG_SESSION_ID.scope -p MemoryMax -p TasksMax -p CPUWeight -p CPUQuotaPerSecUSec; env | grep SSHD_";
     let shown = |key| anyhow::Ok(server.ssh(key, &[], &[command]).run()?.text());
     let output = shown(&limited)?;
     let mut lines: Vec<&str> = output.lines().collect();
     lines.sort_unstable();
-    assert_eq!(lines, ["CPUWeight=7", "MemoryMax=104857600", "TasksMax=50"]);
+    assert_eq!(
+        lines,
+        [
+            "CPUQuotaPerSecUSec=1.500000s",
+            "CPUWeight=7",
+            "MemoryMax=104857600",
+            "TasksMax=50"
+        ]
+    );
     let output = shown(&free)?;
     assert!(output.contains("MemoryMax=infinity\n"), "{output}");
     assert!(!output.contains("TasksMax=50\n"), "{output}");

@@ -111,8 +111,10 @@ pub const OWN_KEYWORDS: &[OwnKeyword] = &[
                   MemoryMax takes bytes, with a suffix K, M, G or T, or a percentage, or infinity. \
                   TasksMax takes a number or infinity. \
                   CPUWeight and IOWeight take 1 to 10000. \
+                  CPUQuota takes a percentage of one processor. \
                   RuntimeMaxSec takes a time such as 1h30m, after which the session is ended. \
-                  They hold for all channels of a connection together, through pam_sshd_privsep(8) and pam_systemd(8).",
+                  They hold for all channels of a connection together, through pam_sshd_privsep(8) and pam_systemd(8); \
+                  CPUQuota, which pam_systemd(8) does not take, is set by the server before the client hears of its login.",
     },
     OwnKeyword {
         name: "WorkerPoolIdle",

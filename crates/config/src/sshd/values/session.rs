@@ -13,7 +13,7 @@ pub(crate) const PROPERTIES: Kind<Vec<SessionProperty>> = Kind::new(properties, 
     or_none(joined(properties.iter().map(ToString::to_string)))
 });
 
-/// One of the properties that pam_systemd(8) takes for a session's scope.
+/// One of the properties of a session's scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionProperty {
     /// MemoryMax=, in bytes: systemd.resource-control(5).
@@ -23,6 +23,8 @@ pub enum SessionProperty {
     TasksMax(Bound),
     /// CPUWeight=, 1 to 10000: systemd.resource-control(5).
     CpuWeight(u32),
+    /// CPUQuota=, in percent of one processor, 1 to 100000: systemd.resource-control(5).
+    CpuQuota(u32),
     /// IOWeight=, 1 to 10000: systemd.resource-control(5).
     IoWeight(u32),
     /// RuntimeMaxSec=, whole seconds and not zero: systemd.scope(5).
@@ -41,7 +43,7 @@ pub enum Bound {
 }
 
 /// The names, and what is expected after each.
-const KNOWN: [(&str, &str); 5] = [
+const KNOWN: [(&str, &str); 6] = [
     (
         "MemoryMax",
         "a size as in MemoryMax=512M, MemoryMax=10% or MemoryMax=infinity",
@@ -51,6 +53,10 @@ const KNOWN: [(&str, &str); 5] = [
         "a number as in TasksMax=100, or TasksMax=infinity",
     ),
     ("CPUWeight", "a weight from CPUWeight=1 to CPUWeight=10000"),
+    (
+        "CPUQuota",
+        "a share of one processor as in CPUQuota=20% or CPUQuota=150%",
+    ),
     ("IOWeight", "a weight from IOWeight=1 to IOWeight=10000"),
     (
         "RuntimeMaxSec",
@@ -62,22 +68,24 @@ impl SessionProperty {
     /// Its name, as systemd spells it.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        let [memory, tasks, cpu, io, runtime] = KNOWN.map(|(name, _)| name);
+        let [memory, tasks, cpu, quota, io, runtime] = KNOWN.map(|(name, _)| name);
         match self {
             Self::MemoryMax(_) => memory,
             Self::TasksMax(_) => tasks,
             Self::CpuWeight(_) => cpu,
+            Self::CpuQuota(_) => quota,
             Self::IoWeight(_) => io,
             Self::RuntimeMaxSec(_) => runtime,
         }
     }
 
-    /// Its value in a form that both this file and pam_systemd(8) read: digits, `N%` or `infinity`.
+    /// Its value in a form that both this file and systemd read: digits, `N%` or `infinity`.
     #[must_use]
     pub fn value(&self) -> String {
         match self {
             Self::MemoryMax(bound) | Self::TasksMax(bound) => bound.to_string(),
             Self::CpuWeight(weight) | Self::IoWeight(weight) => weight.to_string(),
+            Self::CpuQuota(percent) => format!("{percent}%"),
             Self::RuntimeMaxSec(time) => time.as_secs().to_string(),
         }
     }
@@ -90,6 +98,7 @@ impl SessionProperty {
                 within(value, 1..=0x7fff_ffff).map(u64::from)
             })?),
             "CPUWeight" => Self::CpuWeight(weight()?),
+            "CPUQuota" => Self::CpuQuota(within(value.strip_suffix('%')?, 1..=100_000)?),
             "IOWeight" => Self::IoWeight(weight()?),
             "RuntimeMaxSec" => {
                 Self::RuntimeMaxSec(numbers::time(value).and_then(numbers::some_if_not_zero)?)
@@ -179,6 +188,7 @@ mod tests {
             ("TasksMax", "50", "50"),
             ("TasksMax", "infinity", "infinity"),
             ("CPUWeight", "1", "1"),
+            ("CPUQuota", "150%", "150%"),
             ("IOWeight", "10000", "10000"),
             ("RuntimeMaxSec", "1h30m", "5400"),
         ] {
@@ -205,6 +215,9 @@ mod tests {
             ("CPUWeight", "0"),
             ("CPUWeight", "10001"),
             ("CPUWeight", "idle"),
+            ("CPUQuota", "0%"),
+            ("CPUQuota", "50"),
+            ("CPUQuota", "infinity"),
             ("IOWeight", "50%"),
             ("RuntimeMaxSec", "0"),
             ("RuntimeMaxSec", "5y"),
