@@ -1,17 +1,20 @@
 //! The files: what becomes of them when somebody logs in and out.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, symlink_metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use journal::{RateLimit, Verdict};
 use rpc::accounting::{FailedLogin, LastLogin, Origin, TerminalNumber};
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
+use rustix::io::Errno;
 use tracing::warn;
 
 use crate::record::{self, Entry, LastEntry, Time};
@@ -23,6 +26,8 @@ pub struct Book {
     wtmp: PathBuf,
     lastlog: PathBuf,
     btmp: PathBuf,
+    /// When a lock was last waited for in vain.
+    obstructed: Cell<Option<Instant>>,
 }
 
 /// Whether a file is for root and its group only.
@@ -35,6 +40,15 @@ enum Private {
 /// Most entries of utmp that are looked at: a machine has fewer terminals.
 const ENTRIES_LIMIT: u64 = 16 * 1024;
 
+/// How long a lock is waited for. libc's own writers hold it for less than a millisecond.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long no lock is waited for after one that did not come.
+const OBSTRUCTION: Duration = Duration::from_secs(10);
+
+/// Between two tries to lock.
+const PAUSE: Duration = Duration::from_millis(5);
+
 impl Book {
     /// The system's.
     pub fn of_system() -> Self {
@@ -43,6 +57,7 @@ impl Book {
             wtmp: "/var/log/wtmp".into(),
             lastlog: "/var/log/lastlog".into(),
             btmp: "/var/log/btmp".into(),
+            obstructed: Cell::new(None),
         }
     }
 
@@ -53,6 +68,7 @@ impl Book {
             wtmp: directory.join("wtmp"),
             lastlog: directory.join("lastlog"),
             btmp: directory.join("btmp"),
+            obstructed: Cell::new(None),
         }
     }
 
@@ -62,7 +78,7 @@ impl Book {
         let last = noted(&self.lastlog, self.last(origin.uid)).flatten();
         let entry = Entry::login(origin, terminal, pid, now);
         noted(&self.utmp, self.replace(&entry));
-        noted(&self.wtmp, append(&self.wtmp, &entry));
+        noted(&self.wtmp, self.append(&self.wtmp, &entry));
         let entry = LastEntry {
             seconds: now.seconds,
             line: record::line(terminal),
@@ -79,7 +95,7 @@ impl Book {
     pub fn log_out(&self, terminal: TerminalNumber, pid: i32) {
         let entry = Entry::logout(terminal, pid, now());
         noted(&self.utmp, self.replace(&entry));
-        noted(&self.wtmp, append(&self.wtmp, &entry));
+        noted(&self.wtmp, self.append(&self.wtmp, &entry));
     }
 
     /// Records a login that failed. The name may be a password that was typed too early, so that a file which others can
@@ -87,7 +103,7 @@ impl Book {
     pub fn fail(&self, failed: &FailedLogin, pid: i32) {
         let entry = Entry::failure(failed, pid, now());
         match self.is_private() {
-            Ok(Private::Yes) => drop(noted(&self.btmp, append(&self.btmp, &entry))),
+            Ok(Private::Yes) => drop(noted(&self.btmp, self.append(&self.btmp, &entry))),
             Ok(Private::No) => {
                 static LINES: RateLimit = RateLimit::new(1, Duration::from_secs(60));
                 if let Verdict::Log { suppressed } = LINES.check() {
@@ -156,8 +172,7 @@ impl Book {
     /// As pututxline(3): in the place of the terminal's last entry, or at the end.
     fn replace(&self, entry: &Entry) -> io::Result<()> {
         let file = open(OpenOptions::new().read(true).write(true), &self.utmp)?;
-        // libc's own writers hold this lock, too, for less than a millisecond. It ends with the file.
-        fcntl_lock(&file, FlockOperation::LockExclusive)?;
+        self.lock(&file, &self.utmp)?;
         let mut place = 0;
         while let Some(found) = entry_at(&file, place)? {
             if found.is_place_of(entry) {
@@ -166,6 +181,42 @@ impl Book {
             place += 1;
         }
         file.write_all_at(entry.bytes(), place * SIZE)
+    }
+
+    /// As updwtmpx(3). Whole entries only: half of one would shift all that come after it.
+    fn append(&self, path: &Path, entry: &Entry) -> io::Result<()> {
+        let file = open(OpenOptions::new().read(true).write(true), path)?;
+        self.lock(&file, path)?;
+        let length = file.metadata()?.len();
+        file.write_all_at(entry.bytes(), length - length % SIZE)
+    }
+
+    /// The lock of libc's own writers, which ends with the file.
+    ///
+    /// Everybody may read utmp and wtmp, and so hold a lock against writers for as long as they like. It would stop all
+    /// records, or hide a login, so that after a moment the entry is written without. The wait is for everybody's
+    /// records, so that a lock that lasts costs it once in a while and not with each of them.
+    fn lock(&self, file: &File, path: &Path) -> io::Result<()> {
+        let start = Instant::now();
+        let patience = match self.obstructed.get() {
+            Some(last) if start.duration_since(last) < OBSTRUCTION => Duration::ZERO,
+            Some(_) | None => PATIENCE,
+        };
+        loop {
+            match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::AGAIN | Errno::ACCESS) if start.elapsed() < patience => {
+                    thread::sleep(PAUSE);
+                }
+                Err(Errno::AGAIN | Errno::ACCESS) => break,
+                other => return Ok(other?),
+            }
+        }
+        if patience > Duration::ZERO {
+            self.obstructed.set(Some(Instant::now()));
+            let path = path.display();
+            warn!("{path}: somebody keeps it locked; records are written all the same");
+        }
+        Ok(())
     }
 
     fn last(&self, uid: u32) -> io::Result<Option<LastEntry>> {
@@ -189,14 +240,6 @@ const SIZE: u64 = record::SIZE as u64;
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW.bits();
     options.custom_flags(flags.cast_signed()).open(path)
-}
-
-/// As updwtmpx(3). Whole entries only: half of one would shift all that come after it.
-fn append(path: &Path, entry: &Entry) -> io::Result<()> {
-    let file = open(OpenOptions::new().read(true).write(true), path)?;
-    fcntl_lock(&file, FlockOperation::LockExclusive)?;
-    let length = file.metadata()?.len();
-    file.write_all_at(entry.bytes(), length - length % SIZE)
 }
 
 fn entry_at(file: &File, place: u64) -> io::Result<Option<Entry>> {
@@ -245,6 +288,7 @@ fn ctime(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::fcntl::{FcntlArg, fcntl};
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -305,6 +349,54 @@ mod tests {
         let (_scratch, book) = scratch("torn");
         fs::write(&book.wtmp, [1; 100]).unwrap();
         book.log_out(TerminalNumber(0), 1);
+        assert_eq!(fs::metadata(&book.wtmp).unwrap().len(), SIZE);
+    }
+
+    /// An open file description's lock: it is in the way of a process's locks as another process's is.
+    fn read_lock(path: &Path) -> File {
+        let file = File::open(path).unwrap();
+        let whole = libc::flock {
+            l_type: libc::F_RDLCK.try_into().unwrap(),
+            l_whence: libc::SEEK_SET.try_into().unwrap(),
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_reader_who_keeps_the_files_locked_delays_records_once_and_loses_none() {
+        let (_scratch, book) = scratch("locked");
+        for file in [&book.utmp, &book.wtmp] {
+            fs::write(file, b"").unwrap();
+        }
+        let _locked = [&book.utmp, &book.wtmp].map(|file| read_lock(file));
+        let start = Instant::now();
+        for number in 0..10 {
+            book.log_in(&origin(1), TerminalNumber(number), 10);
+        }
+        let waited = start.elapsed();
+        assert!(waited >= PATIENCE && waited < 4 * PATIENCE, "{waited:?}");
+        assert_eq!(book.live().len(), 10);
+        assert_eq!(fs::metadata(&book.wtmp).unwrap().len(), 10 * SIZE);
+    }
+
+    #[test]
+    fn a_lock_that_ends_in_time_is_waited_for() {
+        let (_scratch, book) = scratch("lock-ends");
+        fs::write(&book.wtmp, b"").unwrap();
+        let locked = read_lock(&book.wtmp);
+        let writer = thread::spawn(move || {
+            book.log_out(TerminalNumber(0), 1);
+            book
+        });
+        thread::sleep(PATIENCE / 10);
+        assert_eq!(locked.metadata().unwrap().len(), 0);
+        drop(locked);
+        let book = writer.join().unwrap();
+        assert_eq!(book.obstructed.get(), None);
         assert_eq!(fs::metadata(&book.wtmp).unwrap().len(), SIZE);
     }
 
