@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, symlink_metadata};
+use std::fs::{self, File, OpenOptions, symlink_metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -132,7 +132,8 @@ impl Book {
     /// Ends the logins whose processes are gone: a predecessor of this process did not live to see it. The processes of
     /// the others are returned.
     pub fn sweep(&self) -> BTreeSet<i32> {
-        let gone = |pid: i32| !Path::new(&format!("/proc/{pid}")).exists();
+        // An error does not say that it is gone.
+        let gone = |pid: i32| matches!(fs::exists(format!("/proc/{pid}")), Ok(false));
         let mut alive = BTreeSet::new();
         for (pid, terminal) in self.live() {
             if gone(pid) {
@@ -289,7 +290,6 @@ fn ctime(seconds: i64) -> String {
 mod tests {
     use super::*;
     use nix::fcntl::{FcntlArg, fcntl};
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     struct Scratch(PathBuf);

@@ -88,9 +88,11 @@ pub fn serve(listener: &OwnedFd, book: &Book) -> io::Result<()> {
     };
     for pid in book.sweep().into_iter().filter(|pid| is_session(*pid)) {
         match adopt(pid) {
-            Some(login) => watch(&mut logins, login)?,
+            Ok(Some(login)) => watch(&mut logins, login)?,
             // It has ended since.
-            None => book.log_out_all(pid),
+            Ok(None) => book.log_out_all(pid),
+            // It may live, so that its records stay. The next start asks again.
+            Err(error) => warn!("the end of session {pid} is not waited for: {error}"),
         }
     }
     let mut stay = Stay::WhileNeeded;
@@ -161,10 +163,16 @@ fn is_session(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == SESSION)
 }
 
-/// Recorded logins of a process, while there is one.
-fn adopt(pid: i32) -> Option<Login> {
-    let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-    Some(Login::Adopted { process, pid })
+/// Recorded logins of a process; none if there is no such process. An error does not say whether there is.
+fn adopt(pid: i32) -> Result<Option<Login>, Errno> {
+    let Some(leader) = Pid::from_raw(pid) else {
+        return Ok(None);
+    };
+    match pidfd_open(leader, PidfdFlags::empty()) {
+        Ok(process) => Ok(Some(Login::Adopted { process, pid })),
+        Err(Errno::SRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl AsFd for Login {
@@ -243,4 +251,20 @@ fn belongs_to(terminal: TerminalNumber, origin: &Origin, sender: Sender) -> bool
     sender.uid == origin.uid
         && device
             .is_ok_and(|device| device.file_type().is_char_device() && device.uid() == origin.uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_that_is_not_there_has_ended() {
+        let me = rustix::process::getpid().as_raw_pid();
+        assert!(matches!(adopt(me), Ok(Some(Login::Adopted { pid, .. })) if pid == me));
+        // No process has this number: pid_max is lower.
+        assert!(matches!(adopt(i32::MAX), Ok(None)));
+        // The number of a thread is there, and yet cannot be waited for: an error like any other.
+        let thread = std::thread::spawn(|| adopt(nix::unistd::gettid().as_raw()));
+        assert!(thread.join().unwrap().is_err());
+    }
 }
