@@ -1,4 +1,4 @@
-//! What a client's host is called in utmp, wtmp and lastlog (sshd(8), `-u`).
+//! What a client's host is called in utmp, wtmp, lastlog and btmp (sshd(8), `-u`).
 
 /// The longest name that is recorded, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

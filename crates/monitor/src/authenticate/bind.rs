@@ -27,7 +27,7 @@ impl Named {
         let (rules, standing) = account::admit(&user, &source, terms).await;
         if let Standing::Refused(Refusal::Unknown) = &standing {
             // Before the delay, which hides that it takes a moment.
-            failures::record(&user, &source);
+            failures::record(&user, &source, rules.name_limit);
         }
         terms.delay.settle_lookup(&user, asked).await;
         journal::set_level(&Span::current(), rules::log_level(&rules.config));

@@ -140,7 +140,7 @@ impl Named {
     /// For lastb(1): who types passwords, as sshd has it. A client tries all of its keys in turn.
     fn record_failure(&self, method: Method) {
         if [Method::Password, Method::KeyboardInteractive].contains(&method) {
-            failures::record(&self.user, &self.source);
+            failures::record(&self.user, &self.source, self.rules.name_limit);
         }
     }
 
