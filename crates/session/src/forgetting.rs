@@ -22,19 +22,20 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Most displays that are being forgotten at once; of more only the sockets go.
 const AT_ONCE: u32 = 64;
 
-/// A display that xauth(1) was told of, and what has it forget.
-pub(crate) struct Known {
+/// The display of a program, and what has xauth(1) forget it.
+pub(crate) struct Shown {
     display: Display,
-    forget: Command,
+    /// None if xauth(1) was not told of it.
+    forget: Option<Command>,
 }
 
-impl Known {
-    pub(crate) fn new(display: Display, forget: Command) -> Self {
+impl Shown {
+    pub(crate) fn new(display: Display, forget: Option<Command>) -> Self {
         Self { display, forget }
     }
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The command has the user's environment.
         self.display.fmt(f)
@@ -53,11 +54,14 @@ impl Default for Forgetting {
 
 impl Forgetting {
     /// Begins with one.
-    pub(crate) fn begin(&self, outside: &Outside, known: Known) {
-        let Known {
+    pub(crate) fn begin(&self, outside: &Outside, shown: Shown) {
+        let Shown {
             display,
-            mut forget,
-        } = known;
+            forget: Some(mut forget),
+        } = shown
+        else {
+            return;
+        };
         let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
             return;
         };

@@ -110,13 +110,20 @@ pub(crate) fn start(
     }
 }
 
-/// The command that has xauth(1) forget a display, with the environment in which it was told.
+/// The command that has xauth(1) forget the display of what was started, with the environment in which it was told. None
+/// if it was not: xauth(1) is in no cage, and the user's environment may have it load the user's code (LD_PRELOAD), which
+/// who is restricted to SFTP must not run.
 pub(crate) fn forget_display(
     outside: &Outside,
     account: &Account,
+    shown_to: What<'_>,
     environment: &BTreeMap<OsString, OsString>,
     gone: XAuthority,
-) -> Command {
+) -> Option<Command> {
+    match shown_to {
+        What::Shell(_) => {}
+        What::Sftp(..) | What::Instead(_) => return None,
+    }
     let what = What::Instead(Instead::ForgetDisplay);
     let mut command = second_stage(outside.root(), account, what, None);
     carried::carry(&mut command, environment);
@@ -129,7 +136,7 @@ pub(crate) fn forget_display(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    command
+    Some(command)
 }
 
 fn second_stage(root: Root, account: &Account, what: What<'_>, pty: Option<&Pty>) -> Command {
@@ -183,4 +190,40 @@ const SFTP_PIPE: usize = 1 << 20;
 /// (pipe(7), pipe-user-pages-soft), after which every new pipe of the user is small.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Rank;
+    use crate::internal_sftp::Line;
+
+    #[test]
+    fn only_users_programs_have_displays_forgotten() {
+        let account = Account {
+            user: "tester".into(),
+            home: "/tmp".into(),
+            shell: "/bin/sh".into(),
+            rank: Rank::User,
+        };
+        let forgotten = |what| {
+            let gone = XAuthority {
+                display: "unix:10.0".into(),
+                protocol: String::new(),
+                cookie: String::new(),
+                program: Some("/usr/bin/xauth".into()),
+            };
+            forget_display(&Outside::here(), &account, what, &BTreeMap::new(), gone).is_some()
+        };
+        let Line::Sftp(sftp) = Line::of("internal-sftp") else {
+            panic!("it is the SFTP server");
+        };
+        assert!(forgotten(What::Shell(&ShellInput::Login)));
+        assert!(!forgotten(What::Sftp(
+            &sftp,
+            ConnectionId::from_bytes([9; 8])
+        )));
+        assert!(!forgotten(What::Instead(Instead::SftpOnly)));
+        assert!(!forgotten(What::Instead(Instead::NoLogin)));
+    }
 }

@@ -21,7 +21,7 @@ use rpc::{ConnectionId, Endpoints, Violation};
 use tracing::{debug, error, info, warn};
 
 use crate::environment::{self, Account, ClientEnvironment, Rank, Sources, UnitEnvironment};
-use crate::forgetting::{Forgetting, Known};
+use crate::forgetting::{Forgetting, Shown};
 use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners, NoDisplay, Tunnels};
 use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
@@ -86,7 +86,7 @@ struct Started {
     asked: Program,
     process: Arc<Process>,
     terminal: Option<Terminal>,
-    display: Option<Known>,
+    display: Option<Shown>,
 }
 
 /// What the log calls a program of this session: the smallest number that is free. So do sshd's lines.
@@ -302,19 +302,20 @@ impl Session {
                 return None;
             }
         };
-        let known = display.take().map(|display| {
+        let shown = display.take().map(|display| {
             let Inner {
                 outside, account, ..
             } = &*self.0;
-            let forget = launch::forget_display(outside, account, &environment, display.gone());
-            Known::new(display, forget)
+            let forget =
+                launch::forget_display(outside, account, what, &environment, display.gone());
+            Shown::new(display, forget)
         });
         let started = Started {
             number,
             asked: program,
             process,
             terminal: pty.take().map(|pty| pty.terminal),
-            display: known,
+            display: shown,
         };
         self.report_start(&started);
         *state = State::Started(started);
@@ -400,8 +401,8 @@ impl Session {
         };
         started.hang_up();
         started.process.forget();
-        if let Some(known) = started.display.take() {
-            self.0.forgetting.begin(&self.0.outside, known);
+        if let Some(shown) = started.display.take() {
+            self.0.forgetting.begin(&self.0.outside, shown);
         }
         debug!(
             "Close session: user {} from {} id {}",

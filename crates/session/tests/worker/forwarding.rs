@@ -395,6 +395,50 @@ async fn programs_find_the_clients_display_until_their_channel_ends() {
     }
 }
 
+/// xauth(1) would run with the user's environment, in no cage.
+#[tokio::test]
+async fn a_display_is_forgotten_by_xauth_for_none_but_users_programs() {
+    let scratch = Scratch::new();
+    let (xauth, said) = (scratch.path().join("xauth"), scratch.path().join("said"));
+    let script = format!("#!/bin/sh\ncat >>{}\n", said.display());
+    std::fs::write(&xauth, script).unwrap();
+    std::fs::set_permissions(&xauth, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (forced, told) in [
+        (Some("internal-sftp"), None),
+        (
+            None,
+            Some("remove unix:860.0\nadd unix:860.0 MIT-MAGIC-COOKIE-1 00ff\nremove unix:860.0\n"),
+        ),
+    ] {
+        let mut session = Running::with(SessionStart {
+            forced_command: forced.map(str::to_owned),
+            forwarding: Forwarding {
+                x11: Some(X11Forwarding {
+                    display_offset: 860,
+                    addresses: X11Addresses::Loopback,
+                    xauth: xauth.display().to_string(),
+                }),
+                ..Forwarding::DEFAULT
+            },
+            ..start()
+        })
+        .await;
+        let request = X11Request {
+            connections: Connections::Any,
+            protocol: "MIT-MAGIC-COOKIE-1".to_owned(),
+            cookie: "00ff".to_owned(),
+            screen: 0,
+        };
+        let forwarded = soon(session.session.forward_x11(Channel(1), request)).await;
+        assert_eq!(forwarded.unwrap(), Outcome::Done.into());
+        session.output(1, "exit").await;
+        soon(session.session.close(Channel(1))).await.unwrap();
+        // It waits for what is being forgotten.
+        session.lose_worker().await;
+        assert_eq!(std::fs::read_to_string(&said).ok().as_deref(), told);
+    }
+}
+
 #[tokio::test]
 async fn one_family_of_addresses_is_listened_on_and_connected_to() {
     let mut session = Running::with(SessionStart {
