@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rpc::session::{OpenTunnel, TunnelDevice, TunnelMode, TunnelOpened};
 use tracing::debug;
@@ -14,12 +14,14 @@ use tun_rs::{DeviceBuilder, Layer};
 use super::policy::{ForwardPolicy, Refusal};
 use crate::second_stage::reason;
 
-/// Names of interfaces that programs are told. As with sshd they stay when their tunnels have gone.
-const NAMES: usize = 64;
+/// Most tunnels of one session, all that were ever opened. Each may be a new device, and only the worker knows when it is
+/// gone; an honest client wants one or two (`ssh -w`).
+const MOST: usize = 64;
 
 /// The tunnels of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Tunnels {
+    /// The interface of each that was opened. As with sshd they stay when their tunnels have gone.
     names: Mutex<Vec<String>>,
 }
 
@@ -33,16 +35,30 @@ impl Tunnels {
         policy: &ForwardPolicy,
         wanted: OpenTunnel,
     ) -> Result<OwnedFd, TunnelOpened> {
+        self.open_by(policy, wanted, open)
+    }
+
+    fn open_by(
+        &self,
+        policy: &ForwardPolicy,
+        wanted: OpenTunnel,
+        open: impl FnOnce(TunnelMode, TunnelDevice) -> io::Result<(String, OwnedFd)>,
+    ) -> Result<OwnedFd, TunnelOpened> {
         let device = policy
             .judge_tunnel(wanted)
             .map_err(|refusal| match refusal {
                 Refusal::Kind => TunnelOpened::Refused,
                 Refusal::Place => TunnelOpened::Unavailable,
             })?;
+        let mut names = self.names();
+        if names.len() >= MOST {
+            debug!("failed to open a tunnel: there were {MOST}");
+            return Err(TunnelOpened::Unavailable);
+        }
         match open(wanted.mode, device) {
             Ok((name, device)) => {
                 debug!("Tunnel forwarding using interface {name}");
-                self.remember(name);
+                names.push(name);
                 Ok(device)
             }
             Err(error) => {
@@ -54,15 +70,17 @@ impl Tunnels {
 
     /// SSH_TUNNEL: the names of all interfaces, separated by commas; none if there was no tunnel.
     pub(crate) fn interfaces(&self) -> Option<String> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        (!names.is_empty()).then(|| names.join(","))
+        let mut told = Vec::new();
+        for name in self.names().iter() {
+            if !told.contains(name) {
+                told.push(name.clone());
+            }
+        }
+        (!told.is_empty()).then(|| told.join(","))
     }
 
-    fn remember(&self, name: String) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < NAMES && !names.contains(&name) {
-            names.push(name);
-        }
+    fn names(&self) -> MutexGuard<'_, Vec<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,4 +100,39 @@ fn open(mode: TunnelMode, device: TunnelDevice) -> io::Result<(String, OwnedFd)>
     };
     let device = builder.build_sync()?;
     Ok((device.name()?, device.as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::start;
+    use rpc::lane::{Permission, Tunnel};
+
+    #[test]
+    fn tunnels_are_bounded_and_each_interface_is_told_once() {
+        let mut start = start();
+        start.forwarding.tunnels.point_to_point = Permission::Granted;
+        start.permissions.tunnel = Tunnel::Any;
+        let policy = ForwardPolicy::new(&start);
+        let tunnels = Tunnels::default();
+        let wanted = OpenTunnel {
+            mode: TunnelMode::PointToPoint,
+            device: TunnelDevice::Any,
+        };
+        let open = |name: &str| {
+            let name = name.to_owned();
+            tunnels.open_by(&policy, wanted, |_, _| {
+                Ok((name, std::fs::File::open("/dev/null")?.into()))
+            })
+        };
+        let busy = || tunnels.open_by(&policy, wanted, |_, _| Err(io::ErrorKind::Other.into()));
+        assert_eq!(tunnels.interfaces(), None);
+        assert_eq!(busy().unwrap_err(), TunnelOpened::Unavailable);
+        open("tun0").unwrap();
+        for _ in 1..MOST {
+            open("tun1").unwrap();
+        }
+        assert_eq!(open("tun2").unwrap_err(), TunnelOpened::Unavailable);
+        assert_eq!(tunnels.interfaces().as_deref(), Some("tun0,tun1"));
+    }
 }
