@@ -2,9 +2,8 @@
 //!
 //! From OpenSSH's `compat.c`, as far as it concerns a server with the algorithms of
 //! [`names`](crate::names), and clients that can still agree with it on some. Not here are mistakes
-//! in version 1 of the protocol, in messages that this server never sends them
-//! (SSH_MSG_DEBUG, which is for those who want a tunnel, SSH_MSG_IGNORE), and one that no offer can avoid, since ours is out before the client's line is
-//! here: OpenSSH 6.5 and 6.6 fail in one of 512 exchanges by curve25519-sha256@libssh.org.
+//! in version 1 of the protocol, in messages that this server never sends (SSH_MSG_IGNORE), and one
+//! that no offer can avoid, since ours is out before the client's line is here: OpenSSH 6.5 and 6.6 fail in one of 512 exchanges by curve25519-sha256@libssh.org.
 //!
 //! Paramiko, JSch, libssh, libssh2, Dropbear and AsyncSSH need nothing of this kind.
 
@@ -16,6 +15,8 @@ pub enum Quirk {
     /// Disconnects when it is told of host keys: it gets no hostkeys-00@openssh.com
     /// (SSH_BUG_HOSTKEYS).
     NoHostKeyUpdates,
+    /// Does not understand SSH_MSG_DEBUG: its user is told nothing by one (SSH_BUG_DEBUG).
+    NoDebug,
     /// Signs with a certificate of an RSA key by another algorithm than the request names
     /// (SSH_BUG_SIGTYPE).
     SignatureTypeDiffers,
@@ -71,7 +72,7 @@ impl Name {
 
 use Name::{Begins, Is};
 use Quirk::{
-    DynamicPortIsZero, NoHostKeyUpdates, NoRekey, OldGroupExchange, OpensshRequests,
+    DynamicPortIsZero, NoDebug, NoHostKeyUpdates, NoRekey, OldGroupExchange, OpensshRequests,
     SignatureTypeDiffers,
 };
 
@@ -105,6 +106,7 @@ const CLIENTS: &[(&[Name], &[Quirk])] = &[
         &[OpensshRequests, SignatureTypeDiffers],
     ),
     (&[Begins("OpenSSH")], &[OpensshRequests]),
+    (&[Begins("3.0.")], &[NoDebug]),
     (&[Begins("Cisco-1.")], &[NoHostKeyUpdates]),
     (
         &[
@@ -138,6 +140,9 @@ const CLIENTS: &[(&[Name], &[Quirk])] = &[
         ],
         &[NoHostKeyUpdates],
     ),
+    // Newer ones, which have a version in their names, understand it.
+    (&[Begins("Twisted_")], &[]),
+    (&[Begins("Twisted")], &[NoDebug]),
     (
         &[
             Begins("WinSCP_release_4"),
@@ -182,6 +187,8 @@ mod tests {
         assert_eq!(of("TTSSH/2.72 Win32"), [NoHostKeyUpdates]);
         assert_eq!(of("Sun_SSH_1.0.1"), [NoRekey, SignatureTypeDiffers]);
         assert_eq!(of("Cisco-1.25"), [NoHostKeyUpdates]);
+        assert_eq!(of("3.0.1 SSH Secure Shell"), [NoDebug]);
+        assert_eq!(of("Twisted"), [NoDebug]);
         assert!(Quirks::of(b"SSH-1.99-Sun_SSH_1.0").has(NoRekey));
     }
 
@@ -189,6 +196,7 @@ mod tests {
     fn clients_of_today_and_lines_without_a_name_have_none() {
         for software in [
             "PuTTY_Release_0.83",
+            "Twisted_24.11.0",
             "WinSCP_release_5.7.5",
             "WinSCP_release_5.11",
             "paramiko_3.5.1",

@@ -21,8 +21,8 @@ use wire::forwarding::{self, ForwardingRequest, SocketName};
 use wire::groups::GroupRequest;
 use wire::hostkeys::{self, GlobalRequest, GlobalRequestKind, Reply};
 use wire::message::number::{
-    CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE,
-    REQUEST_SUCCESS,
+    CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_WINDOW_ADJUST, DEBUG, GLOBAL_REQUEST,
+    REQUEST_FAILURE, REQUEST_SUCCESS,
 };
 use wire::quirks::Quirk;
 use wire::tunnel::TunnelMode;
@@ -451,10 +451,10 @@ impl Mux {
         self.settle(&mut state);
     }
 
-    /// Tells the user something, before what the client is answered from now on.
+    /// Tells the user something, before what the client is answered from now on. See [`Replies::remark`].
     pub(super) fn remark(&self, text: &str) {
         let mut state = self.lock();
-        state.replies.push(remarks::debug(text));
+        state.replies.remark(remarks::debug(text));
         self.settle(&mut state);
     }
 
@@ -672,21 +672,15 @@ impl State {
     fn flush_link(&mut self) -> Result<(), EngineEnd> {
         while self.transport.can_send() {
             if let Some(word) = self.channels.next_word() {
-                self.transport
-                    .send_packet(&word)
-                    .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+                self.say(&word)?;
                 continue;
             }
             if let Some(reply) = self.replies.next() {
-                self.transport
-                    .send_packet(&reply)
-                    .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+                self.say(&reply)?;
                 continue;
             }
             if let Some(probe) = self.timers.next_probe() {
-                self.transport
-                    .send_packet(&probe)
-                    .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+                self.say(&probe)?;
                 continue;
             }
             let engine = |error: transport::link::LinkError| EngineEnd::Engine(error.to_string());
@@ -702,6 +696,16 @@ impl State {
                 .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Sends a payload of ours, unless it is a remark to a client that understands none.
+    fn say(&mut self, payload: &[u8]) -> Result<(), EngineEnd> {
+        if payload.first() == Some(&DEBUG) && self.transport.quirks().has(Quirk::NoDebug) {
+            return Ok(());
+        }
+        self.transport
+            .send_packet(payload)
+            .map_err(|error| EngineEnd::Protocol(error.to_string()))
     }
 
     fn credit_windows(&mut self) {

@@ -50,6 +50,14 @@ impl Replies {
         self.0.push_back(Answer::Ours(payload));
     }
 
+    /// Says something that answers nothing, and nothing if much waits already: there are requests that nobody counts,
+    /// because they want no reply.
+    pub(super) fn remark(&mut self, payload: Vec<u8>) {
+        if !self.are_many() {
+            self.push(payload);
+        }
+    }
+
     /// The next payload of ours whose turn it is.
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
         match self.0.pop_front()? {
@@ -103,5 +111,17 @@ mod tests {
         assert!(replies.are_too_many());
         replies.engine_answered();
         assert!(!replies.are_too_many());
+    }
+
+    #[test]
+    fn remarks_do_not_pile_up() {
+        let mut replies = Replies::default();
+        for _ in 0..2 * LIMIT {
+            replies.remark(b"no".to_vec());
+        }
+        assert_eq!(replies.0.len(), PAUSE_AT);
+        replies.next();
+        replies.remark(b"once more".to_vec());
+        assert_eq!(replies.0.len(), PAUSE_AT);
     }
 }

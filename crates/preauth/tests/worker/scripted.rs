@@ -75,7 +75,12 @@ impl Connection {
 
     /// One that is told this, but for alice and her sessions.
     pub(crate) async fn granted(grant: SessionGrant) -> Self {
-        let pair = Pair::logged_in(Offer::default(), RekeyLimit::default());
+        Self::of(Client::new(Offer::default()), grant).await
+    }
+
+    async fn of(client: Client, grant: SessionGrant) -> Self {
+        let mut pair = Pair::new(client, RekeyLimit::default());
+        pair.log_in();
         let (stream, theirs) = UnixStream::pair().unwrap();
         let socket = ClientSocket::new(theirs.into_std().unwrap().into()).unwrap();
 
@@ -185,6 +190,21 @@ pub(crate) fn exit_status(channel: u32, status: u32) -> Vec<u8> {
 
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("in time")
+}
+
+#[tokio::test]
+async fn remarks_are_made_to_clients_that_understand_them() {
+    let remarked = || SessionGrant {
+        remarks: vec!["no".to_owned()],
+        ..SessionGrant::default()
+    };
+    let mut connection = Connection::granted(remarked()).await;
+    assert_eq!(connection.answer().await[0], number::DEBUG);
+    let mut twisted = Client::new(Offer::default());
+    twisted.identify("SSH-2.0-Twisted");
+    let mut connection = Connection::of(twisted, remarked()).await;
+    // Nothing comes before its answer.
+    connection.open(7).await.unwrap();
 }
 
 #[tokio::test]
