@@ -25,7 +25,12 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         place: "",
         line: Only::Theirs("Remote: *"),
-        reason: "what line of what file let a user in is for the administrator: it is in our journal",
+        reason: "said of other keys, too: ours of the one that let the user in",
+    },
+    Difference {
+        place: "future ",
+        line: Only::Ours("Remote: *: key options: agent-forwarding expires *"),
+        reason: "sshd has no space before this word",
     },
     Difference {
         place: "",

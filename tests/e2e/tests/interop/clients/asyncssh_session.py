@@ -21,7 +21,8 @@ async def expect(process, text):
 
 async def main():
     async with connect() as client:
-        command = 'trap "echo signalled" USR1; echo ready; while sleep 0.05; do :; done'
+        # The signal is for all of the process group: it may end a sleep, too.
+        command = 'trap "echo signalled" USR1; echo ready; while :; do sleep 0.05; done'
         async with client.create_process(command) as process:
             await expect(process, "ready\n")
             process.send_signal("USR1")
@@ -30,7 +31,7 @@ async def main():
             await asyncio.wait_for(process.wait_closed(), 30)
             assert process.exit_signal[0] == "KILL", process.exit_signal
 
-        command = 'trap "stty size" WINCH; stty size; while sleep 0.05; do :; done'
+        command = 'trap "stty size" WINCH; stty size; while :; do sleep 0.05; done'
         terminal = client.create_process(command, term_type="xterm", term_size=(80, 24))
         async with terminal as process:
             await expect(process, "24 80\r\n")
