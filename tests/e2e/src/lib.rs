@@ -9,6 +9,7 @@
 //! - [`server`]: the server under test, its configuration, its units
 //! - [`keys`]: user keys of every type, in every client's format
 //! - [`journal`]: the entries of one connection
+//! - [`network`]: a host beside the server's
 //! - [`script`]: Python programs inside the machine: raw packets, terminals
 //! - [`clients`]: how each stock client is called
 //! - [`packages`]: clients that are no Debian packages
@@ -22,6 +23,7 @@ pub mod beside;
 pub mod clients;
 pub mod journal;
 pub mod keys;
+pub mod network;
 pub mod packages;
 pub mod process;
 pub mod script;

@@ -4,6 +4,7 @@ import os
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -71,7 +72,9 @@ def descriptor(end):
 
 
 def go_through(streams, stops):
-    """All at once: readers that stop, then processes between them that stop, then readers that pause now and again."""
+    """All at once: readers that stop, then processes between them that stop, then readers that pause now and again.
+
+    Says when all are through and waits for a line, so that the processes can be looked at while they are there."""
     for stream in streams:
         stream.must_wait()
     for stream in streams:
@@ -89,6 +92,8 @@ def go_through(streams, stops):
         for stream in streams:
             stream.reads.set()
         time.sleep(0.3)
+    print("through", flush=True)
+    sys.stdin.readline()
 
 
 def fifo(name):

@@ -33,9 +33,8 @@ fn run(user: &str, streams: &str) -> Result<()> {
         Err(_) => SIZE,
     };
     let config = server.client_config(&key, "")?;
-    let program = format!(
-        "from streams import *\nimport sys\nconfig, size = {config:?}, {size} << 20\n{streams}\n"
-    );
+    let program =
+        format!("from streams import *\nconfig, size = {config:?}, {size} << 20\n{streams}\n");
     let mut running = server.python(&program).spawn()?;
     let deadline = Duration::from_secs(60 + size);
     running.wait_for("through\n", deadline)?;
@@ -85,8 +84,6 @@ with Tunnel(config) as tunnel:
         to_program(tunnel, "keyboard", size, "-tt"),
     ]
     go_through(streams, [master(tunnel)])
-    print("through", flush=True)
-    sys.stdin.readline()
 "#,
     )
 }
@@ -103,8 +100,6 @@ with Tunnel(config, "-L7111:127.0.0.1:7101", "-R7112:127.0.0.1:7102") as tunnel:
         *both_ways("remote", size, lambda: connect(("127.0.0.1", 7112)), lambda: accept(remote)),
     ]
     go_through(streams, [master(tunnel)])
-    print("through", flush=True)
-    sys.stdin.readline()
 "#,
     )
 }
@@ -121,8 +116,6 @@ with Tunnel(config, "-L/root/paths:/tmp/paths.local", "-R/tmp/paths:/root/paths.
         *both_ways("remote", size, lambda: connect("/tmp/paths"), lambda: accept(remote)),
     ]
     go_through(streams, [master(tunnel)])
-    print("through", flush=True)
-    sys.stdin.readline()
 "#,
     )
 }
@@ -140,8 +133,6 @@ with Tunnel(config, "-L7211:127.0.0.1:7201") as tunnel:
         writer = connect(("127.0.0.1", 7211))
         streams.append(Stream(f"local {number}", writer, accept(local), size))
     go_through(streams, [master(tunnel)])
-    print("through", flush=True)
-    sys.stdin.readline()
 "#,
     )
 }
@@ -162,8 +153,6 @@ with Tunnel(config, *options) as tunnel:
         *both_ways("display", size, x_client(tunnel, *options), displays),
     ]
     go_through(streams, [master(tunnel)])
-    print("through", flush=True)
-    sys.stdin.readline()
 "#,
     )
 }
@@ -185,8 +174,6 @@ with Tunnel(config) as tunnel:
     os.kill(server, signal.SIGSTOP)
     streams.append(get(tunnel, "get", size, f"{home}/large"))
     go_through(streams, [server, master(tunnel)])
-    print("through", flush=True)
-    sys.stdin.readline()
 "#,
     )
 }
@@ -214,8 +201,6 @@ eventually("a session", lambda: subprocess.run(["pgrep", "-u", "promises", "-x",
 os.kill(client.pid, signal.SIGSTOP)
 stream = Stream("output", end, client.stdout, size)
 go_through([stream], [client.pid])
-print("through", flush=True)
-sys.stdin.readline()
 "#,
     )
 }

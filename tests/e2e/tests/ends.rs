@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::beside::PORTS;
+use e2e::network::CLIENT_HOST;
 use e2e::server::eventually;
 use e2e::{Peer, Server, Shared};
 
@@ -14,17 +15,6 @@ static SERVER: Shared = Shared::new("ends", "");
 /// For both servers. Clients that are cut off are found within three seconds.
 const CONFIGURATION: &str = "UsePAM yes\nX11Forwarding yes\nPrintMotd no\nMaxStartups 100\n\
                              ClientAliveInterval 1\nClientAliveCountMax 2\n";
-
-/// A network between a client and the servers, which can be taken away.
-const NETWORK: &str = "\
-ip netns add client
-ip link add server type veth peer name client netns client
-ip address add 192.0.2.1/24 dev server
-ip link set server up
-ip -n client address add 192.0.2.2/24 dev client
-ip -n client link set client up
-ip -n client link set lo up
-";
 
 /// What is left of a user named $1 whose port was $2.
 const LEFT: &str = r#"
@@ -135,7 +125,7 @@ fn shared() -> Result<Option<&'static Server>> {
 }
 
 fn prepare(server: &Server) -> Result<()> {
-    server.shell(NETWORK)?;
+    server.shell(CLIENT_HOST)?;
     server.configure_beside([CONFIGURATION; 2], "")
 }
 

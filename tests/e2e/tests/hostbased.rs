@@ -2,6 +2,7 @@
 //! name of its own, from which the stock client speaks with the help of ssh-keysign(8).
 
 use anyhow::{Result, ensure};
+use e2e::network::CLIENT_HOST;
 use e2e::{Server, Shared};
 use support::Output;
 
@@ -20,16 +21,9 @@ static SERVER: Shared = Shared::new(
      Match all",
 );
 
-/// Makes the other host: address 192.0.2.2, name `client.example`, user carol.
+/// Gives the other host a name and an account: `client.example`, carol.
 const CLIENT: &str = "
 useradd --create-home carol
-ip netns add client
-ip link add server type veth peer name client netns client
-ip address add 192.0.2.1/24 dev server
-ip link set server up
-ip -n client address add 192.0.2.2/24 dev client
-ip -n client link set client up
-ip -n client link set lo up
 echo '192.0.2.2 client.example' >>/etc/hosts
 mkdir -p /etc/netns/client/ssh
 cd /etc/netns/client
@@ -43,6 +37,7 @@ cut -d ' ' -f 1,2 ssh/ssh_host_ed25519_key.pub
 /// The server with its other host, and that one's public key.
 fn hosts() -> Result<(&'static Server, String)> {
     let server = SERVER.get()?;
+    server.shell(CLIENT_HOST)?;
     let key = server.shell(CLIENT)?;
     Ok((server, key.trim_end().to_owned()))
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 
 use rpc::lane::{
     Directions, ForwardPort, Forwarding, GatewayPorts, IpFamily, Permission, Permissions, Places,
@@ -325,14 +326,20 @@ async fn a_session_that_is_asked_to_end_leaves_no_socket() {
     assert!(!path.exists() && !directory.exists());
 }
 
+/// A program in place of xauth(1), and the file to which what it is told is written, over what was there or behind it.
+fn listening_xauth(scratch: &Scratch, into: &str) -> (PathBuf, PathBuf) {
+    let (xauth, said) = (scratch.path().join("xauth"), scratch.path().join("said"));
+    let script = format!("#!/bin/sh\ncat {into}{}\n", said.display());
+    std::fs::write(&xauth, script).unwrap();
+    std::fs::set_permissions(&xauth, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (xauth, said)
+}
+
 #[tokio::test]
 async fn programs_find_the_clients_display_until_their_channel_ends() {
     // It is told of the cookie in place of xauth(1).
     let scratch = Scratch::new();
-    let (xauth, said) = (scratch.path().join("xauth"), scratch.path().join("said"));
-    let script = format!("#!/bin/sh\ncat >{}\n", said.display());
-    std::fs::write(&xauth, script).unwrap();
-    std::fs::set_permissions(&xauth, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (xauth, said) = listening_xauth(&scratch, ">");
     let forwarding = Forwarding {
         x11: Some(X11Forwarding {
             display_offset: 870,
@@ -399,10 +406,7 @@ async fn programs_find_the_clients_display_until_their_channel_ends() {
 #[tokio::test]
 async fn a_display_is_forgotten_by_xauth_for_none_but_users_programs() {
     let scratch = Scratch::new();
-    let (xauth, said) = (scratch.path().join("xauth"), scratch.path().join("said"));
-    let script = format!("#!/bin/sh\ncat >>{}\n", said.display());
-    std::fs::write(&xauth, script).unwrap();
-    std::fs::set_permissions(&xauth, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (xauth, said) = listening_xauth(&scratch, ">>");
     for (forced, told) in [
         (Some("internal-sftp"), None),
         (
