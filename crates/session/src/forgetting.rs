@@ -4,11 +4,12 @@
 //! is slow to search, and tells who was here.
 
 use std::fmt;
+use std::io;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::session::Signal;
+use rpc::session::{ProgramEnd, Signal};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
@@ -18,6 +19,10 @@ use crate::process::Process;
 
 /// How long xauth(1) may take. It waits for others who write the same file.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often it is started. A session that logind ends gets SIGTERM and then SIGHUP with all of its processes, and the
+/// second one may find the xauth(1) that the first one had started.
+const TRIES: usize = 4;
 
 /// Most displays that are being forgotten at once; of more only the sockets go.
 const AT_ONCE: u32 = 64;
@@ -57,7 +62,7 @@ impl Forgetting {
     pub(crate) fn begin(&self, outside: &Outside, shown: Shown) {
         let Shown {
             display,
-            forget: Some(mut forget),
+            forget: Some(forget),
         } = shown
         else {
             return;
@@ -65,18 +70,10 @@ impl Forgetting {
         let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
             return;
         };
-        let started = outside.run(move || forget.spawn());
-        let process = match started.and_then(|child| Process::watch(&child)) {
-            Ok(process) => process,
-            Err(error) => {
-                debug!("a display cannot be forgotten: {error}");
-                return;
-            }
-        };
+        let outside = outside.clone();
         tokio::spawn(async move {
-            let ended = tokio::time::timeout(DEADLINE, process.ended()).await;
-            if ended.is_err() {
-                process.signal(Signal::Kill).ok();
+            if let Err(error) = forgotten(&outside, forget).await {
+                debug!("a display cannot be forgotten: {error}");
             }
             // Not before: whoever had the same number next would be forgotten in its place.
             drop(display);
@@ -89,4 +86,22 @@ impl Forgetting {
         // It is never closed.
         drop(self.0.acquire_many(AT_ONCE).await);
     }
+}
+
+/// Runs xauth(1), again if a signal has ended it.
+async fn forgotten(outside: &Outside, mut forget: Command) -> io::Result<()> {
+    for _ in 0..TRIES {
+        let (child, command) = outside.run(move || Ok((forget.spawn()?, forget)))?;
+        forget = command;
+        let process = Process::watch(&child)?;
+        match tokio::time::timeout(DEADLINE, process.ended()).await {
+            Ok(ProgramEnd::Signaled { .. }) => {}
+            Ok(ProgramEnd::Exited(_) | ProgramEnd::Gone) => break,
+            Err(_) => {
+                process.signal(Signal::Kill).ok();
+                break;
+            }
+        }
+    }
+    Ok(())
 }
