@@ -3,6 +3,10 @@
 //! A program of the suites on machines boots a machine of its own, so any two of them share nothing but the processor.
 //! Cargo runs them one after the other; here the longest begin first, and what a program says is shown in one piece
 //! when it has ended.
+//!
+//! Beside others, deadlines are longer ([`patience`]); and a program that failed is run once more when nothing else is,
+//! with the deadlines as they are written. That run decides. Both are shown, and the last line names those that passed
+//! only then: such a test, or what it tests, depends on the load.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,6 +15,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use support::patience;
 use support::progress::{Step, line};
 
 use crate::workspace::{self, cargo};
@@ -39,6 +44,9 @@ const AT_ONCE: usize = 3;
 /// How long one program may take. Three times what the longest needs on a slow machine.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// How much longer tests wait beside others: logins were seen to take seven times as long as alone.
+const PATIENCE: &str = "4";
+
 const POLL: Duration = Duration::from_millis(100);
 
 /// A test program that cargo built.
@@ -52,17 +60,23 @@ struct Program {
 
 /// A program at work.
 struct Running {
-    name: String,
+    program: Program,
     child: Child,
     output: PathBuf,
     step: Step,
+}
+
+/// What else runs with a program.
+enum Company {
+    Others,
+    Nobody,
 }
 
 /// Builds the tests of these packages and runs them: those whose names contain the filter, if there is one.
 ///
 /// # Errors
 ///
-/// They cannot be built; some failed (all are run nevertheless).
+/// They cannot be built; some failed with nothing beside them (all are run nevertheless).
 pub(crate) fn test(
     packages: &[&str],
     variables: &[(&str, PathBuf)],
@@ -81,16 +95,15 @@ pub(crate) fn test(
         std::cmp::Reverse(place.unwrap_or(LONG.len()))
     });
 
-    let mut failed = Vec::new();
+    let mut again = Vec::new();
     let mut running = Vec::new();
-    while !(waiting.is_empty() && alone.is_empty() && running.is_empty()) {
-        let next = match (waiting.is_empty(), running.len()) {
-            (false, 0..AT_ONCE) => waiting.pop(),
-            (true, 0) => alone.pop(),
+    while !(waiting.is_empty() && running.is_empty()) {
+        let next = match running.len() {
+            0..AT_ONCE => waiting.pop(),
             _ => None,
         };
         match next {
-            Some(program) => running.push(program.start(variables, filter)?),
+            Some(program) => running.push(program.start(variables, filter, Company::Others)?),
             None => std::thread::sleep(POLL),
         }
         let mut still = Vec::new();
@@ -98,12 +111,36 @@ pub(crate) fn test(
             match program.ended()? {
                 Ended::No(program) => still.push(program),
                 Ended::Well => {}
-                Ended::Badly(name) => failed.push(name),
+                Ended::Badly(program) => again.push(program),
             }
         }
         running = still;
     }
+
+    let crowded: Vec<String> = again.iter().map(|program| program.name.clone()).collect();
+    alone.extend(again);
+    let mut failed = Vec::new();
+    for program in alone {
+        let mut running = program.start(variables, filter, Company::Nobody)?;
+        loop {
+            running = match running.ended()? {
+                Ended::No(running) => running,
+                Ended::Well => break,
+                Ended::Badly(program) => {
+                    failed.push(program.name);
+                    break;
+                }
+            };
+            std::thread::sleep(POLL);
+        }
+    }
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    if !crowded.is_empty() {
+        line(format_args!(
+            "failed beside others, passed alone: {}",
+            crowded.join(", ")
+        ));
+    }
     Ok(())
 }
 
@@ -145,24 +182,34 @@ fn parse(package: &str, said: &str) -> Option<Result<Program>> {
 }
 
 impl Program {
-    fn start(self, variables: &[(&str, PathBuf)], filter: &[&str]) -> Result<Running> {
+    fn start(
+        self,
+        variables: &[(&str, PathBuf)],
+        filter: &[&str],
+        company: Company,
+    ) -> Result<Running> {
         let directory = workspace::target_directory()?.join("test-output");
-        let output = directory.join(format!("{}.txt", self.name.replace('/', "-")));
+        let (words, patience) = match company {
+            Company::Others => (self.name.clone(), Some(PATIENCE)),
+            Company::Nobody => (format!("{} alone", self.name), None),
+        };
+        let output = directory.join(format!("{}.txt", words.replace(['/', ' '], "-")));
         fs::create_dir_all(directory)?;
         let file = File::create(&output)
             .with_context(|| format!("{} cannot be written", output.display()))?;
         let child = Command::new(&self.executable)
             .args(filter)
             .envs(variables.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.directory)
+            .envs(patience.map(|factor| (patience::VARIABLE, factor)))
+            .current_dir(&self.directory)
             .stdin(Stdio::null())
             .stderr(file.try_clone()?)
             .stdout(file)
             .spawn()
             .with_context(|| format!("{} cannot be run", self.executable.display()))?;
         Ok(Running {
-            step: Step::begin(&self.name),
-            name: self.name,
+            step: Step::begin(words),
+            program: self,
             child,
             output,
         })
@@ -173,7 +220,7 @@ impl Program {
 enum Ended {
     No(Running),
     Well,
-    Badly(String),
+    Badly(Program),
 }
 
 impl Running {
@@ -181,7 +228,7 @@ impl Running {
         if let Some(status) = self.child.try_wait()? {
             show(&self.output)?;
             self.step.done();
-            return Ok(verdict(self.name, status));
+            return Ok(verdict(self.program, status));
         }
         if self.step.elapsed() < LIMIT {
             return Ok(Ended::No(self));
@@ -189,17 +236,20 @@ impl Running {
         self.child.kill()?;
         self.child.wait()?;
         show(&self.output)?;
-        line(format_args!("{} took more than {LIMIT:?}", self.name));
-        Ok(Ended::Badly(self.name))
+        line(format_args!(
+            "{} took more than {LIMIT:?}",
+            self.program.name
+        ));
+        Ok(Ended::Badly(self.program))
     }
 }
 
-fn verdict(name: String, status: ExitStatus) -> Ended {
+fn verdict(program: Program, status: ExitStatus) -> Ended {
     if status.success() {
         return Ended::Well;
     }
-    line(format_args!("{name}: {status}"));
-    Ended::Badly(name)
+    line(format_args!("{}: {status}", program.name));
+    Ended::Badly(program)
 }
 
 fn show(output: &Path) -> Result<()> {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail, ensure};
+use support::patience::stretched;
 use support::{Machine, UserKey, progress};
 
 use crate::script;
@@ -216,6 +217,7 @@ pub fn eventually(
     mut ask: impl FnMut() -> Result<bool>,
 ) -> Result<()> {
     let began = Instant::now();
+    let deadline = stretched(deadline);
     while !ask()? {
         ensure!(began.elapsed() < deadline, "not after {deadline:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use support::Machine;
+use support::patience::stretched;
 
 /// Unit names of all workers.
 pub const WORKERS: &str = "sshd-privsep-preauth@*.service";
@@ -72,7 +73,7 @@ pub fn wait_for_processes(machine: &Machine, units: &str) -> Result<Vec<u32>> {
             return Ok(found);
         }
         ensure!(
-            began.elapsed() < Duration::from_secs(10),
+            began.elapsed() < stretched(Duration::from_secs(10)),
             "no process of {units} after ten seconds"
         );
         std::thread::sleep(Duration::from_millis(50));

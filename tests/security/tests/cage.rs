@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use sandbox::Role;
 use sandbox::probe::{Attempt, Expected, PLAN_VARIABLE, Phase, attempts};
 use security::worker::{WORKERS, wait_for_processes};
+use support::patience::stretched;
 use support::{Machine, UserKey};
 
 /// What became of an attempt.
@@ -85,7 +86,7 @@ impl Traitor {
                 return Ok(seen);
             }
             ensure!(
-                began.elapsed() < Duration::from_secs(10),
+                began.elapsed() < stretched(Duration::from_secs(10)),
                 "{phase}: nothing about {last} in the journal:\n{journal}"
             );
             std::thread::sleep(Duration::from_millis(50));

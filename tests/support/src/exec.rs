@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::machine::Machine;
+use crate::patience::stretched;
 
 /// How long a command may take unless it says otherwise.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -206,7 +207,7 @@ impl Running {
     /// The command ended, or the deadline passed, without the text.
     pub fn wait_for(&self, text: &str, deadline: Duration) -> Result<String> {
         self.stdout
-            .wait_for(text.as_bytes(), deadline)
+            .wait_for(text.as_bytes(), stretched(deadline))
             .with_context(|| {
                 format!(
                     "`{}` did not say {text:?}; standard error: {}",
@@ -228,6 +229,7 @@ impl Running {
 
     /// Waits for its end and collects what it said. `deadline` counts from the start of the command.
     pub fn finish(mut self, deadline: Duration) -> Result<Output> {
+        let deadline = stretched(deadline);
         let left = deadline.saturating_sub(self.began.elapsed());
         let ended = wait_for_end(&self.child, left)?;
         if !ended {

@@ -18,6 +18,7 @@
 //! - [`cache`]: where they are kept, and other things that are made once
 //! - [`machine`]: up, down, attach, list
 //! - [`exec`]: commands inside, with deadlines
+//! - [`patience`]: how long these deadlines are beside other tests
 //! - [`users`]: accounts with keys, and the stock client that uses them
 //! - [`product`]: our package, installed as a user would
 //! - [`packages`]: Debian packages for the machine of one suite
@@ -34,6 +35,7 @@ pub mod exec;
 pub mod host;
 pub mod machine;
 pub mod packages;
+pub mod patience;
 mod process;
 pub mod product;
 pub mod progress;

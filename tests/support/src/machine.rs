@@ -14,6 +14,7 @@ pub use self::ending::{Listing, list, remove, sweep};
 use self::ending::{lock, teardown, watchdog};
 use self::place::{cgroups, check_name, directory, join, mount_overlay};
 use crate::exec::{Exec, Output};
+use crate::patience::stretched;
 use crate::process::Process;
 use crate::progress::{self, Step};
 use crate::record::Record;
@@ -345,7 +346,7 @@ impl Machine {
     fn wait_until_running(&mut self, step: &mut Step) -> Result<()> {
         let began = Instant::now();
         let mut state = "no PID 1 yet".to_owned();
-        while began.elapsed() < BOOT_DEADLINE {
+        while began.elapsed() < stretched(BOOT_DEADLINE) {
             if let Some(child) = &mut self.nspawn
                 && let Some(status) = child.try_wait()?
             {

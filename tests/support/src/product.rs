@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::machine::Machine;
+use crate::patience::stretched;
 
 /// The environment variable that names the .deb under test. `cargo xtask test` sets it after building the package.
 pub const DEB_VARIABLE: &str = "SSHD_PRIVSEP_DEB";
@@ -85,6 +86,7 @@ impl Machine {
         deadline: Duration,
     ) -> Result<String> {
         let began = Instant::now();
+        let deadline = stretched(deadline);
         loop {
             let journal = self.journal(arguments)?;
             if let Some(line) = journal.lines().find(|line| line.contains(text)) {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use e2e::beside::PORTS;
 use e2e::{Peer, Server};
+use support::patience::stretched;
 use support::users::KNOWN_HOSTS;
 
 use crate::differences::{DIFFERENCES, Difference};
@@ -71,7 +72,7 @@ fn every_situation_ends_as_with_openssh_or_the_difference_has_a_reason() -> Resu
         if failures.is_empty() {
             return Ok(());
         }
-        assert!(began.elapsed() < PATIENCE, "{failures}");
+        assert!(began.elapsed() < stretched(PATIENCE), "{failures}");
         std::thread::sleep(Duration::from_millis(500));
     }
 }
