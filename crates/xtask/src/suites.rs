@@ -17,7 +17,8 @@ cargo xtask test [--only unit|e2e|security|compat] [FILTER]
   security   what each caged process must not be able to do, attempted; need root
   compat     every combination of algorithms, with clients of many authors and ages; need root
 
-FILTER is passed to cargo test: only tests whose name contains it run.
+FILTER is passed to cargo test: only tests whose name contains it run. SSHD_PRIVSEP_TEST_SUITE=trixie makes the machines
+that Debian instead of the host's.
 ";
 
 /// Names the worker that tries its own cage, for the security suite.

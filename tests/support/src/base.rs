@@ -1,4 +1,5 @@
-//! The base tree: a Debian of the host's own release with systemd and every stock client, made once and cached.
+//! The base tree: a Debian with systemd and every stock client, made once and cached. It is of the host's own release
+//! unless [`SUITE_VARIABLE`] names another.
 //!
 //! It is read-only from then on: each machine lays an overlay over it.
 
@@ -10,6 +11,10 @@ use anyhow::{Context, Result};
 
 use crate::cache;
 use crate::debian::{self, Variant};
+
+/// The environment variable that names the release of Debian of all test machines, by the name of its suite in the
+/// archive: `trixie`. Without it, or when it is empty, they are what the host is.
+pub const SUITE_VARIABLE: &str = "SSHD_PRIVSEP_TEST_SUITE";
 
 /// What the tree holds beyond Debian's minimal system: systemd with logind, the stock clients that must be able to
 /// log in, OpenSSH's server to compare with, and tools that tests look with.
@@ -51,6 +56,13 @@ const PACKAGES: &[&str] = &[
     "xz-utils",
 ];
 
+/// What takes the place of the files utmp, wtmp and lastlog, which Debian left behind after [`BOOKWORM`]: modules of PAM,
+/// and what reads their databases.
+const RECORDS_OF_LOGINS: &[&str] = &["lastlog2", "libpam-lastlog2", "libpam-wtmpdb", "wtmpdb"];
+
+/// The oldest release with a systemd that our units need.
+const BOOKWORM: &str = "bookworm";
+
 /// Units that have no work on a throwaway machine and would only slow its boot or wake up in the middle of a
 /// measurement.
 const MASKED_UNITS: &[&str] = &[
@@ -82,18 +94,30 @@ const RECIPE: u32 = 2;
 /// The cached base tree, made now if it is not there. Safe to call from several processes: one makes it, the others
 /// wait.
 pub fn ensure_tree() -> Result<PathBuf> {
-    let suite = debian::host_suite()?;
+    let suite = suite()?;
+    let mut packages = PACKAGES.to_vec();
+    if suite != BOOKWORM {
+        packages.extend(RECORDS_OF_LOGINS);
+    }
     let recipe = RECIPE.to_string();
     let parts = [suite.as_str(), recipe.as_str()].into_iter();
     let hash = cache::recipe_hash(
         parts
-            .chain(PACKAGES.iter().copied())
+            .chain(packages.iter().copied())
             .chain(MASKED_UNITS.iter().copied()),
     );
     cache::ensure(&format!("base-{suite}-{hash:016x}"), |tree| {
-        debian::bootstrap(&suite, Variant::Bootable, PACKAGES, tree)?;
+        debian::bootstrap(&suite, Variant::Bootable, &packages, tree)?;
         customise(tree)
     })
+}
+
+/// The release of Debian that test machines are.
+pub(crate) fn suite() -> Result<String> {
+    match std::env::var(SUITE_VARIABLE) {
+        Ok(suite) if !suite.is_empty() => Ok(suite),
+        _ => debian::host_suite(),
+    }
 }
 
 /// Turns a minimal Debian into a machine that boots in half a second and keeps its journal where the host can read it.

@@ -1,7 +1,7 @@
 //! Trees of Debian packages, made by mmdebstrap from the archive that the host itself is configured for.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -89,10 +89,13 @@ pub fn download(suite: &str, tree: &Path, packages: &[&str], into: &Path) -> Res
     lines.push('\n');
     fs::write(&list, lines)?;
     fs::create_dir(into.join("partial"))?;
-    let install = || {
-        Command::new("apt-get")
+    // The host's package lists will do for its own release; those of another must not take their place.
+    let lists = (suite != host_suite()?).then(|| into.join("lists"));
+    let apt_get = |words: &[&str], archives: &[PathBuf]| {
+        let mut command = Command::new("apt-get");
+        command
             .args(["-q", "-y", "--no-install-recommends", "--download-only"])
-            // The host's package lists will do, its sources of other origin will not, and its cache of both is its own.
+            // The host's sources of other origin will not do, and its cache of lists and sources is its own.
             .args(["-o", "Dir::Etc::sourceparts=-"])
             .args([
                 "-o",
@@ -105,25 +108,33 @@ pub fn download(suite: &str, tree: &Path, packages: &[&str], into: &Path) -> Res
             .arg(format!(
                 "-oDir::State::status={}",
                 tree.join("var/lib/dpkg/status").display()
-            ))
-            .arg("install")
-            .args(&here)
-            .args(packages)
-            .stdin(Stdio::null())
-            .output()
-            .context("apt-get")
+            ));
+        if let Some(lists) = &lists {
+            command.arg(format!("-oDir::State::lists={}", lists.display()));
+        }
+        let output = command.args(words).args(archives).stdin(Stdio::null());
+        output.output().context("apt-get")
     };
-    let mut output = install()?;
-    if !output.status.success() {
+    if let Some(lists) = &lists {
+        fs::create_dir(lists)?;
+        let updated = apt_get(&["update"], &[])?.status;
+        ensure!(updated.success(), "apt-get update for {suite}: {updated}");
+    }
+    let install: Vec<&str> = ["install"].iter().chain(packages).copied().collect();
+    let mut output = apt_get(&install, &here)?;
+    if !output.status.success() && lists.is_none() {
         // The lists may be older than the archive.
         update()?;
-        output = install()?;
+        output = apt_get(&install, &here)?;
     }
     ensure!(
         output.status.success(),
         "apt-get: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    if let Some(lists) = lists {
+        fs::remove_dir_all(lists)?;
+    }
     step.done();
     Ok(())
 }

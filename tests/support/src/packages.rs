@@ -34,9 +34,9 @@ pub struct Packages {
 }
 
 impl Machine {
-    /// Installs packages of the host's own release. They are fetched once for each host: the machine has no network.
+    /// Installs packages of the machine's own release. They are fetched once for each host: the machine has no network.
     pub fn install_packages(&self, packages: Packages) -> Result<()> {
-        let suite = debian::host_suite()?;
+        let suite = base::suite()?;
         let tree = base::ensure_tree()?;
         let hash = cache::recipe_hash(
             [tree.to_string_lossy().as_ref(), "without"]
