@@ -12,6 +12,11 @@ use crate::server::CONFIGURATION;
 /// Where ours and theirs listen.
 pub const PORTS: [u16; 2] = [22, 2222];
 
+/// How Debian's sshd is started from a shell. Since OpenSSH 9.8 it refuses addresses whose logins fail for a while: all
+/// tests come from one.
+pub const THEIRS: &str =
+    "/usr/sbin/sshd $(grep -q persourcepenalties /usr/sbin/sshd && echo -o PerSourcePenalties=no)";
+
 /// Where results of calls are until they are read.
 const CALLS: &str = "/root/calls";
 
@@ -35,7 +40,7 @@ impl Server {
         self.write_file("/root/theirs.conf", theirs.as_bytes(), 0o644)?;
         let port = PORTS[1];
         self.shell(&format!(
-            "mkdir -p /run/sshd; /usr/sbin/sshd -f /root/theirs.conf -p {port} -o PidFile=/run/theirs.pid {flags}"
+            "mkdir -p /run/sshd; {THEIRS} -f /root/theirs.conf -p {port} -o PidFile=/run/theirs.pid {flags}"
         ))?;
         self.write_file(CONFIGURATION, ours.as_bytes(), 0o644)?;
         self.reload()

@@ -11,6 +11,9 @@ use crate::server::eventually;
 /// How long an entry may be on its way to the journal.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What both servers log as, for journalctl: OpenSSH's parts have names of their own since 9.8.
+pub const SERVERS: &[&str] = &["-t", "sshd", "-t", "sshd-session", "-t", "sshd-auth"];
+
 /// One entry: its fields by name. Values that are no text are left out.
 #[derive(Debug, Clone, Default)]
 pub struct Entry(BTreeMap<String, String>);
@@ -37,7 +40,7 @@ impl Server {
 
     /// Waits for the first entry of the server, written after `since`, whose text holds each of `parts`.
     pub fn wait_for_entry(&self, since: &str, parts: &[&str]) -> Result<Entry> {
-        let arguments = ["--since", since, "-t", "sshd", "-t", "internal-sftp"];
+        let arguments = [&["--since", since, "-t", "internal-sftp"], SERVERS].concat();
         let mut found = None;
         eventually("a line in the journal", PATIENCE, || {
             found = self

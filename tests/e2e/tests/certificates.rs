@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::Server;
-use e2e::beside::{Ended, PORTS};
+use e2e::beside::{Ended, PORTS, THEIRS};
 use e2e::server::{CONFIGURATION, eventually};
 use support::host;
 use support::users::KNOWN_HOSTS;
@@ -388,7 +388,7 @@ fn prepare(server: &Server) -> Result<()> {
     }
     server.write_file("/root/theirs.conf", configuration.as_bytes(), 0o644)?;
     server.shell(&format!(
-        "/usr/sbin/sshd -f /root/theirs.conf -p {THEIR_PORT} -E {THEIR_LOG}"
+        "{THEIRS} -f /root/theirs.conf -p {THEIR_PORT} -E {THEIR_LOG}"
     ))?;
     server.write_file(CONFIGURATION, configuration.as_bytes(), 0o644)?;
     server.reload()

@@ -25,7 +25,7 @@ fn a_client_without_a_common_method_is_told_so() -> Result<()> {
         ),
         ("Ciphers=3des-cbc", "no matching cipher found"),
         (
-            "HostKeyAlgorithms=ssh-dss",
+            "HostKeyAlgorithms=ecdsa-sha2-nistp521",
             "no matching host key type found",
         ),
     ] {

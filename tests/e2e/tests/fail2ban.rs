@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::Server;
+use e2e::beside::THEIRS;
 use e2e::server::CONFIGURATION;
 use support::UserKey;
 use support::users::client_options;
@@ -39,7 +40,7 @@ fn debians_filter_finds_the_same_in_both_journals() -> Result<()> {
     server.reload()?;
     server.shell(&format!(
         "cp {CONFIGURATION} /root/theirs.conf; mkdir -p /run/sshd
-         systemd-run -q --unit=theirs /usr/sbin/sshd -D -f /root/theirs.conf -p {THEIR_PORT} \
+         systemd-run -q --unit=theirs {THEIRS} -D -f /root/theirs.conf -p {THEIR_PORT} \
             -o SyslogFacility=LOCAL1
          until ss -Hltn 'sport = {THEIR_PORT}' | grep -q .; do sleep 0.1; done"
     ))?;

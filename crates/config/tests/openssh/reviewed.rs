@@ -11,6 +11,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("gssapikeyexchange", "a patch of Debian's"),
     ("gssapistorecredentialsonrekey", "a patch of Debian's"),
     ("gssapikexalgorithms", "a patch of Debian's"),
+    ("debianbanner", "a patch of Debian's, printed in Debian 13"),
+    ("sshdsessionpath", "a program of OpenSSH's since 9.8"),
+    ("sshdauthpath", "a program of OpenSSH's since 10.0"),
 ];
 
 /// Lines that say the same in other words: Debian's, and ours.
@@ -25,6 +28,7 @@ const SAME: &[(&str, &str, &str)] = &[
         "ipqos ef cs0",
         "the default since OpenSSH 10.1",
     ),
+    ("ipqos ef cs1", "ipqos ef cs0", "the default in Debian 13"),
     (
         "revokedkeys none",
         "",

@@ -33,6 +33,13 @@ const QUESTIONS: &[&str] = &[
     "Postponed publickey ",
 ];
 
+/// Lines of some versions of OpenSSH: up to Debian 12's, and of Debian 13's, which misses utmp and lastlog.
+const OF_VERSIONS: &[&str] = &[
+    "Could not open user ",
+    "lastlog_openseek: ",
+    "syslogin_perform_logout: ",
+];
+
 /// Lines about what comes after the login, of which some are lost with the process that would write them.
 const AFTERWARDS: &[&str] = &[
     "Close session: ",
@@ -104,6 +111,7 @@ pub(crate) fn of_log(entries: &[Entry]) -> [BTreeMap<String, Vec<String>>; 2] {
             .iter()
             .chain(QUESTIONS)
             .chain(AFTERWARDS)
+            .chain(OF_VERSIONS)
             .any(|it| entry.message().starts_with(it))
         {
             continue;

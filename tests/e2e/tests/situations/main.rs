@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e::beside::PORTS;
+use e2e::journal::SERVERS;
 use e2e::{Peer, Server};
 use support::patience::stretched;
 use support::users::KNOWN_HOSTS;
@@ -62,7 +63,7 @@ fn every_situation_ends_as_with_openssh_or_the_difference_has_a_reason() -> Resu
 
     let began = Instant::now();
     loop {
-        let logs = events::of_log(&server.entries(&["--since", &since, "-t", "sshd"])?);
+        let logs = events::of_log(&server.entries(&[&["--since", &since], SERVERS].concat())?);
         for tried in &mut tried {
             for (record, log) in tried.records.iter_mut().zip(&logs) {
                 record.log = log.get(&tried.situation.from).cloned().unwrap_or_default();

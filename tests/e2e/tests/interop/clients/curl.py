@@ -4,8 +4,11 @@ import os
 import subprocess
 from urllib.parse import quote
 
-BASE = f"sftp://127.0.0.1/home/{os.environ['LOGIN']}"
+HOME = f"/home/{os.environ['LOGIN']}"
+BASE = f"sftp://127.0.0.1{HOME}"
 LARGE = "size5000011"
+# Debian 13's, with OpenSSH's server, too: an empty file is not made, or said to be a redirect, after another download.
+FORGETS_EMPTY = subprocess.run(["curl", "--version"], capture_output=True).stdout.startswith(b"curl 8.14.")
 
 
 def quoted(text):
@@ -29,7 +32,11 @@ up, down = [], []
 for name in files("up"):
     up += [f"upload-file = {quoted('up/' + name)}", f"url = {quoted(BASE + '/up/' + quote(name))}"]
 curl(up, "--ftp-create-dirs")
-for name in files(BASE.removeprefix("sftp://127.0.0.1") + "/down"):
+for name in files(f"{HOME}/down"):
+    if FORGETS_EMPTY and not os.path.getsize(f"{HOME}/down/{name}"):
+        os.makedirs(os.path.dirname(f"down/{name}"), exist_ok=True)
+        open(f"down/{name}", "w").close()
+        continue
     down += [f"output = {quoted('down/' + name)}", f"url = {quoted(BASE + '/down/' + quote(name))}"]
 curl(down, "--create-dirs")
 
