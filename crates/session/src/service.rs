@@ -541,6 +541,11 @@ impl SessionFace for Session {
     }
 
     async fn send_break(&self, channel: Channel) -> Result<Outcome, Violation> {
+        match self.channels().get(&channel) {
+            Some(State::Started(_)) => {}
+            // Nobody would get it.
+            Some(State::Prepared(_)) | None => return Ok(Outcome::Refused),
+        }
         Ok(self.on_terminal(channel, Terminal::send_break))
     }
 
@@ -617,7 +622,11 @@ impl SessionFace for Session {
         Ok(self.0.listeners.cancel(&address))
     }
 
-    async fn forward_agent(&self, _: Channel) -> Result<Outcome, Violation> {
+    async fn forward_agent(&self, channel: Channel) -> Result<Outcome, Violation> {
+        if let Some(State::Started(_)) = self.channels().get(&channel) {
+            // Its program would not know where the agent is.
+            return Ok(Outcome::Refused);
+        }
         let mut agent = self.agent();
         if !self.0.forward_policy.permits_agent() || agent.is_some() {
             return Ok(Outcome::Refused);

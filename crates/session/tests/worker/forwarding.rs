@@ -262,6 +262,10 @@ async fn a_forwarded_path_has_the_configured_mode_and_goes_with_the_session() {
 #[tokio::test]
 async fn programs_find_the_clients_agent_and_it_is_gone_with_the_connection() {
     let mut session = Running::new().await;
+    // A program that runs already would not find it.
+    session.output(0, "true").await;
+    let late = soon(session.session.forward_agent(Channel(0))).await;
+    assert_eq!(late.unwrap(), Outcome::Refused);
     let forwarded = soon(session.session.forward_agent(Channel(1))).await;
     assert_eq!(forwarded.unwrap(), Outcome::Done);
     // One is enough.

@@ -141,6 +141,11 @@ async fn requests_without_their_object_are_refused() {
         soon(running.session.send_break(channel)).await.unwrap(),
         Outcome::Refused
     );
+    // A terminal that no program is on.
+    let allocated = soon(running.session.allocate_pty(Channel(6), plain_terminal())).await;
+    assert_eq!(allocated.unwrap(), Outcome::Done);
+    let sent = soon(running.session.send_break(Channel(6))).await;
+    assert_eq!(sent.unwrap(), Outcome::Refused);
     assert_eq!(
         soon(running.session.signal(channel, Signal::Hup))
             .await
