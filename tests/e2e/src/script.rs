@@ -9,9 +9,10 @@ use crate::Server;
 /// Where the modules that programs import are, inside the machine.
 const MODULES: &str = "/root/modules";
 
-/// Packets without a cipher, for clients that break the rules; connections through forwardings; streams that stop; a
+/// A client that says what no stock client says; packets without a cipher, for clients that break the rules; connections through forwardings; streams that stop; a
 /// program on a terminal of its own, with a script at the keyboard.
 const SOURCES: &[(&str, &str)] = &[
+    ("conversation.py", include_str!("conversation.py")),
     ("packets.py", include_str!("packets.py")),
     ("sockets.py", include_str!("sockets.py")),
     ("streams.py", include_str!("streams.py")),
@@ -27,7 +28,7 @@ pub(crate) fn install_modules(machine: &Machine) -> Result<()> {
 }
 
 impl Server {
-    /// A Python program, ready to run. It may import all of `packets`, `sockets`, `streams` and `terminal`.
+    /// A Python program, ready to run. It may import all of `conversation`, `packets`, `sockets`, `streams` and `terminal`.
     pub fn python(&self, program: &str) -> Exec<'_> {
         self.command(["python3", "-u", "-c", program])
             .env("PYTHONPATH", MODULES)

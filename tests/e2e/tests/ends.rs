@@ -152,7 +152,7 @@ const ONE_PROCESS: Left = Left {
     ..NOTHING
 };
 
-/// The path of -R, which sshd removes when the client takes it back only.
+/// The path of -R, which sshd never removes.
 const PATH: u32 = 1;
 
 /// And the agent's directory and socket, if systemd kills sshd.
