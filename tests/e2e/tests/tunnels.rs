@@ -1,11 +1,11 @@
 //! Tunnels of packets (`ssh -w`): what they carry, whose devices they end at, and refusals in sshd's words.
 //!
-//! Each test passes with Debian's sshd, too.
+//! Each test passes with Debian's sshd, too, but the one of ChannelTimeout.
 
 use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow};
-use e2e::{Server, Shared};
+use e2e::{Peer, Server, Shared};
 use support::UserKey;
 
 static SERVER: Shared = Shared::new(
@@ -13,6 +13,7 @@ static SERVER: Shared = Shared::new(
     "PermitTunnel yes\n\
      Match User untunnelled\n  PermitTunnel no\n\
      Match User layer3\n  PermitTunnel point-to-point\n\
+     Match User silent\n  ChannelTimeout tun-connection=1\n\
      Match all\n",
 );
 
@@ -165,6 +166,28 @@ for asked in "any", "81":
         assert tunnel.session("echo $SSH_TUNNEL") == "tun81\n"
 said = refused(config, "-wany:82")
 assert "debug1: Remote: Failed to open the tunnel device." in said, said
+"#,
+    )
+}
+
+#[test]
+fn a_tunnel_without_packets_is_closed_and_nothing_else() -> Result<()> {
+    let server = site()?;
+    if server.peer() == Peer::OpenSsh {
+        // Its server calls the channel "tun", and does not find it by the name that sshd_config(5) gives it.
+        return Ok(());
+    }
+    let key = server.add_user("silent")?;
+    // Both interfaces stay down: nobody sends anything.
+    run(
+        server,
+        &key,
+        r#"
+ip("tuntap", "add", "dev", "tun91", "mode", "tun", "user", "silent")
+with Tunnel(config, "-w90:91") as tunnel:
+    assert tunnel.session("echo $SSH_TUNNEL") == "tun91\n"
+    eventually("the client has no interface", lambda: not os.path.exists("/sys/class/net/tun90"))
+    assert tunnel.session("echo still here") == "still here\n"
 "#,
     )
 }
