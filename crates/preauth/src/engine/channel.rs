@@ -345,6 +345,11 @@ impl Channel {
         self.drop_input(Input::Discarded);
     }
 
+    /// Is there, or may there come, something for the program?
+    pub(super) fn awaits_input(&self) -> bool {
+        matches!(self.input, Input::Open(_)) && !(self.eof && self.queue.is_empty())
+    }
+
     /// The program has closed its standard input.
     fn refuse_input(&mut self) {
         self.drop_input(Input::Refused);

@@ -254,6 +254,14 @@ impl Channels {
         }
     }
 
+    /// The channel's program has ended: what it did not read nobody shall, as with sshd. A program that it left behind
+    /// is at the end of its input, too.
+    pub(super) fn end_program(&mut self, number: Number) {
+        if self.open.get(&number).is_some_and(Channel::awaits_input) {
+            self.tell_refusal(number);
+        }
+    }
+
     // ---- forwarded channels ----
 
     /// A number for a forwarded channel that is to come; none if there are too many.

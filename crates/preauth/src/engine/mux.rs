@@ -353,6 +353,11 @@ impl Mux {
         self.with_channels(|channels| channels.tell_refusal(number));
     }
 
+    /// See [`Channels::end_program`].
+    pub(super) fn end_program(&self, number: Number) {
+        self.with_channels(|channels| channels.end_program(number));
+    }
+
     /// The client said that it sends no more.
     pub(super) fn end_input(&self, number: Number) {
         if let Some(channel) = self.lock().channels.get_mut(number) {

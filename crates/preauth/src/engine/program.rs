@@ -109,11 +109,13 @@ impl Running {
             handle.eof(channel).await.unwrap_or(());
         };
         let (mut session, handle) = (self.session.clone(), self.handle.clone());
+        let mux = Arc::clone(&self.mux);
         let waited = async move {
             let end = session.wait(Channel(number)).await;
             if let Ok(end) = end {
                 // At once, as by sshd: others may hold its output for long.
                 report(&handle, channel, end).await;
+                mux.end_program(number);
             }
             ended.send_replace(Program::Ended);
             end

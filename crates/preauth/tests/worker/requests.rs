@@ -85,3 +85,14 @@ async fn who_may_not_know_the_request_is_not_told_that_nobody_reads() {
     connection.send(&data).await;
     assert_eq!(connection.answer().await, exit_status(7, 6));
 }
+
+#[tokio::test]
+async fn what_a_program_leaves_behind_is_at_the_end_of_its_input() {
+    let mut connection = Connection::new().await;
+    let theirs = connection.open(7).await.unwrap();
+    connection
+        .exec(theirs, "{ cat; echo over; } <&0 & exit 5")
+        .await;
+    assert_eq!(connection.answer().await, exit_status(7, 5));
+    assert!(connection.answer().await.ends_with(b"over\n"));
+}

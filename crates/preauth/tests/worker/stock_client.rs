@@ -382,6 +382,19 @@ fn ssh_is_told_when_a_program_reads_no_more() {
     server.join().unwrap();
 }
 
+/// As with sshd, and whatever the program did with its input.
+#[test]
+fn ssh_is_told_when_a_program_has_ended_that_it_could_go_on_to_feed() {
+    let ssh = Ssh::new("ended", &["LogLevel=DEBUG1"]);
+    let (port, server) = serve_one(None);
+    let (stdin, _open) = std::io::pipe().unwrap();
+    let output = ssh.command(port, "exit 7").stdin(stdin).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("rtype eow@openssh.com"), "{said}");
+    server.join().unwrap();
+}
+
 /// Answers what `ssh` asks, whatever asks for it.
 const ASKPASS: &str = "#!/bin/sh
 case $1 in
