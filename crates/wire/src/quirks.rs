@@ -4,6 +4,9 @@
 //! [`names`](crate::names), and clients that can still agree with it on some. Not here are mistakes
 //! in version 1 of the protocol, in messages that this server never sends (SSH_MSG_IGNORE), and one
 //! that no offer can avoid, since ours is out before the client's line is here: OpenSSH 6.5 and 6.6 fail in one of 512 exchanges by curve25519-sha256@libssh.org.
+//! Nor what such old releases of OpenSSH need that `ssh-rsa` alone lets in: port 0 in the connections of `-R 0`
+//! (SSH_BUG_DYNAMIC_RPORT), and signatures by another algorithm than the request of a certificate names
+//! (SSH_BUG_SIGTYPE).
 //!
 //! Paramiko, JSch, libssh, libssh2, Dropbear and AsyncSSH need nothing of this kind.
 
@@ -17,12 +20,6 @@ pub enum Quirk {
     NoHostKeyUpdates,
     /// Does not understand SSH_MSG_DEBUG: its user is told nothing by one (SSH_BUG_DEBUG).
     NoDebug,
-    /// Signs with a certificate of an RSA key by another algorithm than the request names
-    /// (SSH_BUG_SIGTYPE).
-    SignatureTypeDiffers,
-    /// Asked for any port to listen on, it expects connections to name port 0 and not the one that
-    /// was found (SSH_BUG_DYNAMIC_RPORT).
-    DynamicPortIsZero,
     /// Begins a group exchange with the message of the draft, number 30, which is refused. OpenSSH
     /// does not offer it any; here the offer is out before, and group exchange no default
     /// (SSH_OLD_DHGEX).
@@ -71,39 +68,17 @@ impl Name {
 }
 
 use Name::{Begins, Is};
-use Quirk::{
-    DynamicPortIsZero, NoDebug, NoHostKeyUpdates, NoRekey, OldGroupExchange, OpensshRequests,
-    SignatureTypeDiffers,
-};
+use Quirk::{NoDebug, NoHostKeyUpdates, NoRekey, OldGroupExchange, OpensshRequests};
 
 const CLIENTS: &[(&[Name], &[Quirk])] = &[
-    (&[Begins("Sun_SSH_1.0")], &[NoRekey, SignatureTypeDiffers]),
+    (&[Begins("Sun_SSH_1.0")], &[NoRekey]),
     (
         &[
             Begins("OpenSSH_2"),
             Begins("OpenSSH_3"),
             Begins("OpenSSH_4"),
         ],
-        &[SignatureTypeDiffers],
-    ),
-    (
-        &[Begins("OpenSSH_5")],
-        &[OpensshRequests, DynamicPortIsZero, SignatureTypeDiffers],
-    ),
-    (
-        &[
-            Begins("OpenSSH_6.5"),
-            Begins("OpenSSH_6.6"),
-            Begins("OpenSSH_7.0"),
-            Begins("OpenSSH_7.1"),
-            Begins("OpenSSH_7.2"),
-            Begins("OpenSSH_7.3"),
-            Begins("OpenSSH_7.4"),
-            Begins("OpenSSH_7.5"),
-            Begins("OpenSSH_7.6"),
-            Begins("OpenSSH_7.7"),
-        ],
-        &[OpensshRequests, SignatureTypeDiffers],
+        &[],
     ),
     (&[Begins("OpenSSH")], &[OpensshRequests]),
     (&[Begins("3.0.")], &[NoDebug]),
@@ -173,19 +148,14 @@ mod tests {
 
     #[test]
     fn clients_are_known_by_what_follows_the_protocol_version() {
-        assert_eq!(
-            of("OpenSSH_5.3"),
-            [OpensshRequests, DynamicPortIsZero, SignatureTypeDiffers]
-        );
-        assert_eq!(
-            of("OpenSSH_7.4p1 Debian-10+deb9u7"),
-            [OpensshRequests, SignatureTypeDiffers]
-        );
+        assert_eq!(of("OpenSSH_4.9"), []);
+        assert_eq!(of("OpenSSH_5.3"), [OpensshRequests]);
+        assert_eq!(of("OpenSSH_7.4p1 Debian-10+deb9u7"), [OpensshRequests]);
         assert_eq!(of("OpenSSH_7.8"), [OpensshRequests]);
         assert_eq!(of("OpenSSH_10.2"), [OpensshRequests]);
         assert_eq!(of("PuTTY_Release_0.63"), [OldGroupExchange]);
         assert_eq!(of("TTSSH/2.72 Win32"), [NoHostKeyUpdates]);
-        assert_eq!(of("Sun_SSH_1.0.1"), [NoRekey, SignatureTypeDiffers]);
+        assert_eq!(of("Sun_SSH_1.0.1"), [NoRekey]);
         assert_eq!(of("Cisco-1.25"), [NoHostKeyUpdates]);
         assert_eq!(of("3.0.1 SSH Secure Shell"), [NoDebug]);
         assert_eq!(of("Twisted"), [NoDebug]);
