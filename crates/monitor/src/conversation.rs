@@ -311,8 +311,8 @@ impl<M: ServiceManager> Conversation<M> {
             first,
         } = login;
         let (services, origin) = (&*self.services, self.origin);
-        let client = first.client_identification();
-        let opened = open_session(services, &self.worker, &rules, origin, &host, client, &user);
+        let names = first.identifications();
+        let opened = open_session(services, &self.worker, &rules, origin, &host, names, &user);
         let Opened {
             session,
             said: account_said,

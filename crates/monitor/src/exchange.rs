@@ -8,6 +8,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
+use rpc::lane::Identifications;
 use thiserror::Error;
 use wire::exchange::ExchangeValues;
 use wire::groups::ChosenGroup;
@@ -30,7 +31,7 @@ pub struct FirstExchange {
     session: SessionId,
     host_key: Vec<u8>,
     algorithm: SignatureAlgorithm,
-    client_identification: Vec<u8>,
+    identifications: Identifications,
 }
 
 /// What this server offers to exchange keys with.
@@ -72,8 +73,7 @@ pub struct SignedExchange {
     /// K_S: a host key or its certificate.
     host_key: Vec<u8>,
     algorithm: SignatureAlgorithm,
-    /// V_C
-    client_identification: Vec<u8>,
+    identifications: Identifications,
 }
 
 /// Computes H and signs it with the host key that the values name. `group` is what this exchange was
@@ -107,7 +107,10 @@ pub fn sign(
         signature,
         host_key: host_key.blob().to_vec(),
         algorithm: values.host_key,
-        client_identification: values.client_identification.clone(),
+        identifications: Identifications {
+            client: values.client_identification.clone(),
+            server: identification.to_vec(),
+        },
     })
 }
 
@@ -133,7 +136,7 @@ impl SignedExchange {
             session: SessionId(self.hash.0),
             host_key: self.host_key,
             algorithm: self.algorithm,
-            client_identification: self.client_identification,
+            identifications: self.identifications,
         }
     }
 }
@@ -144,9 +147,9 @@ impl FirstExchange {
         &self.session
     }
 
-    /// V_C: the client's identification string without CR LF, as it is in the hash.
-    pub fn client_identification(&self) -> &[u8] {
-        &self.client_identification
+    /// V_C and V_S, as they are in the hash.
+    pub fn identifications(&self) -> &Identifications {
+        &self.identifications
     }
 
     /// K_S, byte for byte as the client got it.
@@ -165,7 +168,10 @@ impl FirstExchange {
             session: SessionId(session.to_vec()),
             host_key: host_key.to_vec(),
             algorithm: SignatureAlgorithm::Ed25519,
-            client_identification: b"SSH-2.0-test".to_vec(),
+            identifications: Identifications {
+                client: b"SSH-2.0-test".to_vec(),
+                server: b"SSH-2.0-test_server".to_vec(),
+            },
         }
     }
 

@@ -15,7 +15,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use config::sshd::{SessionProperty, YesNo};
-use rpc::lane::{self, Lane, LaneError, PacketMarks, SessionGrant, ToSession, ToWorker};
+use rpc::lane::{
+    self, Identifications, Lane, LaneError, PacketMarks, SessionGrant, ToSession, ToWorker,
+};
 use rpc::{ConnectionId, Endpoint, Endpoints, accounting};
 use thiserror::Error;
 use tracing::warn;
@@ -103,18 +105,11 @@ pub async fn open_session<M: ServiceManager>(
     rules: &Rules,
     origin: Origin,
     remote_host: &str,
-    client_identification: &[u8],
+    identifications: &Identifications,
     user: &AuthenticatedUser,
 ) -> Result<Opened, OpenError> {
-    let starting = Starting::begin(
-        services,
-        rules,
-        origin,
-        remote_host,
-        client_identification,
-        user,
-    )
-    .await?;
+    let starting =
+        Starting::begin(services, rules, origin, remote_host, identifications, user).await?;
     starting.up(services, worker, rules, user).await
 }
 
@@ -124,7 +119,7 @@ impl Starting {
         rules: &Rules,
         origin: Origin,
         remote_host: &str,
-        client_identification: &[u8],
+        identifications: &Identifications,
         user: &AuthenticatedUser,
     ) -> Result<Self, OpenError> {
         let (worker_rpc, session_rpc) = lane::stream_pair()?;
@@ -133,7 +128,7 @@ impl Starting {
         let own_lane = Lane::new(own_lane)?;
 
         let start = ToSession::Start {
-            start: session_start(rules, origin, client_identification, user),
+            start: session_start(rules, origin, identifications, user),
             rpc: session_rpc,
             lane: session_lane,
             accounting: accounting(rules, origin, remote_host, user),

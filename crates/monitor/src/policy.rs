@@ -22,9 +22,6 @@ use crate::options::Source;
 use crate::recorded_host::NameLimit;
 use crate::rules::{Rules, required_rsa_size, signatures};
 
-/// What this server is called in its identification string. RFC 4253 section 4.2 permits no `-`.
-const SOFTWARE: &str = concat!("sshd_privsep_", env!("CARGO_PKG_VERSION"));
-
 /// Everything that an administrator decided.
 pub struct Policy {
     /// What `sshd_config` says, Match blocks included.
@@ -108,7 +105,7 @@ impl Policy {
         };
         remarks.extend(remark);
         let offer = Offer {
-            identification: identification(&config),
+            identification: config.identification(),
             kex,
             host_keys,
             groups,
@@ -203,13 +200,6 @@ fn fallback_unused() -> String {
 
 fn is_default(config: &SshdConfig) -> bool {
     config.host_keys_origin == sshd::HostKeys::Default
-}
-
-fn identification(config: &SshdConfig) -> String {
-    match &config.version_addendum {
-        None => format!("SSH-2.0-{SOFTWARE}"),
-        Some(addendum) => format!("SSH-2.0-{SOFTWARE} {addendum}"),
-    }
 }
 
 /// What is offered, "none" first as in OpenSSH: clients that prefer to compress still do.

@@ -5,7 +5,10 @@ use accounts::Account;
 use config::authorized_keys::{SessionConstraints, Tunnel};
 use config::pattern::{PatternList, Verdict};
 use config::sshd::{ForwardPort, PermitUserEnvironment, SshdConfig, YesNo};
-use rpc::lane::{self, LoginDetails, LoginProcess, NoLogin, Permission, Permissions, SessionStart};
+use rpc::lane::{
+    self, Identifications, LoginDetails, LoginProcess, NoLogin, Permission, Permissions,
+    SessionStart,
+};
 use rpc::pam::Authority;
 
 use crate::forwarding::forwarding;
@@ -17,7 +20,7 @@ use crate::rules::{self, Rules};
 pub fn session_start(
     rules: &Rules,
     origin: Origin,
-    client_identification: &[u8],
+    identifications: &Identifications,
     user: &AuthenticatedUser,
 ) -> SessionStart {
     let (config, account) = (&rules.config, user.account());
@@ -49,7 +52,7 @@ pub fn session_start(
         login: login_details(rules, user),
         forwarding: forwarding(config),
         process: login_process(rules),
-        client_identification: client_identification.to_vec(),
+        identifications: identifications.clone(),
     }
 }
 

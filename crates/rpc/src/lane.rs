@@ -195,8 +195,17 @@ pub struct SessionStart {
     pub forwarding: Forwarding,
     /// What the user is greeted with, and how programs start.
     pub process: LoginProcess,
-    /// The client's identification string (RFC 4253 section 4.2) as it was exchanged: bytes of a stranger's choice.
-    pub client_identification: Vec<u8>,
+    /// Who speaks with whom.
+    pub identifications: Identifications,
+}
+
+/// The identification strings (RFC 4253 section 4.2) as they were exchanged, without CR LF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifications {
+    /// V_C: bytes of a stranger's choice.
+    pub client: Vec<u8>,
+    /// V_S
+    pub server: Vec<u8>,
 }
 
 /// The login process of sshd(8), as far as sshd_config(5) has a say in it.

@@ -9,18 +9,13 @@ use rpc::ConnectionId;
 
 use crate::environment::Account;
 use crate::second_stage::Root;
+use crate::symlinks::Symlinks;
 
 /// The word by which the configuration names it.
 const WORD: &str = "internal-sftp";
 
 /// The program. It is a file of the package: no word of a client or a user has a part in which program runs.
 const PROGRAM: &str = "/usr/libexec/sshd-privsep/sftp";
-
-/// The beginnings of the identification strings of clients that say the two paths of a symbolic link as the draft has
-/// it, the link first, unless the server calls itself OpenSSH or a few other names that they know. OpenSSH always had the
-/// target first (PROTOCOL section 4.1), and most clients follow OpenSSH whoever serves them. Taken for one of those,
-/// these would get a link with the name of its target.
-const LINK_FIRST: &[&[u8]] = &[b"SSH-2.0-AsyncSSH_", b"SSH-2.0-libssh_", b"SSH-2.0-ssh2js"];
 
 /// What it is told of its environment, beside the account: what the server has said last. Above all no LD_PRELOAD: the
 /// account may be one that is to run no program of its own, and its key, `~/.ssh/environment` and AcceptEnv may name any
@@ -33,28 +28,6 @@ pub(crate) struct InternalSftp {
     /// Its arguments, as the administrator or the owner of the key wrote them.
     arguments: Vec<String>,
     symlinks: Symlinks,
-}
-
-/// In which order the client says the paths of a symbolic link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Symlinks {
-    /// As OpenSSH's.
-    TargetFirst,
-    /// As in draft-ietf-secsh-filexfer-02, section 6.10.
-    LinkFirst,
-}
-
-impl Symlinks {
-    /// The order of the client that identifies itself so.
-    pub(crate) fn of_client(identification: &[u8]) -> Self {
-        match LINK_FIRST
-            .iter()
-            .any(|known| identification.starts_with(known))
-        {
-            true => Self::LinkFirst,
-            false => Self::TargetFirst,
-        }
-    }
 }
 
 /// What a command line of the configuration is.
@@ -191,23 +164,6 @@ mod tests {
             "INTERNAL-SFTP",
         ] {
             assert_eq!(Line::of(line), Line::Shell, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_client_that_follows_the_draft_is_known_by_its_name() {
-        for (identification, expected) in [
-            ("SSH-2.0-AsyncSSH_2.24.0", Symlinks::LinkFirst),
-            ("SSH-2.0-libssh_0.11.2", Symlinks::LinkFirst),
-            ("SSH-2.0-ssh2js1.17.0", Symlinks::LinkFirst),
-            ("SSH-2.0-libssh2_1.11.1", Symlinks::TargetFirst),
-            ("SSH-2.0-OpenSSH_10.0 libssh_", Symlinks::TargetFirst),
-            ("SSH-2.0-paramiko_5.1.0", Symlinks::TargetFirst),
-            ("SSH-2.0-", Symlinks::TargetFirst),
-            ("", Symlinks::TargetFirst),
-        ] {
-            let symlinks = Symlinks::of_client(identification.as_bytes());
-            assert_eq!(symlinks, expected, "{identification}");
         }
     }
 

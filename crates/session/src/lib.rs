@@ -44,6 +44,7 @@ mod policy;
 mod process;
 pub mod second_stage;
 mod service;
+mod symlinks;
 mod terminal;
 mod termination;
 mod user_environment;

@@ -6,7 +6,8 @@ use rpc::session::Program;
 use crate::environment;
 use crate::glob;
 use crate::greeting::UserRc;
-use crate::internal_sftp::{InternalSftp, Line, Symlinks};
+use crate::internal_sftp::{InternalSftp, Line};
+use crate::symlinks::Symlinks;
 
 /// The decisions of the monitor about this session, ready to be asked.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Policy {
             permissions: start.permissions.clone(),
             no_login: start.login.no_login,
             process: start.process.clone(),
-            symlinks: Symlinks::of_client(&start.client_identification),
+            symlinks: Symlinks::between(&start.identifications),
         }
     }
 
@@ -186,8 +187,15 @@ impl Policy {
 pub(crate) mod tests {
     use super::*;
     use journal::LevelFilter;
-    use rpc::lane::{Forwarding, LoginDetails};
+    use rpc::lane::{Forwarding, Identifications, LoginDetails};
     use rpc::{ConnectionId, Endpoints};
+
+    fn identifications(client: &str) -> Identifications {
+        Identifications {
+            client: client.into(),
+            server: b"SSH-2.0-sshd_privsep_0.1.0".to_vec(),
+        }
+    }
 
     pub(crate) fn start() -> SessionStart {
         SessionStart {
@@ -213,7 +221,7 @@ pub(crate) mod tests {
             login: LoginDetails::UNTOLD,
             forwarding: Forwarding::DEFAULT,
             process: LoginProcess::PLAIN,
-            client_identification: b"SSH-2.0-OpenSSH_10.0".to_vec(),
+            identifications: identifications("SSH-2.0-OpenSSH_10.0"),
         }
     }
 
@@ -312,7 +320,7 @@ pub(crate) mod tests {
             let policy = Policy::new(&SessionStart {
                 subsystems: vec![("sftp".into(), "internal-sftp".into())],
                 forced_command,
-                client_identification: b"SSH-2.0-AsyncSSH_2.24.0".to_vec(),
+                identifications: identifications("SSH-2.0-AsyncSSH_2.24.0"),
                 ..start()
             });
             let Line::Sftp(sftp) = Line::of("internal-sftp") else {

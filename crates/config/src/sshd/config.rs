@@ -223,6 +223,8 @@ pub struct SshdConfig {
     pub session_properties: Vec<SessionProperty>,
     /// SetEnv.
     pub set_env: Vec<Variable>,
+    /// SoftwareVersion, if it is set. See [`Self::identification`].
+    pub software_version: Option<String>,
     /// SshdAuthPath, if it is set.
     pub sshd_auth_path: Option<PathBuf>,
     /// SshdSessionPath, if it is set.
@@ -402,6 +404,7 @@ impl SshdConfig {
             security_key_provider: Some("internal".to_owned()),
             session_properties: Vec::new(),
             set_env: Vec::new(),
+            software_version: None,
             sshd_auth_path: None,
             sshd_session_path: None,
             stream_local_bind_mask: 0o177,

@@ -3,6 +3,7 @@
 use super::config::SshdConfig;
 use super::configuration::Effective;
 use super::report::{Error, ErrorKind};
+use super::values::identification::LINE_LIMIT;
 use super::values::words::Word;
 use super::values::{AddressFamily, network};
 use std::net::Ipv4Addr;
@@ -16,6 +17,7 @@ pub(crate) fn check(global: &Effective) -> Vec<Error> {
         methods(config),
         listening(config),
         pool(global),
+        identification(config),
     ];
     let error = |(keyword, kind): (&'static str, ErrorKind)| {
         // The last line that counts is the one to blame.
@@ -93,6 +95,14 @@ fn pool(global: &Effective) -> Vec<Problem> {
     };
     match idle > max {
         true => vec![(blamed, ErrorKind::PoolSizes { idle, max })],
+        false => Vec::new(),
+    }
+}
+
+fn identification(config: &SshdConfig) -> Vec<Problem> {
+    let length = config.identification().len() + "\r\n".len();
+    match length > LINE_LIMIT {
+        true => vec![("SoftwareVersion", ErrorKind::LongIdentification { length })],
         false => Vec::new(),
     }
 }

@@ -117,6 +117,18 @@ pub const OWN_KEYWORDS: &[OwnKeyword] = &[
                   CPUQuota, which pam_systemd(8) does not take, is set by the server before the client hears of its login.",
     },
     OwnKeyword {
+        name: "SoftwareVersion",
+        default: "none",
+        meaning: "What the server is called in its identification string (RFC 4253 section 4.2): printable characters \
+                  without space and minus sign. none is sshd_privsep_ and the version. \
+                  ssh(1) tells only servers called OpenSSH that it has no use for more output, so with another name \
+                  ssh host yes | head -1 does not end. \
+                  SoftwareVersion OpenSSH_compatible mends that: it names no release, so no client takes the server for one \
+                  with mistakes to be avoided, and no scanner finds one with holes. \
+                  It is not the default because it is the name of another product, and clients and scanners draw \
+                  conclusions from it.",
+    },
+    OwnKeyword {
         name: "WorkerPoolIdle",
         default: "4",
         meaning: "How many worker processes (sshd-privsep-preauth@.service) wait for connections. 1 to 64. A connection that \
@@ -238,8 +250,8 @@ mod tests {
         assert_eq!(count(|state| matches!(state, State::Deprecated)), 15);
         // Protocol.
         assert_eq!(count(|state| matches!(state, State::Ignored)), 1);
-        // The 105 of OpenSSH 10.5, 4 of Debian's and 5 of ours.
-        assert_eq!(KEYWORDS.len(), 105 + 7 + 15 + 1 + 4 + 5);
+        // The 105 of OpenSSH 10.5, 4 of Debian's and 6 of ours.
+        assert_eq!(KEYWORDS.len(), 105 + 7 + 15 + 1 + 4 + 6);
     }
 
     #[test]

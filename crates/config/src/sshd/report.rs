@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, and where.
 
+use super::values::identification::LINE_LIMIT;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -207,6 +208,15 @@ pub enum ErrorKind {
         idle: u32,
         /// WorkerPoolMax.
         max: u32,
+    },
+    /// A first line that no client need take.
+    #[error(
+        "SoftwareVersion and VersionAddendum make an identification string of {length} bytes; \
+         RFC 4253 section 4.2 permits {LINE_LIMIT}"
+    )]
+    LongIdentification {
+        /// Of the line, CR and LF included.
+        length: usize,
     },
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod environment;
+pub(crate) mod identification;
 pub(crate) mod limits;
 pub(crate) mod network;
 pub(crate) mod numbers;

@@ -17,9 +17,9 @@ use super::descriptor::{
     expect_terminal, expect_tunnel,
 };
 use super::{
-    Connection, FromSession, HostKey, LaneError, LoginDetails, NoLogin, PacketMarks, Password,
-    ProgramDescriptors, REMARK_LIMIT, REMARKS_LIMIT, SessionGrant, SessionStart, ToSession,
-    ToWorker, Welcome,
+    Connection, FromSession, HostKey, Identifications, LaneError, LoginDetails, NoLogin,
+    PacketMarks, Password, ProgramDescriptors, REMARK_LIMIT, REMARKS_LIMIT, SessionGrant,
+    SessionStart, ToSession, ToWorker, Welcome,
 };
 use crate::convert::IDENTIFICATION_LIMIT;
 use crate::identity::{ConnectionId, Endpoint, Endpoints};
@@ -97,7 +97,8 @@ pub(super) fn to_session(message: &ToSession) -> Encoded<'_> {
         forwarding: Some(forwarding::to_proto(&start.forwarding)),
         process: Some(login_process::to_proto(&start.process)),
         accounting: accounting.is_some(),
-        client_identification: start.client_identification.clone(),
+        client_identification: start.identifications.client.clone(),
+        server_identification: start.identifications.server.clone(),
     };
     let mut descriptors = vec![rpc.as_fd(), lane.as_fd()];
     descriptors.extend(accounting.as_ref().map(AsFd::as_fd));
@@ -280,9 +281,10 @@ pub(super) fn read_to_session(
         login: login_from_proto(body.login)?,
         forwarding: forwarding::from_proto(body.forwarding)?,
         process: login_process::from_proto(body.process)?,
-        client_identification: Some(body.client_identification)
-            .filter(|line| line.len() <= IDENTIFICATION_LIMIT)
-            .ok_or(LaneError::Malformed("client identification"))?,
+        identifications: Identifications {
+            client: identification(body.client_identification)?,
+            server: identification(body.server_identification)?,
+        },
     };
     Ok(ToSession::Start {
         start,
@@ -290,6 +292,13 @@ pub(super) fn read_to_session(
         lane,
         accounting,
     })
+}
+
+fn identification(line: Vec<u8>) -> Result<Vec<u8>, LaneError> {
+    match line.len() <= IDENTIFICATION_LIMIT {
+        true => Ok(line),
+        false => Err(LaneError::Malformed("identification string")),
+    }
 }
 
 pub(super) fn read_from_session(

@@ -176,7 +176,10 @@ fn a_session_hears_what_the_monitor_said() {
                         address_family: IpFamily::Inet6,
                     },
                 },
-                client_identification: b"SSH-2.0-OpenSSH_10.0 \xff".to_vec(),
+                identifications: Identifications {
+                    client: b"SSH-2.0-OpenSSH_10.0 \xff".to_vec(),
+                    server: b"SSH-2.0-sshd_privsep_0.1.0".to_vec(),
+                },
                 process: match log_level {
                     LevelFilter::OFF => LoginProcess::PLAIN,
                     _ => LoginProcess {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use journal::LevelFilter;
 use rpc::lane::{
-    self, Forwarding, FromSession, Lane, LoginDetails, LoginProcess, Permissions,
+    self, Forwarding, FromSession, Identifications, Lane, LoginDetails, LoginProcess, Permissions,
     ProgramDescriptors, SessionStart, ToSession,
 };
 use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
@@ -76,7 +76,10 @@ pub(crate) fn start() -> SessionStart {
         login: LoginDetails::UNTOLD,
         forwarding: Forwarding::DEFAULT,
         process: LoginProcess::PLAIN,
-        client_identification: b"SSH-2.0-OpenSSH_10.0".to_vec(),
+        identifications: Identifications {
+            client: b"SSH-2.0-OpenSSH_10.0".to_vec(),
+            server: b"SSH-2.0-sshd_privsep_0.1.0".to_vec(),
+        },
     }
 }
 

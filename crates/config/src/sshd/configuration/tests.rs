@@ -209,6 +209,7 @@ fn line() -> impl Strategy<Value = String> {
         "Subsystem x",
         "ChannelTimeout x=1",
         "VersionAddendum",
+        "SoftwareVersion",
     ]);
     (keyword, word).prop_map(|(keyword, word)| format!("{keyword} {word}"))
 }

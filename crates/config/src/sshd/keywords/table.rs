@@ -5,7 +5,9 @@ use super::{Keyword, Scope, State};
 use crate::sshd::algorithms;
 use crate::sshd::setting::{Field, Setting};
 use crate::sshd::values::words::word;
-use crate::sshd::values::{access, environment, limits, network, numbers, paths, session};
+use crate::sshd::values::{
+    access, environment, identification, limits, network, numbers, paths, session,
+};
 
 /// The field of the configuration that a keyword sets, and the kind of its values.
 macro_rules! field {
@@ -135,7 +137,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     active("UseDNS", Global, field!(use_dns: word())),
     Keyword::new("UsePAM", Global, field!(use_pam: word()),
         State::ActiveExcept(&[("no", PAM_ALWAYS)])),
-    active("VersionAddendum", Global, field!(version_addendum: paths::ADDENDUM)),
+    active("VersionAddendum", Global, field!(version_addendum: identification::ADDENDUM)),
     active("X11DisplayOffset", Match, field!(x11_display_offset: numbers::INTEGER)),
     active("X11Forwarding", Match, field!(x11_forwarding: word())),
     active("X11UseLocalhost", Match, field!(x11_use_localhost: word())),
@@ -173,6 +175,7 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
     // Ours: see OWN_KEYWORDS.
     Keyword::new("IgnoreUnknown", Global, field!(ignore_unknown: paths::NAME), State::IgnoreUnknown),
     active("SessionProperties", Match, field!(session_properties: session::PROPERTIES)),
+    active("SoftwareVersion", Global, field!(software_version: identification::SOFTWARE_VERSION)),
     active("WorkerPoolIdle", Global, field!(worker_pool.idle: numbers::POOL_IDLE)),
     active("WorkerPoolMax", Global, field!(worker_pool.max: numbers::POOL_MAX)),
     active("WorkerStartRate", Global, field!(worker_pool.start_rate: numbers::START_RATE)),

@@ -446,6 +446,13 @@ fn values_out_of_range_are_errors() {
         "SessionProperties MemoryMax",
         "SessionProperties none TasksMax=5",
         "SessionProperties TasksMax=5 TasksMax=6",
+        "SoftwareVersion",
+        "SoftwareVersion \"\"",
+        "SoftwareVersion \"two words\"",
+        "SoftwareVersion two words",
+        "SoftwareVersion open-ssh",
+        "SoftwareVersion caf\u{e9}",
+        "SoftwareVersion a\u{7f}",
         "WorkerPoolIdle 0",
         "WorkerPoolIdle 65",
         "WorkerPoolIdle 10\nWorkerPoolMax 9",
@@ -615,6 +622,35 @@ fn the_own_file_counts_before_the_one_for_both_servers() {
     // Its Match ends with it.
     assert_eq!(with.permit_tty, YesNo::Yes);
     assert_eq!((without.worker_pool.idle, &without), (9, &missing));
+}
+
+#[test]
+fn the_server_is_called_what_is_configured_and_its_line_stays_short() {
+    let called = |text: &str| config(text).identification();
+    let ours = concat!("SSH-2.0-sshd_privsep_", env!("CARGO_PKG_VERSION"));
+    assert_eq!(called(""), ours);
+    assert_eq!(called("SoftwareVersion none"), ours);
+    assert_eq!(
+        called("SoftwareVersion OpenSSH_compatible\nVersionAddendum with comment"),
+        "SSH-2.0-OpenSSH_compatible with comment"
+    );
+    // RFC 4253 section 4.2: 255 bytes with "SSH-2.0-", the space and CR LF.
+    let both = |name, addendum| {
+        let (name, addendum) = ("n".repeat(name), "a".repeat(addendum));
+        format!("VersionAddendum {addendum}\nSoftwareVersion {name}")
+    };
+    assert_eq!(called(&both(116, 128)).len(), 253);
+    let found = errors(&both(117, 128));
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("f:2:1: SoftwareVersion and VersionAddendum make")
+            && found[0].contains("256 bytes"),
+        "{found:?}"
+    );
+    assert_eq!(
+        errors(&format!("SoftwareVersion {}", "n".repeat(246))).len(),
+        1
+    );
 }
 
 #[test]

@@ -171,20 +171,7 @@ pub(crate) const LINE: Kind<Option<String>> = Kind::new(
     |text| or_none(text.clone()),
 );
 
-/// VersionAddendum.
-pub(crate) const ADDENDUM: Kind<Option<String>> = Kind {
-    read: |arguments| {
-        let text = arguments.tail("a text, or none")?;
-        // RFC 4253 section 4.2: the identification string has at most 255 characters and no control characters.
-        if text.text.len() > 128 || !text.text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return Err(arguments.bad(text, "a text of at most 128 printable ASCII characters"));
-        }
-        Ok(some_unless_none(&text.text))
-    },
-    ..LINE
-};
-
-fn some_unless_none(text: &str) -> Option<String> {
+pub(crate) fn some_unless_none(text: &str) -> Option<String> {
     (!text.eq_ignore_ascii_case("none")).then(|| text.to_owned())
 }
 

@@ -30,6 +30,10 @@ async function main() {
   assert.equal(await sftp.exists("renamed"), "-");
   await sftp.chmod("renamed", 0o600);
   assert.equal((await sftp.stat("renamed")).mode & 0o777, 0o600);
+  await new Promise((made, failed) =>
+    sftp.sftp.symlink("renamed", "link", (error) => (error ? failed(error) : made())));
+  assert.equal(await sftp.exists("link"), "l");
+  await sftp.delete("link");
   await sftp.delete("renamed");
   await sftp.mkdir("a/b/c", true);
   await sftp.rmdir("a", true);
