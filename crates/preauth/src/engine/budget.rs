@@ -1,9 +1,9 @@
 //! How much of the client's data may wait here for readers that are slow.
 //!
 //! A window is a promise of memory, and OpenSSH makes one of two megabytes for each of as many channels as the client
-//! wants. Here all of them share a budget: while few are open each has the window that OpenSSH gives; when there are many, a
-//! new one has a part of what is left, and grows when others have gone. A session always has the whole: of these there are
-//! MaxSessions. Beyond that a window grows where the path holds more (`pace`).
+//! wants. Here all of them share a budget, sessions too: while few are open each has the window that OpenSSH gives; when
+//! there are many, a new one has a part of what is left, and grows when others have gone. Beyond that a window grows where
+//! the path holds more (`pace`).
 
 use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
 

@@ -10,9 +10,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use wire::tunnel::TunnelMode;
 
+use super::RECEIVE_PACKET;
 use super::pace::{Pace, Told};
 use super::queue::Queue;
-use super::{RECEIVE_PACKET, RECEIVE_WINDOW};
 
 /// Which part of a window has to be consumed to be worth an SSH_MSG_CHANNEL_WINDOW_ADJUST.
 const CREDIT_PART: u32 = 8;
@@ -137,16 +137,16 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// A channel as SSH_MSG_CHANNEL_OPEN and its confirmation describe it.
-    pub(super) fn new(opening: Opening) -> Self {
+    /// A channel as SSH_MSG_CHANNEL_OPEN and its confirmation describe it, with the window that the client was given.
+    pub(super) fn new(opening: Opening, window: u32) -> Self {
         Self {
             peer: opening.peer,
             send_window: opening.window,
             send_packet: opening.packet.min(SEND_PACKET),
             send_least: 1,
             carried: Carried::Bytes,
-            window: RECEIVE_WINDOW,
-            receive_window: RECEIVE_WINDOW,
+            window,
+            receive_window: window,
             consumed: 0,
             pace: Pace::default(),
             input: Input::Waiting,
@@ -161,14 +161,12 @@ impl Channel {
         }
     }
 
-    /// A channel whose other end is a connection that is there, with the window that the client was given.
+    /// A channel whose other end is a connection that is there.
     pub(super) fn connected(opening: Opening, window: u32, socket: Arc<AsyncFd<OwnedFd>>) -> Self {
         Self {
-            window,
-            receive_window: window,
             input: Input::Open(socket),
             program: Program::Connection,
-            ..Self::new(opening)
+            ..Self::new(opening, window)
         }
     }
 
@@ -497,6 +495,7 @@ pub(super) enum Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::RECEIVE_WINDOW;
 
     const WINDOW: usize = 2 * 1024 * 1024;
     const PACKET: usize = 32 * 1024;
@@ -506,11 +505,12 @@ mod tests {
     }
 
     fn opened(window: u32, packet: u32) -> Channel {
-        Channel::new(Opening {
+        let opening = Opening {
             peer: 7,
             window,
             packet,
-        })
+        };
+        Channel::new(opening, RECEIVE_WINDOW)
     }
 
     #[test]

@@ -605,16 +605,19 @@ impl Channels {
         }
     }
 
-    /// A packet of russh on its way to the client: which channels exist.
-    pub(super) fn track(&mut self, payload: &[u8]) {
+    /// A packet of russh on its way to the client: which channels exist. Returns what is said in place of it: russh
+    /// gives all sessions the same window, whatever is promised already.
+    pub(super) fn track(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         let mut reader = Reader::new(payload);
         let (Ok(message), Ok(peer)) = (reader.byte(), reader.uint32()) else {
-            return;
+            return None;
         };
         match message {
             CHANNEL_OPEN_CONFIRMATION => {
                 if let (Some(opening), Ok(number)) = (self.opening.remove(&peer), reader.uint32()) {
-                    self.open.insert(number, Channel::new(opening));
+                    let window = budget::window(self.promised());
+                    self.open.insert(number, Channel::new(opening, window));
+                    return Some(channel::confirmation(peer, number, window, RECEIVE_PACKET));
                 }
             }
             CHANNEL_OPEN_FAILURE => {
@@ -632,6 +635,7 @@ impl Channels {
             }
             _ => {}
         }
+        None
     }
 }
 
@@ -674,6 +678,7 @@ fn path_of(path: &[u8]) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::RECEIVE_WINDOW;
     use wire::codec::Write as _;
 
     const EXTENDED_DATA_STDERR: u32 = 1;
@@ -724,6 +729,28 @@ mod tests {
         let (result, for_russh) = without_channels(&payload);
         assert!(result.is_ok());
         assert_eq!(for_russh, 0, "russh must not hear of it");
+    }
+
+    /// What was promised to stopped programs was once more than the unit may have, with as many of them as MaxSessions
+    /// can be set to.
+    #[test]
+    fn sessions_share_what_may_be_promised() {
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        for number in 0..100 {
+            let mut payload = vec![CHANNEL_OPEN];
+            payload.put_string(b"session");
+            for field in [number, 1000, 300] {
+                payload.put_uint32(field);
+            }
+            channels.dispatch(&payload, &mut link).unwrap();
+            let of_russh = channel::confirmation(number, number, RECEIVE_WINDOW, RECEIVE_PACKET);
+            let told = channels.track(&of_russh).unwrap();
+            let window = channels.get_mut(number).unwrap().window();
+            let expected = channel::confirmation(number, number, window, RECEIVE_PACKET);
+            assert_eq!(told, expected);
+            assert!(window == RECEIVE_WINDOW || number > 2);
+        }
+        assert!(channels.promised() < 16 << 20, "{}", channels.promised());
     }
 
     fn direct(sender: u32, host: &str, port: u32) -> Vec<u8> {

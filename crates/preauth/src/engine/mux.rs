@@ -695,9 +695,9 @@ impl State {
             if let Some(&(REQUEST_SUCCESS | REQUEST_FAILURE)) = payload.first() {
                 self.replies.engine_answered();
             }
-            self.channels.track(payload);
+            let instead = self.channels.track(payload);
             self.transport
-                .send_packet(payload)
+                .send_packet(instead.as_deref().unwrap_or(payload))
                 .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
         }
         Ok(())

@@ -271,7 +271,7 @@ mod tests {
                 window: 1000,
                 packet: 1000,
             };
-            channels.insert(*number, Channel::new(opening));
+            channels.insert(*number, Channel::new(opening, 1000));
         }
         channels
     }
