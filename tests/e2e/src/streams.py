@@ -54,15 +54,19 @@ class Stream:
             raise self.failed
         return self.heard == self.size
 
-    def must_wait(self):
-        """Returns when the writer gets nothing off any more."""
-        seen, since = -1, time.monotonic()
-        while time.monotonic() - since < STILL:
-            if self.sent != seen:
-                seen, since = self.sent, time.monotonic()
-            self.is_through()
-            time.sleep(0.05)
-        assert seen < self.size, f"{self.name}: nothing stops all of {self.size} bytes"
+
+def must_wait(streams):
+    """Returns when no writer gets anything off any more."""
+    seen, since = None, time.monotonic()
+    while time.monotonic() - since < STILL:
+        sent = [stream.sent for stream in streams]
+        if sent != seen:
+            seen, since = sent, time.monotonic()
+        for stream in streams:
+            stream.is_through()
+        time.sleep(0.05)
+    for stream in streams:
+        assert stream.sent < stream.size, f"{stream.name}: nothing stops all of {stream.size} bytes"
 
 
 def descriptor(end):
@@ -75,8 +79,7 @@ def go_through(streams, stops):
     """All at once: readers that stop, then processes between them that stop, then readers that pause now and again.
 
     Says when all are through and waits for a line, so that the processes can be looked at while they are there."""
-    for stream in streams:
-        stream.must_wait()
+    must_wait(streams)
     for stream in streams:
         stream.reads.set()
     time.sleep(0.2)

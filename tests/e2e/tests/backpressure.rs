@@ -120,6 +120,19 @@ with Tunnel(config, "-L/root/paths:/tmp/paths.local", "-R/tmp/paths:/root/paths.
     )
 }
 
+/// As many as MaxSessions permits.
+#[test]
+fn many_programs() -> Result<()> {
+    run(
+        "inputs",
+        r#"
+with Tunnel(config) as tunnel:
+    streams = [to_program(tunnel, f"inputs.{number}", size // 4) for number in range(10)]
+    go_through(streams, [master(tunnel)])
+"#,
+    )
+}
+
 /// More than one connection may promise at once: its windows share a budget.
 #[test]
 fn many_ports() -> Result<()> {
