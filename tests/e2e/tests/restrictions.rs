@@ -30,6 +30,8 @@ Match User opendisplay
     X11UseLocalhost no
 Match User noagent
     AllowAgentForwarding no
+Match User nosession
+    MaxSessions 0
 Match User typist,nobodysuch
     PasswordAuthentication yes
 ";
@@ -56,6 +58,7 @@ const USERS: &[(&str, &str)] = &[
     ("keydisplay", "no-X11-forwarding"),
     ("keyagent", "no-agent-forwarding"),
     ("forced", r#"command="echo forced",no-user-rc"#),
+    ("nosession", "-"),
     ("typist", "-"),
 ];
 
@@ -97,6 +100,7 @@ const CALLS: &[(&str, &str)] = &[
     ("noagent", AGENT),
     ("keyagent", AGENT),
     ("nothing", AGENT),
+    ("nosession", "SSH true 2>&1"),
 ];
 
 const TOLD: &str = "SSH -v true 2>&1 | sed -n 's/^debug1: Remote: //p' | sort -u";

@@ -555,8 +555,15 @@ impl Channels {
                     "Possible attack: attempt to open a session after additional sessions disabled",
                 ));
             }
-            ChannelKind::Session | ChannelKind::Other => {
+            ChannelKind::Session => {
                 link.push(payload);
+                return Ok(None);
+            }
+            // As by sshd. Not asked of russh: it would answer some of them twice, the second time for whatever has the
+            // number by then.
+            ChannelKind::Other => {
+                let refused = OpenFailure::untold(OpenFailureReason::ConnectFailed);
+                self.refuse_opening(sender, &refused);
                 return Ok(None);
             }
             ChannelKind::DirectTcpip { target, originator } => port(target)
@@ -606,7 +613,7 @@ impl Channels {
     }
 
     /// A packet of russh on its way to the client: which channels exist. Returns what is said in place of it: russh
-    /// gives all sessions the same window, whatever is promised already.
+    /// gives all sessions the same window, whatever is promised already, and refuses in other words than sshd.
     pub(super) fn track(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         let mut reader = Reader::new(payload);
         let (Ok(message), Ok(peer)) = (reader.byte(), reader.uint32()) else {
@@ -620,8 +627,12 @@ impl Channels {
                     return Some(channel::confirmation(peer, number, window, RECEIVE_PACKET));
                 }
             }
+            // Of one session more than MaxSessions; nothing else is asked of russh.
             CHANNEL_OPEN_FAILURE => {
                 self.opening.remove(&peer);
+                let refused = OpenFailure::untold(OpenFailureReason::ConnectFailed);
+                let (reason, words) = (refused.reason.code(), refused.description.as_str());
+                return Some(channel::failure(peer, reason, words));
             }
             CHANNEL_CLOSE => {
                 let sessions = &mut self.sessions;

@@ -3,7 +3,8 @@
 
 use wire::codec::Write as _;
 use wire::message::number::{
-    CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_REQUEST,
+    CHANNEL_DATA, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_FAILURE,
+    CHANNEL_REQUEST,
 };
 
 use crate::scripted::{CHANNEL_SUCCESS, Connection, channel_message, exit_status};
@@ -95,4 +96,31 @@ async fn what_a_program_leaves_behind_is_at_the_end_of_its_input() {
         .await;
     assert_eq!(connection.answer().await, exit_status(7, 5));
     assert!(connection.answer().await.ends_with(b"over\n"));
+}
+
+/// One answer, in sshd's words. A second one would be for the next channel of that number.
+#[tokio::test]
+async fn channels_of_unknown_types_are_refused_once() {
+    let mut connection = Connection::new().await;
+    for kind in [
+        "nonsense",
+        "auth-agent@openssh.com",
+        "x11",
+        "forwarded-tcpip",
+    ] {
+        let mut open = vec![CHANNEL_OPEN];
+        open.put_string(kind.as_bytes());
+        for field in [7, 1000, 1000] {
+            open.put_uint32(field);
+        }
+        connection.send(&open).await;
+        let mut refused = channel_message(CHANNEL_OPEN_FAILURE, 7);
+        refused.put_uint32(2);
+        refused.put_string(b"open failed");
+        refused.put_string(b"");
+        assert_eq!(connection.answer().await, refused, "{kind}");
+    }
+    let theirs = connection.open(7).await.unwrap();
+    connection.exec(theirs, "exit 3").await;
+    assert_eq!(connection.answer().await, exit_status(7, 3));
 }
