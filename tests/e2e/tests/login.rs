@@ -17,7 +17,7 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// What stands before each test's lines: as Debian installs it.
 const COMMON: &str = "UsePAM yes\nPrintMotd no\nAcceptEnv LANG LC_*\nKbdInteractiveAuthentication no\n\
-                      Subsystem sftp /usr/lib/openssh/sftp-server\nSubsystem say echo subsystem\n";
+                      Subsystem sftp /usr/lib/openssh/sftp-server\nSubsystem say echo subsystem; echo unheard >&2\n";
 
 fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,6 +11,7 @@ use russh::server::Handle;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::channels::Number;
 use super::end::EngineEnd;
@@ -23,12 +24,22 @@ use super::{feeder, pump};
 /// How long the end of a program's output waits for the end of the program: a moment apart, usually.
 const STATUS_FIRST: Duration = Duration::from_millis(250);
 
+/// What becomes of a program's standard error, where it has one of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errors {
+    /// The client gets it.
+    Told,
+    /// Nobody does: so does sshd with a subsystem, whatever runs in its place.
+    Dropped,
+}
+
 /// What a program needs of its connection.
 pub(super) struct Running {
     pub(super) mux: Arc<Mux>,
     pub(super) session: Session,
     pub(super) handle: Handle,
     pub(super) channel: ChannelId,
+    pub(super) errors: Errors,
 }
 
 impl Running {
@@ -88,7 +99,15 @@ impl Running {
             ))
         };
         let output = pump(Stream::Output, stdout);
-        let error = stderr.map(|stderr| pump(Stream::Error, stderr));
+        // Ends with this.
+        let mut unheard = JoinSet::new();
+        let error = stderr.and_then(|stderr| match self.errors {
+            Errors::Told => Some(pump(Stream::Error, stderr)),
+            Errors::Dropped => {
+                unheard.spawn(pump::discard(stderr));
+                None
+            }
+        });
         let (mux, handle, channel) = (Arc::clone(&self.mux), self.handle.clone(), self.channel);
         let drained = async move {
             drop(output.await);

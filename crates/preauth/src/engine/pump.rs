@@ -91,6 +91,20 @@ pub(super) async fn run(
     }
 }
 
+/// Reads what the client is not to hear, so that whoever says it need not wait. Runs until the descriptor ends.
+pub(super) async fn discard(descriptor: Arc<AsyncFd<OwnedFd>>) {
+    let mut unheard = [0; 4096];
+    while let Ok(mut ready) = descriptor.readable().await {
+        let read =
+            ready.try_io(|descriptor| Ok(rustix::io::read(descriptor.get_ref(), &mut unheard)?));
+        if let Ok(Ok(0) | Err(_)) = read {
+            return;
+        }
+        // Somebody who never stops must not have the worker for himself.
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Waits until the descriptor is readable; `None` when there is nothing to wait for.
 async fn readable<'a>(
     descriptor: &'a AsyncFd<OwnedFd>,

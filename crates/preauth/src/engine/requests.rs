@@ -18,7 +18,7 @@ use super::channels::{BREAK_SIGNAL, Number, TooManySessions};
 use super::deliveries::Deliveries;
 use super::forward::Forwarding;
 use super::mux::Mux;
-use super::program::Running;
+use super::program::{Errors, Running};
 use super::remarks;
 
 /// Longest value of TERM that is passed on; the session's limit.
@@ -79,10 +79,10 @@ impl Requests {
     ) -> Result<(), RequestError> {
         let number = SessionChannel(Number::from(channel));
         let delivery = self.deliveries.expect(number.0);
-        let kind = match &program {
-            Program::Shell => ChannelType::Shell,
-            Program::Command(_) => ChannelType::Command,
-            Program::Subsystem(name) => ChannelType::Subsystem(name.clone()),
+        let (kind, errors) = match &program {
+            Program::Shell => (ChannelType::Shell, Errors::Told),
+            Program::Command(_) => (ChannelType::Command, Errors::Told),
+            Program::Subsystem(name) => (ChannelType::Subsystem(name.clone()), Errors::Dropped),
         };
         match self.session.start_program(number, program).await? {
             Outcome::Done => {
@@ -97,6 +97,7 @@ impl Requests {
                     session: self.session.clone(),
                     handle: session.handle(),
                     channel,
+                    errors,
                 };
                 running.start(descriptors)?;
                 self.mux.watch(number.0, &kind);
