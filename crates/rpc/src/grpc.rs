@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 use tonic::body::Body;
 
-/// Largest message in bytes. The largest honest one carries two KEXINIT payloads or a public key
+/// Largest message of a border to the monitor in bytes. The largest honest one carries two KEXINIT payloads or a public key
 /// with its signature; the packet limit before login is 35,000 bytes (RFC 4253 section 6.1).
 pub(crate) const MESSAGE_LIMIT: usize = 128 * 1024;
 

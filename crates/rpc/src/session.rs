@@ -10,9 +10,7 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 
 use crate::convert;
-use crate::grpc::{
-    self, CALL_DEADLINE, CallError, Caller, MESSAGE_LIMIT, ServeEnd, Tripwire, Violation,
-};
+use crate::grpc::{self, CALL_DEADLINE, CallError, Caller, ServeEnd, Tripwire, Violation};
 use crate::lane::IdleSeconds;
 use crate::proto::session::v1 as pb;
 
@@ -26,11 +24,16 @@ pub use tunnel::{OpenTunnel, TunnelDevice, TunnelMode, TunnelOpened};
 /// Most modes that one "pty-req" may carry: RFC 4254 defines 57 opcodes, all below 160.
 pub const TERMINAL_MODE_LIMIT: usize = 160;
 
-/// Longest command line in bytes: what one packet can carry.
-pub const COMMAND_LIMIT: usize = 64 * 1024;
+/// Longest command line in bytes: the longest argument that execve(2) takes (MAX_ARG_STRLEN of Linux, which counts the NUL
+/// at the end).
+pub const COMMAND_LIMIT: usize = 128 * 1024 - 1;
 
-/// Longest name and value of an environment variable in bytes.
-pub const ENVIRONMENT_LIMIT: usize = 16 * 1024;
+/// Longest name and value of an environment variable in bytes, which execve(2) takes as one string with a `=` between.
+pub const ENVIRONMENT_LIMIT: usize = 128 * 1024 - 2;
+
+/// Largest message of this border in bytes: a command line and what stands around it, or a name and a value as long as one
+/// packet of a client can carry, 256 KiB.
+const MESSAGE_LIMIT: usize = 264 * 1024;
 
 /// The worker's name for an SSH channel; the session only compares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,7 +9,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::process::Command;
 
-const PREFIX: &[u8] = b"SSHD_PRIVSEP_PROGRAM_";
+/// A variable is longer by this on the way, and execve(2) takes no string above 128 KiB.
+pub(crate) const PREFIX: &[u8] = b"SSHD_PRIVSEP_PROGRAM_";
 
 /// Gives `command`, which starts a second stage, the variables of the program, and no others.
 pub(crate) fn carry<'a>(

@@ -1,8 +1,9 @@
 //! The environment of programs, as sshd(8) describes it.
 //!
-//! From the weakest to the strongest: what the client sent and AcceptEnv lets through, what is known of the account, what
-//! the user has set and PermitUserEnvironment lets through, what PAM gave this unit (less systemd's own affairs; what
-//! systemd says to each unit pam_sshd_privsep(8) has taken away), SetEnv, what the server says about the connection.
+//! From the weakest to the strongest: what the client sent and AcceptEnv lets through, what is known of the account and of
+//! the terminal, what the user has set and PermitUserEnvironment lets through, what PAM gave this unit (less systemd's own
+//! affairs; what systemd says to each unit pam_sshd_privsep(8) has taken away), SetEnv, what the server says about the
+//! connection. With UsePAM off, what PAM gave is the weakest: sshd has no PAM then, and what somebody chose must count.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,10 +12,11 @@ use std::path::Path;
 
 use rpc::lane::{LoginDetails, LoginProcess, Password};
 use rpc::pam::Variable;
+use rpc::session::ENVIRONMENT_LIMIT;
 use rpc::{Endpoint, Endpoints};
 use thiserror::Error;
 
-use crate::glob;
+use crate::{carried, glob};
 
 /// Names that only the server sets. A client that could set them would choose what programs run, or would forge who the
 /// client is.
@@ -76,14 +78,18 @@ const SUPERUSER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// What a client asked for that got a forced command instead.
 pub(crate) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 
+/// Where the file is that tells how the user was authenticated.
+const USER_AUTH: &str = "SSH_USER_AUTH";
+
 /// The interfaces of the session's tunnels.
 pub(crate) const TUNNEL: &str = "SSH_TUNNEL";
 
-/// Most variables of one channel, as in OpenSSH.
-const CLIENT_VARIABLES_LIMIT: usize = 128;
+/// Most variables of one channel, as in OpenSSH, which begins to refuse when there are more than 128.
+const CLIENT_VARIABLES_LIMIT: usize = 129;
 
-/// Most bytes of names and values of one channel; execve(2) has room for two megabytes.
-const CLIENT_BYTES_LIMIT: usize = 128 * 1024;
+/// Most bytes of names and values of one channel: one variable as long as execve(2) takes it, on the way to the program,
+/// too. It has room for two megabytes in all.
+const CLIENT_BYTES_LIMIT: usize = ENVIRONMENT_LIMIT - carried::PREFIX.len();
 
 /// Whether the server keeps variables of this name for itself.
 pub(crate) fn is_ours(name: &str) -> bool {
@@ -190,7 +196,7 @@ impl UnitEnvironment {
 
     /// Says where the file is that tells how the user was authenticated.
     pub fn exposing(mut self, file: &Path) -> Self {
-        self.0.insert("SSH_USER_AUTH".into(), file.into());
+        self.0.insert(USER_AUTH.into(), file.into());
         self
     }
 }
@@ -284,6 +290,9 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
         terminal,
     } = sources;
     let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
+    if !process.use_pam {
+        all.extend(unit.0.clone());
+    }
     for (name, value) in &client.variables {
         all.insert(name.into(), value.into());
     }
@@ -305,12 +314,17 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
     ] {
         all.insert(name.into(), value.into());
     }
+    if let Some(TerminalNames { kind, .. }) = terminal
+        && !kind.is_empty()
+    {
+        all.insert("TERM".into(), kind.into());
+    }
     for (name, value) in user {
         all.insert(name.into(), value.into());
     }
     for (name, value) in &unit.0 {
         let of_account = name.to_str().is_some_and(|name| listed(ACCOUNTS, name));
-        if !of_account {
+        if !of_account && (process.use_pam || name == USER_AUTH) {
             all.insert(name.clone(), value.clone());
         }
     }
@@ -326,11 +340,8 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
         "SSH_CONNECTION",
         format!("{} {}", words(peer), words(local)),
     );
-    if let Some(TerminalNames { device, kind }) = terminal {
+    if let Some(TerminalNames { device, .. }) = terminal {
         set("SSH_TTY", device.to_owned());
-        if !kind.is_empty() {
-            set("TERM", kind.to_owned());
-        }
     }
     all
 }
@@ -417,8 +428,48 @@ mod tests {
         let with = built(&[], &[], Some(names));
         assert_eq!(with["SSH_TTY"], "/dev/pts/7");
         assert_eq!(with["TERM"], "xterm-256color");
+        let users = built_for(&[], [("TERM", "dumb")], &[], Some(names));
+        assert_eq!(users["TERM"], "dumb");
         let without = built(&[], &[("TERM", "linux"), ("SSH_TTY", "/dev/pts/1")], None);
         assert!(!without.contains_key("SSH_TTY") && !without.contains_key("TERM"));
+    }
+
+    #[test]
+    fn without_pam_what_pam_gave_is_the_weakest() {
+        let mut client = ClientEnvironment::default();
+        client.set("LANG".into(), "client".into()).unwrap();
+        let unit = unit(&[
+            ("LANG", "pam"),
+            ("TZ", "pam"),
+            ("PATH", "/pam"),
+            ("A", "pam"),
+        ]);
+        let file = Path::new("/run/user/7/auth");
+        let user = [("TZ", "user"), ("SSH_USER_AUTH", "user")];
+        let user = user.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let process = LoginProcess {
+            use_pam: false,
+            ..LoginProcess::PLAIN
+        };
+        let end = "127.0.0.1:22".parse().unwrap();
+        let all = build(Sources {
+            client: &client,
+            account: &account(Rank::User),
+            user: &user,
+            unit: &unit.exposing(file),
+            process: &process,
+            endpoints: Endpoints::inet(end, end),
+            terminal: None,
+        });
+        for (name, value) in [
+            ("LANG", "client"),
+            ("TZ", "user"),
+            ("PATH", USER_PATH),
+            ("A", "pam"),
+            ("SSH_USER_AUTH", "/run/user/7/auth"),
+        ] {
+            assert_eq!(all[OsStr::new(name)], value, "{name}");
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ const MOTD_LIMIT: u64 = 64 * 1024;
 /// How a line begins that tells of the last login, whoever says it.
 const LAST_LOGIN: &[u8] = b"Last login:";
 
+const COMPLAINTS: &str = "SSHD_PRIVSEP_COMPLAINTS";
 const WORDS: &str = "SSHD_PRIVSEP_WORDS";
 const MOTD_PRINTED: &str = "SSHD_PRIVSEP_MOTD";
 const RC: &str = "SSHD_PRIVSEP_RC";
@@ -46,6 +47,8 @@ const XAUTH_LOCATION: &str = "SSHD_PRIVSEP_XAUTH_LOCATION";
 /// What a second stage does before it becomes the program.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Preliminaries {
+    /// Lines for standard error, whatever the program is.
+    pub(crate) complaints: String,
     /// For the user to read. Nothing with a command, which has a program for its reader.
     pub(crate) greeting: Option<Greeting>,
     /// Whether `~/.ssh/rc` may run.
@@ -111,6 +114,9 @@ impl UserRc {
 impl Preliminaries {
     /// Tells the second stage that `command` starts, beside what it carries for the program.
     pub(crate) fn tell(&self, command: &mut Command) {
+        if !self.complaints.is_empty() {
+            command.env(COMPLAINTS, &self.complaints);
+        }
         if let Some(greeting) = &self.greeting {
             // A module that says a NUL is heard up to there.
             let words = greeting.words.split(|byte| *byte == 0).next();
@@ -147,6 +153,9 @@ impl Preliminaries {
             },
         });
         Self {
+            complaints: said(COMPLAINTS)
+                .and_then(|text| text.into_string().ok())
+                .unwrap_or_default(),
             greeting,
             user_rc: said(RC).map(|_| UserRc),
             x_authority: said(XAUTH)
@@ -157,6 +166,7 @@ impl Preliminaries {
     /// In the second stage: greets the user, and runs the first of the files that is there. Both as far as possible: a
     /// login does not depend on it. Standard output, the environment and the directory are the program's.
     pub(crate) fn run(&self, home: &Path, shell: &OsStr) {
+        drop(io::stderr().write_all(self.complaints.as_bytes()));
         if let Some(greeting) = &self.greeting
             && !home.join(HUSH).exists()
         {
@@ -338,6 +348,7 @@ mod tests {
         };
         let mut command = Command::new("true");
         let all = Preliminaries {
+            complaints: "Bad line 1\n".to_owned(),
             greeting: Some(Greeting {
                 words: b"a\0b".to_vec(),
                 motd: MessageOfTheDay::Printed,

@@ -30,7 +30,7 @@ use crate::policy::{Launch, Policy, Run, ShellInput};
 use crate::process::Process;
 use crate::second_stage::{self, Instead};
 use crate::terminal::{Pty, Terminal};
-use crate::user_environment;
+use crate::user_environment::{self, UserEnvironment};
 
 /// How long a worker may leave a datagram with descriptors in its lane. It reads them in the loop in which it waits for the
 /// answer to its call.
@@ -218,14 +218,19 @@ impl Session {
     }
 
     /// What the user has set: for this key, then for every session. The file is read for each program, as by sshd.
-    fn user_environment(&self) -> Vec<(String, String)> {
+    fn user_environment(&self) -> UserEnvironment {
         let policy = &self.0.policy;
-        let mut variables = policy.environment().to_vec();
+        let mut set = UserEnvironment {
+            variables: policy.environment().to_vec(),
+            complaints: String::new(),
+        };
         if let Some(patterns) = policy.user_environment() {
             let home = Path::new(&self.0.account.home);
-            variables.extend(user_environment::read(home, patterns));
+            let file = user_environment::read(home, patterns);
+            set.variables.extend(file.variables);
+            set.complaints = file.complaints;
         }
-        variables
+        set
     }
 
     /// Starts the program of a channel; none if it is refused or fails.
@@ -263,7 +268,7 @@ impl Session {
         let sources = Sources {
             client: environment,
             account: &self.0.account,
-            user: &user,
+            user: &user.variables,
             unit: &self.0.unit,
             process: self.0.policy.process(),
             endpoints: self.0.endpoints,
@@ -273,7 +278,10 @@ impl Session {
             What::Instead(_) => sources.of_the_server(),
             What::Shell(_) | What::Sftp(..) => sources,
         });
-        let preliminaries = self.preliminaries(&program, &launch, pty.as_ref(), display.as_ref());
+        let preliminaries = Preliminaries {
+            complaints: user.complaints,
+            ..self.preliminaries(&program, &launch, pty.as_ref(), display.as_ref())
+        };
         if let Some(command) = launch.original_command {
             let name = environment::ORIGINAL_COMMAND.into();
             environment.insert(name, OsString::from_vec(command));
@@ -347,6 +355,7 @@ impl Session {
             greeting,
             user_rc: policy.user_rc(program),
             x_authority: display.map(Display::authority),
+            ..Preliminaries::default()
         }
     }
 

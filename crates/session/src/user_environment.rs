@@ -18,15 +18,27 @@ const FILE: &str = ".ssh/environment";
 /// The longest file, in bytes. What execve(2) has room for is more, and what a program needs is less.
 const FILE_LIMIT: u64 = 64 * 1024;
 
-/// The variables of a home directory's file whose names are among `patterns`. None if there is no such file.
-pub(crate) fn read(home: &Path, patterns: &str) -> Vec<(String, String)> {
+/// How many bad lines a user hears of. Somebody who sees these mends the rest, too.
+const COMPLAINTS_LIMIT: usize = 20;
+
+/// What a file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct UserEnvironment {
+    /// In the order of the file.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Lines for the user's standard error about lines that say nothing, in sshd's words.
+    pub(crate) complaints: String,
+}
+
+/// A home directory's file, less the variables whose names are not among `patterns`. Empty if there is no such file.
+pub(crate) fn read(home: &Path, patterns: &str) -> UserEnvironment {
     let path = home.join(FILE);
     match text(&path) {
-        Ok(text) => variables(&text, patterns, &path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Ok(text) => parse(&text, patterns, &path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => UserEnvironment::default(),
         Err(error) => {
             debug!("{}: {error}", path.display());
-            Vec::new()
+            UserEnvironment::default()
         }
     }
 }
@@ -48,8 +60,9 @@ fn text(path: &Path) -> io::Result<String> {
     }
 }
 
-fn variables(text: &str, patterns: &str, path: &Path) -> Vec<(String, String)> {
+fn parse(text: &str, patterns: &str, path: &Path) -> UserEnvironment {
     let mut variables = Vec::new();
+    let mut bad = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let line = line.trim_start_matches([' ', '\t']);
         if line.is_empty() || line.starts_with('#') {
@@ -62,10 +75,15 @@ fn variables(text: &str, patterns: &str, path: &Path) -> Vec<(String, String)> {
                     variables.push((name.to_owned(), value.to_owned()));
                 }
             }
-            _ => debug!("Bad line {} in {}", at.saturating_add(1), path.display()),
+            _ => bad.push(at.saturating_add(1)),
         }
     }
-    variables
+    let complaints = bad.iter().take(COMPLAINTS_LIMIT);
+    let complaints = complaints.map(|line| format!("Bad line {line} in {}\n", path.display()));
+    UserEnvironment {
+        variables,
+        complaints: complaints.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -75,11 +93,15 @@ mod tests {
     #[test]
     fn lines_are_read_as_by_sshd() {
         let text = "# mine\n\n  EDITOR=ed \n\tA=b=c\nnonsense\n=x\nPATH=/opt\nEMPTY=\nN=\0\n";
-        let variables = variables(text, "!PATH,*", Path::new("f"));
+        let read = parse(text, "!PATH,*", Path::new("f"));
         let expected = [("EDITOR", "ed "), ("A", "b=c"), ("EMPTY", "")];
         assert_eq!(
-            variables,
+            read.variables,
             expected.map(|(name, value)| (name.into(), value.into()))
+        );
+        assert_eq!(
+            read.complaints,
+            "Bad line 5 in f\nBad line 6 in f\nBad line 9 in f\n"
         );
     }
 
@@ -88,12 +110,12 @@ mod tests {
         let home = std::env::temp_dir().join(format!("session-environment-{}", std::process::id()));
         let file = home.join(FILE);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        assert!(read(&home, "*").is_empty());
+        assert_eq!(read(&home, "*"), UserEnvironment::default());
         std::fs::write(&file, "A=b\n").unwrap();
-        assert_eq!(read(&home, "*").len(), 1);
+        assert_eq!(read(&home, "*").variables.len(), 1);
         let limit = usize::try_from(FILE_LIMIT).unwrap();
         std::fs::write(&file, format!("A=b\n{}", "#".repeat(limit))).unwrap();
-        assert!(read(&home, "*").is_empty());
+        assert_eq!(read(&home, "*"), UserEnvironment::default());
         std::fs::remove_file(&file).unwrap();
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -103,7 +125,7 @@ mod tests {
             0,
         )
         .unwrap();
-        assert!(read(&home, "*").is_empty());
+        assert_eq!(read(&home, "*"), UserEnvironment::default());
         std::fs::remove_dir_all(&home).unwrap();
     }
 }

@@ -16,7 +16,7 @@ static SERVER: Shared = Shared::new("login", "");
 static TURN: Mutex<()> = Mutex::new(());
 
 /// What stands before each test's lines: as Debian installs it.
-const COMMON: &str = "UsePAM yes\nPrintMotd no\nAcceptEnv LANG LC_*\nKbdInteractiveAuthentication no\n\
+const COMMON: &str = "UsePAM yes\nPrintMotd no\nAcceptEnv LANG LC_* BIG\nKbdInteractiveAuthentication no\n\
                       Subsystem sftp /usr/lib/openssh/sftp-server\nSubsystem say echo subsystem; echo unheard >&2\n";
 
 fn turn() -> MutexGuard<'static, ()> {
@@ -80,17 +80,22 @@ fn same(server: &Server, key: &UserKey, options: &str, line: &str, within: &str)
 #[test]
 fn the_environment_is_sshds() -> Result<()> {
     let _turn = turn();
-    let lines = "SetEnv FROM_SERVER=yes LC_TIME=server\nPermitUserEnvironment yes";
+    let lines = "SetEnv FROM_SERVER=yes LC_TIME=server TERM=server\nPermitUserEnvironment yes";
     let Some(server) = both(lines)? else {
         return Ok(());
     };
     let key = server.add_user("environ")?;
-    server.shell("echo FROM_FILE=1 >~environ/.ssh/environment")?;
+    server.shell("printf 'FROM_FILE=1\\nno variable\\n' >~environ/.ssh/environment")?;
+    let complaint = "Bad line 2 in /home/environ/.ssh/environment\n";
+    same(server, &key, "", "SSH true", complaint)?;
     let set = "-o SetEnv='LC_ALL=C LC_TIME=client FOO=bar'";
     same(server, &key, set, "SSH 'env | sort'", "FROM_SERVER=yes\n")?;
     same(server, &key, set, "SSH 'env | sort'", "FROM_FILE=1\n")?;
     let terminal = "TERM=vt100 SSH 'env | sort'";
     same(server, &key, "-tt", terminal, "SSH_TTY=/dev/pts/")?;
+    same(server, &key, "-tt", terminal, "TERM=server\n")?;
+    let large = "-o SetEnv=BIG=$(head -c 131000 /dev/zero | tr '\\0' x)";
+    same(server, &key, large, "SSH 'echo ${#BIG}'", "131000\n")?;
     server.shell("echo LANG=de_DE.UTF-8 >/etc/default/locale")?;
     let lang = "-o SetEnv=LANG=C";
     same(server, &key, lang, "SSH 'env | sort'", "LANG=de_DE.UTF-8\n")?;
@@ -114,6 +119,8 @@ fn the_environment_is_sshds_without_pam_and_for_root() -> Result<()> {
     let of_pam = "grep -v -e ^XDG_ -e ^LANG= -e ^MOTD_SHOWN=";
     let masked = format!("SSH 'env | sort' | {of_pam}");
     same(server, &key, "", &masked, "MAIL=/var/mail/bare\n")?;
+    let lang = "-o SetEnv=LANG=client";
+    same(server, &key, lang, "SSH 'echo $LANG'", "client\n")?;
     same(server, &root, "", &masked, "USER=root\n")?;
     both("")?;
     same(server, &root, "", "SSH 'env | sort'", "USER=root\n")?;

@@ -312,6 +312,10 @@ fn odd_words_of_a_command_arrive_as_they_are() -> Result<()> {
     let command = "printf '%s|' 'a  b' \"c'd\" 'ü$x' '-- \\ *' \"$#\"";
     let output = server.ssh(&key, &[], &[command]).run()?.success()?;
     assert_eq!(output.text(), "a  b|c'd|ü$x|-- \\ *|0|");
+    // As long as one argument of execve(2) may be, near enough.
+    let command = format!("x={}; echo ${{#x}}", "x".repeat(131_000));
+    let output = server.ssh(&key, &[], &[&command]).run()?.success()?;
+    assert_eq!(output.text(), "131000\n");
     Ok(())
 }
 

@@ -3,6 +3,9 @@
 use rpc::session::{Address, Remark};
 use wire::message::Debug;
 
+/// Of a command above [`COMMAND_LIMIT`](rpc::session::COMMAND_LIMIT), of which sshd's shell would say so.
+pub(super) const UNFIT_COMMAND: &str = "The command is too long for execve(2), or has a NUL.";
+
 /// The payload that says this.
 pub(super) fn debug(text: &str) -> Vec<u8> {
     let mut payload = Vec::new();

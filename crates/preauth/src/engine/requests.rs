@@ -275,6 +275,7 @@ impl Handler for Requests {
         session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
         if command.len() > rpc::session::COMMAND_LIMIT || command.contains(&0) {
+            self.mux.remark(remarks::UNFIT_COMMAND);
             return answer(Outcome::Refused, channel, session);
         }
         self.start(channel, Program::Command(command.to_vec()), session)

@@ -62,6 +62,7 @@ impl Listeners {
             };
         }
         if self.forwards().len() >= LIMIT {
+            info!("not listened on: {LIMIT} other addresses are, and no more may be");
             return Listening::Refused.into();
         }
         match address {
