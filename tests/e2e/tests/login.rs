@@ -88,6 +88,8 @@ fn the_environment_is_sshds() -> Result<()> {
     server.shell("printf 'FROM_FILE=1\\nno variable\\n' >~environ/.ssh/environment")?;
     let complaint = "Bad line 2 in /home/environ/.ssh/environment\n";
     same(server, &key, "", "SSH true", complaint)?;
+    // Where there is output, too, which of them comes first is chance.
+    server.shell("echo FROM_FILE=1 >~environ/.ssh/environment")?;
     let set = "-o SetEnv='LC_ALL=C LC_TIME=client FOO=bar'";
     same(server, &key, set, "SSH 'env | sort'", "FROM_SERVER=yes\n")?;
     same(server, &key, set, "SSH 'env | sort'", "FROM_FILE=1\n")?;
