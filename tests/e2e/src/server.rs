@@ -174,6 +174,7 @@ pub struct Shared {
     topic: &'static str,
     settings: &'static str,
     server: OnceLock<Result<Server, String>>,
+    prepared: OnceLock<Result<(), String>>,
 }
 
 impl Shared {
@@ -183,6 +184,7 @@ impl Shared {
             topic,
             settings,
             server: OnceLock::new(),
+            prepared: OnceLock::new(),
         }
     }
 
@@ -194,6 +196,23 @@ impl Shared {
             })
             .as_ref()
             .map_err(|error| anyhow!("{error}"))
+    }
+
+    /// The server after `prepare`, which runs for the first test that asks. All tests of a binary pass the same.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started, or prepared: every test hears of it.
+    pub fn prepared(
+        &'static self,
+        prepare: impl FnOnce(&Server) -> Result<()>,
+    ) -> Result<&'static Server> {
+        let server = self.get()?;
+        let prepared = || prepare(server).map_err(|error| format!("{error:#}"));
+        match self.prepared.get_or_init(prepared) {
+            Ok(()) => Ok(server),
+            Err(error) => Err(anyhow!("{error}")),
+        }
     }
 
     /// The server if it is ours, for tests of what only ours has. Says so otherwise.

@@ -1,10 +1,9 @@
 //! What a line of authorized_keys permits and refuses, from a file, from AuthorizedKeysCommand, and of a user whom only
 //! systemd's userdb knows.
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use e2e::server::{CONFIGURATION, eventually};
 use e2e::{Server, Shared};
 use support::UserKey;
@@ -37,11 +36,7 @@ const COMMANDS: &[(&str, &str)] = &[
 
 /// The server with its commands, and the accounts that they are for.
 fn server() -> Result<&'static Server> {
-    static READY: OnceLock<Result<(), String>> = OnceLock::new();
-    let server = SERVER.get()?;
-    let ready = READY.get_or_init(|| prepare(server).map_err(|error| format!("{error:#}")));
-    ready.clone().map_err(|error| anyhow!(error))?;
-    Ok(server)
+    SERVER.prepared(prepare)
 }
 
 fn prepare(server: &Server) -> Result<()> {

@@ -3,7 +3,7 @@
 //! must be the same. What is not has a reason, in [`DIFFERENCES`].
 
 use std::fmt::Write as _;
-use std::sync::OnceLock;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -268,13 +268,10 @@ fn file(number: usize, port: u16) -> String {
 
 /// The machine with both servers, configured, and the users.
 fn both() -> Result<Option<&'static Server>> {
-    static READY: OnceLock<Result<(), String>> = OnceLock::new();
-    let Some(server) = SERVER.ours()? else {
+    if SERVER.ours()?.is_none() {
         return Ok(None);
-    };
-    let ready = READY.get_or_init(|| prepare(server).map_err(|error| format!("{error:#}")));
-    ready.clone().map_err(anyhow::Error::msg)?;
-    Ok(Some(server))
+    }
+    SERVER.prepared(prepare).map(Some)
 }
 
 fn prepare(server: &Server) -> Result<()> {

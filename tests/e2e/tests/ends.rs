@@ -1,7 +1,6 @@
 //! How sessions end, and what stays behind: a terminal, a program, one that was started to outlive the login, an agent, a
 //! display, a port and a path are all open when it happens. Beside Debian's sshd, where that can end the same way.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -117,13 +116,10 @@ impl<'server> Session<'server> {
 
 /// The machine with both servers for ends that concern one session only.
 fn shared() -> Result<Option<&'static Server>> {
-    static READY: OnceLock<Result<(), String>> = OnceLock::new();
-    let Some(server) = SERVER.ours()? else {
+    if SERVER.ours()?.is_none() {
         return Ok(None);
-    };
-    let ready = READY.get_or_init(|| prepare(server).map_err(|error| format!("{error:#}")));
-    ready.clone().map_err(anyhow::Error::msg)?;
-    Ok(Some(server))
+    }
+    SERVER.prepared(prepare).map(Some)
 }
 
 fn prepare(server: &Server) -> Result<()> {

@@ -1,8 +1,6 @@
 //! Host keys and their certificates as stock `ssh` sees them, and signatures that have gone out of use.
 
-use std::sync::OnceLock;
-
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use e2e::{Server, Shared};
 use support::users::client_options;
 use support::{Exec, UserKey};
@@ -20,18 +18,10 @@ ssh-keygen -q -s /root/authority -h -I host -n 127.0.0.1 /etc/ssh/ssh_host_ed255
 ";
 
 fn server() -> Result<&'static Server> {
-    static READY: OnceLock<Result<(), String>> = OnceLock::new();
-    let server = SERVER.get()?;
-    let ready = READY.get_or_init(|| {
-        server
-            .shell(CERTIFY)
-            .and_then(|_| server.configure(SETTINGS))
-            .map_err(|error| format!("{error:#}"))
-    });
-    match ready {
-        Ok(()) => Ok(server),
-        Err(error) => Err(anyhow!("{error}")),
-    }
+    SERVER.prepared(|server| {
+        server.shell(CERTIFY)?;
+        server.configure(SETTINGS)
+    })
 }
 
 /// `ssh` with a file of known hosts of its own; of options that occur twice the first counts.
