@@ -78,9 +78,6 @@ const SUPERUSER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// What a client asked for that got a forced command instead.
 pub(crate) const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 
-/// Where the file is that tells how the user was authenticated.
-const USER_AUTH: &str = "SSH_USER_AUTH";
-
 /// The interfaces of the session's tunnels.
 pub(crate) const TUNNEL: &str = "SSH_TUNNEL";
 
@@ -134,7 +131,11 @@ impl ClientEnvironment {
 
 /// What PAM modules and systemd put into the environment of this unit, without their own affairs.
 #[derive(Debug, Clone, Default)]
-pub struct UnitEnvironment(BTreeMap<OsString, OsString>);
+pub struct UnitEnvironment {
+    given: BTreeMap<OsString, OsString>,
+    /// Where the file is that tells how the user was authenticated, if there is one.
+    user_auth: Option<OsString>,
+}
 
 /// What is known of the user's password: what the monitor says, and what pam_sshd_privsep(8) has put into the environment
 /// of this process. Whoever says that it has expired is right.
@@ -188,15 +189,22 @@ impl UnitEnvironment {
         let variables = authentication
             .into_iter()
             .map(|Variable { name, value }| (OsString::from_vec(name), OsString::from_vec(value)));
-        for (name, value) in variables.collect::<Self>().0 {
-            self.0.entry(name).or_insert(value);
+        for (name, value) in variables.collect::<Self>().given {
+            self.given.entry(name).or_insert(value);
         }
         self
     }
 
+    /// Adds what was given, over what is there.
+    fn give(&self, all: &mut BTreeMap<OsString, OsString>) {
+        let of_account = |name: &OsString| name.to_str().is_some_and(|name| listed(ACCOUNTS, name));
+        let others = self.given.iter().filter(|(name, _)| !of_account(name));
+        all.extend(others.map(|(name, value)| (name.clone(), value.clone())));
+    }
+
     /// Says where the file is that tells how the user was authenticated.
     pub fn exposing(mut self, file: &Path) -> Self {
-        self.0.insert(USER_AUTH.into(), file.into());
+        self.user_auth = Some(file.into());
         self
     }
 }
@@ -208,12 +216,13 @@ impl FromIterator<(OsString, OsString)> for UnitEnvironment {
                 .to_str()
                 .is_some_and(|name| listed(NOT_INHERITED, name))
         };
-        Self(
-            variables
+        Self {
+            given: variables
                 .into_iter()
                 .filter(|(name, _)| inherited(name))
                 .collect(),
-        )
+            user_auth: None,
+        }
     }
 }
 
@@ -263,7 +272,10 @@ static SILENT: ClientEnvironment = ClientEnvironment {
 };
 
 /// A unit without PAM.
-static BARE: UnitEnvironment = UnitEnvironment(BTreeMap::new());
+static BARE: UnitEnvironment = UnitEnvironment {
+    given: BTreeMap::new(),
+    user_auth: None,
+};
 
 impl<'a> Sources<'a> {
     /// Without what the client, the user and PAM say, whose modules may read files of the user. For a program that runs in
@@ -291,7 +303,7 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
     } = sources;
     let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
     if !process.use_pam {
-        all.extend(unit.0.clone());
+        unit.give(&mut all);
     }
     for (name, value) in &client.variables {
         all.insert(name.into(), value.into());
@@ -322,11 +334,11 @@ pub(crate) fn build(sources: Sources<'_>) -> BTreeMap<OsString, OsString> {
     for (name, value) in user {
         all.insert(name.into(), value.into());
     }
-    for (name, value) in &unit.0 {
-        let of_account = name.to_str().is_some_and(|name| listed(ACCOUNTS, name));
-        if !of_account && (process.use_pam || name == USER_AUTH) {
-            all.insert(name.clone(), value.clone());
-        }
+    if process.use_pam {
+        unit.give(&mut all);
+    }
+    if let Some(file) = &unit.user_auth {
+        all.insert("SSH_USER_AUTH".into(), file.clone());
     }
     for (name, value) in &process.set_env {
         all.insert(name.into(), value.into());
@@ -554,7 +566,7 @@ mod tests {
             ]
             .map(|(name, value)| (name.into(), value.into())),
         );
-        assert_eq!(unit.0, expected.0);
+        assert_eq!(unit.given, expected.given);
     }
 
     #[test]

@@ -188,15 +188,6 @@ pub fn failure(recipient: u32, reason: u32, description: &str) -> Vec<u8> {
     out
 }
 
-/// Payload of SSH_MSG_DEBUG (RFC 4253 section 11.3), which a client shows when it is asked to say more.
-pub fn debug(text: &str) -> Vec<u8> {
-    let mut out = vec![number::DEBUG];
-    out.put_boolean(false);
-    out.put_string(text.as_bytes());
-    out.put_string(b"");
-    out
-}
-
 /// Payload of SSH_MSG_CHANNEL_EOF.
 pub fn eof(recipient: u32) -> Vec<u8> {
     short(number::CHANNEL_EOF, recipient)

@@ -32,6 +32,7 @@ use wire::tunnel::{TunnelDevice, TunnelMode};
 use super::RECEIVE_PACKET;
 use super::budget;
 use super::channel::{Carried, Channel, Closed, Opening};
+use super::remarks;
 
 /// Channel numbers are our side's everywhere but in [`Channel::peer`].
 pub(super) type Number = u32;
@@ -331,16 +332,14 @@ impl Channels {
     }
 
     fn refuse_tunnel_of(&mut self, peer: u32, why: NoTunnel) {
-        self.outbox.push_back(channel::debug(why.words()));
+        self.outbox.push_back(remarks::debug(why.words()));
         let failure = OpenFailure::untold(OpenFailureReason::ConnectFailed);
         self.refuse_opening(peer, &failure);
     }
 
     fn refuse_opening(&mut self, peer: u32, failure: &OpenFailure) {
         self.opening.remove(&peer);
-        let (reason, description) = (failure.reason.code(), failure.description.as_str());
-        self.outbox
-            .push_back(channel::failure(peer, reason, description));
+        self.outbox.push_back(refusal(peer, failure));
     }
 
     /// Somebody has connected: a channel for them is offered to the client.
@@ -631,8 +630,7 @@ impl Channels {
             CHANNEL_OPEN_FAILURE => {
                 self.opening.remove(&peer);
                 let refused = OpenFailure::untold(OpenFailureReason::ConnectFailed);
-                let (reason, words) = (refused.reason.code(), refused.description.as_str());
-                return Some(channel::failure(peer, reason, words));
+                return Some(refusal(peer, &refused));
             }
             CHANNEL_CLOSE => {
                 let sessions = &mut self.sessions;
@@ -648,6 +646,11 @@ impl Channels {
         }
         None
     }
+}
+
+/// What is said to the client whose channel of this number cannot be opened.
+fn refusal(peer: u32, failure: &OpenFailure) -> Vec<u8> {
+    channel::failure(peer, failure.reason.code(), &failure.description)
 }
 
 fn connect(target: Address, originator: HostPort<'_>) -> Option<Connect> {
@@ -858,7 +861,7 @@ mod tests {
             payload
         };
         let refused = |channels: &mut Channels, words: &str| {
-            assert_eq!(channels.next_word(), Some(channel::debug(words)));
+            assert_eq!(channels.next_word(), Some(remarks::debug(words)));
             let failure = channel::failure(7, 2, "open failed");
             assert_eq!(channels.next_word(), Some(failure));
         };
