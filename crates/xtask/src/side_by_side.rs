@@ -67,6 +67,7 @@ struct Running {
 }
 
 /// What else runs with a program.
+#[derive(Clone, Copy)]
 enum Company {
     Others,
     Nobody,
@@ -95,45 +96,11 @@ pub(crate) fn test(
         std::cmp::Reverse(place.unwrap_or(LONG.len()))
     });
 
-    let mut again = Vec::new();
-    let mut running = Vec::new();
-    while !(waiting.is_empty() && running.is_empty()) {
-        let next = match running.len() {
-            0..AT_ONCE => waiting.pop(),
-            _ => None,
-        };
-        match next {
-            Some(program) => running.push(program.start(variables, filter, Company::Others)?),
-            None => std::thread::sleep(POLL),
-        }
-        let mut still = Vec::new();
-        for program in running {
-            match program.ended()? {
-                Ended::No(program) => still.push(program),
-                Ended::Well => {}
-                Ended::Badly(program) => again.push(program),
-            }
-        }
-        running = still;
-    }
-
+    let again = run(waiting, Company::Others, variables, filter)?;
     let crowded: Vec<String> = again.iter().map(|program| program.name.clone()).collect();
     alone.extend(again);
-    let mut failed = Vec::new();
-    for program in alone {
-        let mut running = program.start(variables, filter, Company::Nobody)?;
-        loop {
-            running = match running.ended()? {
-                Ended::No(running) => running,
-                Ended::Well => break,
-                Ended::Badly(program) => {
-                    failed.push(program.name);
-                    break;
-                }
-            };
-            std::thread::sleep(POLL);
-        }
-    }
+    let failed = run(alone, Company::Nobody, variables, filter)?;
+    let failed: Vec<String> = failed.into_iter().map(|program| program.name).collect();
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     if !crowded.is_empty() {
         line(format_args!(
@@ -142,6 +109,41 @@ pub(crate) fn test(
         ));
     }
     Ok(())
+}
+
+/// Runs programs, the last one first; those that failed.
+fn run(
+    mut waiting: Vec<Program>,
+    company: Company,
+    variables: &[(&str, PathBuf)],
+    filter: &[&str],
+) -> Result<Vec<Program>> {
+    let at_once = match company {
+        Company::Others => AT_ONCE,
+        Company::Nobody => 1,
+    };
+    let mut failed = Vec::new();
+    let mut running = Vec::new();
+    while !(waiting.is_empty() && running.is_empty()) {
+        let next = match running.len() < at_once {
+            true => waiting.pop(),
+            false => None,
+        };
+        match next {
+            Some(program) => running.push(program.start(variables, filter, company)?),
+            None => std::thread::sleep(POLL),
+        }
+        let mut still = Vec::new();
+        for program in running {
+            match program.ended()? {
+                Ended::No(program) => still.push(program),
+                Ended::Well => {}
+                Ended::Badly(program) => failed.push(program),
+            }
+        }
+        running = still;
+    }
+    Ok(failed)
 }
 
 /// Builds the test programs of a package.
