@@ -9,8 +9,8 @@ use crate::Server;
 /// Where the modules that programs import are, inside the machine.
 const MODULES: &str = "/root/modules";
 
-/// A client that says what no stock client says; packets without a cipher, for clients that break the rules; connections through forwardings; streams that stop; a
-/// program on a terminal of its own, with a script at the keyboard.
+/// A client that says what no stock client says; packets without a cipher, for clients that break the rules; connections
+/// through forwardings; streams that stop; a program on a terminal of its own, with a script at the keyboard.
 const SOURCES: &[(&str, &str)] = &[
     ("conversation.py", include_str!("conversation.py")),
     ("packets.py", include_str!("packets.py")),

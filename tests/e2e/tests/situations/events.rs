@@ -33,8 +33,9 @@ const QUESTIONS: &[&str] = &[
     "Postponed publickey ",
 ];
 
-/// Lines of some versions of OpenSSH: up to Debian 12's, and of Debian 13's, which misses utmp and lastlog.
-const OF_VERSIONS: &[&str] = &[
+/// What is left out where sshd is newer than Debian 12's: a line that it has no more, and those of one that misses utmp
+/// and lastlog.
+pub(crate) const OF_NEWER_SSHD: &[&str] = &[
     "Could not open user ",
     "lastlog_openseek: ",
     "syslogin_perform_logout: ",
@@ -103,7 +104,7 @@ impl Record {
 }
 
 /// The lines about each address that a client connected from, of each server.
-pub(crate) fn of_log(entries: &[Entry]) -> [BTreeMap<String, Vec<String>>; 2] {
+pub(crate) fn of_log(entries: &[Entry], left_out: &[&str]) -> [BTreeMap<String, Vec<String>>; 2] {
     let mut connections: BTreeMap<(usize, &str), Vec<&str>> = BTreeMap::new();
     for entry in entries {
         // Modules log as the server that called them; what they say is theirs.
@@ -111,7 +112,7 @@ pub(crate) fn of_log(entries: &[Entry]) -> [BTreeMap<String, Vec<String>>; 2] {
             .iter()
             .chain(QUESTIONS)
             .chain(AFTERWARDS)
-            .chain(OF_VERSIONS)
+            .chain(left_out)
             .any(|it| entry.message().starts_with(it))
         {
             continue;
