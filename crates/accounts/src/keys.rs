@@ -120,8 +120,10 @@ pub enum KeyRefusal {
     Unmet {
         /// File and line, or what OpenSSH calls a certificate and the line of a principal here.
         place: String,
-        /// OpenSSH's words for it.
+        /// OpenSSH's words for it in the log.
         why: String,
+        /// And those that it has for the user.
+        told: String,
     },
     /// The certificate by the authority of this line does not count.
     #[error(transparent)]
@@ -134,25 +136,36 @@ pub enum KeyRefusal {
     Identity(#[from] IdentityError),
 }
 
-/// OpenSSH's words for a constraint that is not met.
-fn unmet(user: &str, from: &Source, why: &Unmet) -> String {
-    let address = from
-        .address
-        .map_or_else(|| "UNKNOWN".to_owned(), |address| address.to_string());
-    let host = &from.host;
-    match why {
-        Unmet::Expired(_) => why.to_string(),
-        Unmet::From(required) => {
-            // The list is the user's text.
-            let required = Printable(Path::new(required));
-            format!(
-                "Authentication tried for {user} with correct key but not from a permitted host \
-                 (host={host}, ip={address}, required={required})."
-            )
-        }
-        Unmet::SourceAddress(_) => format!(
-            "Authentication tried for {user} with valid certificate but not from a permitted source address ({address})."
-        ),
+impl KeyRefusal {
+    /// A constraint that is not met, at a place.
+    fn unmet(place: String, user: &str, from: &Source, why: &Unmet) -> Self {
+        let address = from
+            .address
+            .map_or_else(|| "UNKNOWN".to_owned(), |address| address.to_string());
+        let host = &from.host;
+        let (why, told) = match why {
+            Unmet::Expired(_) => (why.to_string(), why.to_string()),
+            Unmet::From(required) => {
+                // The list is the user's text.
+                let required = Printable(Path::new(required));
+                (
+                    format!(
+                        "Authentication tried for {user} with correct key but not from a permitted host \
+                         (host={host}, ip={address}, required={required})."
+                    ),
+                    format!("Your host '{host}' is not permitted to use this key for login."),
+                )
+            }
+            Unmet::SourceAddress(_) => (
+                format!(
+                    "Authentication tried for {user} with valid certificate but not from a permitted source address ({address})."
+                ),
+                format!(
+                    "Your address '{address}' is not permitted to use this certificate for login."
+                ),
+            ),
+        };
+        Self::Unmet { place, why, told }
     }
 }
 
@@ -381,10 +394,10 @@ impl Job {
                 constraints,
                 remarks: Vec::new(),
             }),
-            Err(why) => Err(vec![KeyRefusal::Unmet {
-                place: place.to_string(),
-                why: unmet(&self.account.name, &self.source, &why),
-            }]),
+            Err(why) => {
+                let (user, from) = (&self.account.name, &self.source);
+                Err(vec![KeyRefusal::unmet(place.to_string(), user, from, &why)])
+            }
         }
     }
 

@@ -52,6 +52,7 @@ mod strict_modes;
 #[cfg(test)]
 mod testing;
 mod time_zone;
+mod told;
 pub mod trusted_authorities;
 pub mod trusted_hosts;
 mod user_file;

@@ -43,6 +43,7 @@ use crate::progress::{Progress, Prospect};
 use crate::proof::AuthenticatedUser;
 use crate::rules::Rules;
 use crate::systemd::ServiceManager;
+use crate::told::Told;
 use crate::verify::SERVICE;
 
 /// What a decision is made with.
@@ -98,6 +99,7 @@ pub struct Named {
     standing: Standing,
     progress: Progress,
     tries: Tries,
+    told: Told,
 }
 
 /// Why a request is not decided.
@@ -148,6 +150,8 @@ pub struct Login {
     pub host: String,
     /// The first key exchange.
     pub first: FirstExchange,
+    /// What the user is told of keys that did not count.
+    pub told: Told,
 }
 
 impl Authentication {
@@ -304,6 +308,7 @@ impl Named {
             progress: Progress::new(&rules.config.authentication_methods, |_| true).0,
             rules: Arc::new(rules),
             tries: Tries::default(),
+            told: Told::default(),
         }
     }
 }

@@ -269,11 +269,11 @@ impl<M: ServiceManager> Conversation<M> {
                 AuthOutcome::InfoRequest(request),
             ),
             Decision::TooManyFailures(named) => {
-                self.phase = Phase::Exhausted(named);
+                self.phase = Phase::Exhausted(Box::new(named));
                 return Ok((said, AuthOutcome::TooManyFailures));
             }
             Decision::NoMethods(named) => {
-                self.phase = Phase::Exhausted(named);
+                self.phase = Phase::Exhausted(Box::new(named));
                 return Ok((said, AuthOutcome::NoMethods));
             }
             Decision::Denied(named) => {
@@ -304,19 +304,18 @@ impl<M: ServiceManager> Conversation<M> {
 
     /// Opens the session; and what the user is to see before the outcome.
     async fn log_in(&mut self, login: Login) -> Result<(Option<Vec<u8>>, AuthOutcome), Broken> {
+        let opened = open_session(&*self.services, &self.worker, self.origin, &login).await;
         let Login {
             user,
             rules,
             host,
             first,
+            told: _,
         } = login;
-        let (services, origin) = (&*self.services, self.origin);
-        let names = first.identifications();
-        let opened = open_session(services, &self.worker, &rules, origin, &host, names, &user);
         let Opened {
             session,
             said: account_said,
-        } = match opened.await {
+        } = match opened {
             Ok(opened) => opened,
             Err(error @ OpenError::NeverUp { .. }) => {
                 return self.not_up(&user, &rules, &host, error).await;

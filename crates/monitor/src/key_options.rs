@@ -1,5 +1,8 @@
 //! What users are told of the options of the key by which they logged in (`ssh -v` shows it): sshd's words.
 //!
+//! Each key is told of once. sshd does so for the question about a key and for its signature, and of keys that did not open
+//! the account, too; of a certificate it tells apart what its line permits and what itself does. Here it is what holds.
+//!
 //! They have proved to have that key, and hear of it after the login only: nothing of an account is given away by it.
 
 use accounts::Place;

@@ -93,6 +93,7 @@ pub mod sockets;
 pub mod stored;
 pub mod systemd;
 pub mod token_bucket;
+pub mod told;
 pub mod verify;
 
 #[cfg(test)]

@@ -75,6 +75,17 @@ pub enum Remark {
     Untrusted(#[from] Untrusted),
 }
 
+impl Remark {
+    /// What the user may be told of it after the login. Of revoked keys and foreign authorities nothing, as with sshd.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Self::Key(refusal) => refusal.told(),
+            Self::Principal(refusal) => refusal.told(),
+            Self::Revoked(_) | Self::Untrusted(_) => None,
+        }
+    }
+}
+
 /// Who presents which key.
 pub struct Presentation<'a, M> {
     /// The name that binds the connection.

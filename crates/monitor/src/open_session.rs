@@ -15,13 +15,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use config::sshd::{SessionProperty, YesNo};
-use rpc::lane::{
-    self, Identifications, Lane, LaneError, PacketMarks, SessionGrant, ToSession, ToWorker,
-};
+use rpc::lane::{self, Lane, LaneError, PacketMarks, SessionGrant, ToSession, ToWorker};
 use rpc::{ConnectionId, Endpoint, Endpoints, accounting};
 use thiserror::Error;
 use tracing::warn;
 
+use crate::authenticate::Login;
 use crate::channel_timeouts::channel_timeouts;
 use crate::key_options::key_options;
 use crate::policy::whole_seconds;
@@ -93,7 +92,7 @@ pub struct Session {
     lane: Lane,
 }
 
-/// Opens the session of `user`, waits until it is up, and hands its descriptors to the worker.
+/// Opens the session of a login, waits until it is up, and hands its descriptors to the worker.
 ///
 /// There is no deadline here: the client's is LoginGraceTime, and systemd has one for the unit.
 ///
@@ -102,36 +101,36 @@ pub struct Session {
 pub async fn open_session<M: ServiceManager>(
     services: &M,
     worker: &Lane,
-    rules: &Rules,
     origin: Origin,
-    remote_host: &str,
-    identifications: &Identifications,
-    user: &AuthenticatedUser,
+    login: &Login,
 ) -> Result<Opened, OpenError> {
-    let starting =
-        Starting::begin(services, rules, origin, remote_host, identifications, user).await?;
-    starting.up(services, worker, rules, user).await
+    let starting = Starting::begin(services, origin, login).await?;
+    starting.up(services, worker, login).await
 }
 
 impl Starting {
     async fn begin<M: ServiceManager>(
         services: &M,
-        rules: &Rules,
         origin: Origin,
-        remote_host: &str,
-        identifications: &Identifications,
-        user: &AuthenticatedUser,
+        login: &Login,
     ) -> Result<Self, OpenError> {
+        let Login {
+            user,
+            rules,
+            host,
+            first,
+            told: _,
+        } = login;
         let (worker_rpc, session_rpc) = lane::stream_pair()?;
         let (worker_lane, session_lane) = lane::pair()?;
         let (own_lane, stdio) = lane::pair()?;
         let own_lane = Lane::new(own_lane)?;
 
         let start = ToSession::Start {
-            start: session_start(rules, origin, identifications, user),
+            start: session_start(rules, origin, first.identifications(), user),
             rpc: session_rpc,
             lane: session_lane,
-            accounting: accounting(rules, origin, remote_host, user),
+            accounting: accounting(rules, origin, host, user),
         };
         own_lane.send_auth_info(&user.auth_info()).await?;
         own_lane.send_to_session(&start).await?;
@@ -140,7 +139,7 @@ impl Starting {
         let unit = SessionUnit {
             id: origin.id,
             user: user.account().name.clone(),
-            remote_host: remote_host.to_owned(),
+            remote_host: host.clone(),
             authority: rules.authority(),
             exposes_auth_info: rules.config.expose_auth_info,
             root: match rules.config.chroot_directory {
@@ -163,8 +162,7 @@ impl Starting {
         self,
         services: &M,
         worker: &Lane,
-        rules: &Rules,
-        user: &AuthenticatedUser,
+        login: &Login,
     ) -> Result<Opened, OpenError> {
         let Self {
             unit,
@@ -176,19 +174,19 @@ impl Starting {
             Ok(said) => said,
             Err(error) => return Err(OpenError::NeverUp { unit, error }),
         };
-        for property in &rules.config.session_properties {
+        for property in &login.rules.config.session_properties {
             if let SessionProperty::CpuQuota(percent) = property {
                 services.limit_session(&unit, *percent).await?;
             }
         }
         let session = ToWorker::Session {
-            grant: grant(rules, user),
+            grant: grant(login),
             rpc,
             lane: worker_lane,
         };
         worker.send_to_worker(&session).await?;
         let session = Session {
-            user: user.account().name.clone(),
+            user: login.user.account().name.clone(),
             unit,
             lane,
         };
@@ -241,8 +239,13 @@ impl Session {
     }
 }
 
-fn grant(rules: &Rules, user: &AuthenticatedUser) -> SessionGrant {
+fn grant(login: &Login) -> SessionGrant {
+    let Login {
+        user, rules, told, ..
+    } = login;
     let config = &rules.config;
+    let mut remarks = told.lines().to_vec();
+    remarks.extend(key_options(config, user));
     SessionGrant {
         user: user.account().name.clone(),
         max_sessions: config.max_sessions,
@@ -256,7 +259,7 @@ fn grant(rules: &Rules, user: &AuthenticatedUser) -> SessionGrant {
             interactive: config.ip_qos.interactive.0,
             bulk: config.ip_qos.bulk.0,
         },
-        remarks: key_options(config, user),
+        remarks,
     }
 }
 

@@ -46,7 +46,7 @@ pub enum Phase {
     /// Keys were exchanged, nobody is logged in.
     Authenticating(Authenticating),
     /// MaxAuthTries is used up, or there is no method to try.
-    Exhausted(Named),
+    Exhausted(Box<Named>),
     /// The account may not be used; its user.
     Denied(Denied),
     /// A user is logged in.

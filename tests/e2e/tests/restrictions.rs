@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::beside::PORTS;
 use e2e::{Server, Shared};
 use support::UserKey;
+use support::users::KNOWN_HOSTS;
 
 static SERVER: Shared = Shared::new("restrictions", "");
 
@@ -103,6 +104,107 @@ const CALLS: &[(&str, &str)] = &[
     ("nosession", "SSH true 2>&1"),
 ];
 
+/// Users, what is in their `authorized_keys` (`KEY` and `OTHER` are keys, `CA` is an authority), and what they present of
+/// `/srv/c`. The last one opens the account.
+const LISTS: &[(&str, &str, &str)] = &[
+    ("from", "from=\"192.0.2.1\" KEY\nKEY", "-i key"),
+    (
+        "expired",
+        "expiry-time=\"20200101\" KEY\nexpiry-time=\"20200102\" KEY\nKEY",
+        "-i key",
+    ),
+    (
+        "malformed",
+        "no-such KEY\nnone\nno-such OTHER\ncert-authority KEY\ntunnel=\"x\" KEY\npermitopen=\"x\" KEY\nKEY",
+        "-i key",
+    ),
+    ("two", "from=\"192.0.2.1\" OTHER\nKEY", "-i other -i key"),
+    ("modes", "KEY", "-i key"),
+    ("command", "OTHER", "-i key"),
+    (
+        "line",
+        "cert-authority,from=\"192.0.2.1\" CA\ncert-authority CA",
+        "-i good",
+    ),
+    ("elsewhere", "cert-authority CA\nOTHER", "-i staff -i other"),
+    (
+        "unlisted",
+        "cert-authority,principals=\"x\" CA\nOTHER",
+        "-i good -i other",
+    ),
+    ("far", "cert-authority CA\nOTHER", "-i far -i other"),
+    (
+        "unknown",
+        "cert-authority CA\nOTHER",
+        "-i critical -i other",
+    ),
+    (
+        "two-commands",
+        "cert-authority,command=\"x\" CA\nOTHER",
+        "-i forced -i other",
+    ),
+    ("trust-old", "OTHER", "-i old -i other"),
+    ("trust-far", "OTHER", "-i far -i other"),
+    ("listed-from", "OTHER", "-i staff -i other"),
+    ("listed-old", "OTHER", "-i staff -i other"),
+    ("listed-malformed", "OTHER", "-i staff -i other"),
+    ("listed-none", "OTHER", "-i good -i other"),
+];
+
+const LISTS_CONFIGURATION: &str = "\
+UsePAM yes
+AuthorizedKeysFile .ssh/authorized_keys .ssh/authorized_keys2
+Match User command
+    AuthorizedKeysCommand /srv/c/keys
+    AuthorizedKeysCommandUser nobody
+Match User trust-*
+    TrustedUserCAKeys /srv/c/ca.pub
+Match User listed-*
+    TrustedUserCAKeys /srv/c/ca.pub
+    AuthorizedPrincipalsFile /srv/c/%u
+";
+
+/// Makes the keys, the certificates and the lists of principals.
+const KEYS: &str = r#"
+mkdir /srv/c; cd /srv/c
+for key in ca key other; do ssh-keygen -q -t ed25519 -N '' -C $key -f $key; done
+certify() {
+    name=$1; shift
+    cp key $name; cp key.pub $name.pub
+    ssh-keygen -q -s ca -I "id-$name" -n "$@" $name.pub
+}
+certify good $all
+certify staff staff
+certify far $all -O source-address=192.0.2.0/24
+certify old $all -V 20200101:20200102
+certify critical $all -O critical:new@example.com
+certify forced $all -O force-command=id
+echo 'from="192.0.2.1" staff' >listed-from
+echo 'expiry-time="20200101" staff' >listed-old
+echo 'no-such staff' >listed-malformed
+{ echo '#!/bin/sh'; echo 'cat <<.'; printf 'from="192.0.2.1" '; cat key.pub; cat key.pub; } >keys
+chmod 755 keys
+"#;
+
+/// Makes the accounts of `lists`.
+const AUTHORIZE: &str = r#"
+cd /srv/c
+while IFS=: read -r user list; do
+    useradd --create-home --shell /bin/bash $user
+    install -d -m 700 -o $user /home/$user/.ssh
+    printf "$list
+" | sed "s#KEY#$(cat key.pub)#; s#OTHER#$(cat other.pub)#; s#CA#$(cat ca.pub)#" >/home/$user/.ssh/authorized_keys
+done <lists
+cp /home/modes/.ssh/authorized_keys /home/modes/.ssh/authorized_keys2
+chmod 666 /home/modes/.ssh/authorized_keys
+"#;
+
+/// What is told, each thing once, without what differs for a reason: sshd says of each line that was refused "Refused by
+/// key options" behind what it says of the very option; the options of keys that did not open the account; and, of
+/// certificates, their names since OpenSSH 9.9.
+const REMARKS: &str = "sed -n 's/^debug1: Remote: //p' | grep -v -e '^Refused by key' -e 'key options:.* port-f' | \
+                       sed 's/^Refused Certificate ID \"id-[a-z]*\" serial=0: //' | awk '!seen[$0]++'";
+
 const TOLD: &str = "SSH -v true 2>&1 | sed -n 's/^debug1: Remote: //p' | sort -u";
 
 const LISTEN: &str = "SSH -v -R 7701:127.0.0.1:1 true 2>&1 | grep -e 'Remote: [Sp]' -e Warning";
@@ -175,8 +277,40 @@ fn users_are_refused_and_told_as_by_sshd() -> Result<()> {
     let calls = calls.collect::<Result<Vec<_>>>()?;
     let different = differences(server, &calls)?;
     ensure!(different.is_empty(), "{}", different.join("\n"));
+    keys_that_did_not_count(server)?;
     one_family(server, keys.first().context("a user")?)?;
     failures(server)
+}
+
+/// What is told of keys, lines and files that did not count.
+fn keys_that_did_not_count(server: &Server) -> Result<()> {
+    let users: Vec<&str> = LISTS.iter().map(|(user, ..)| *user).collect();
+    server.shell(&format!("all={} {KEYS}", users.join(",")))?;
+    let mut lines = String::new();
+    for (user, list, _) in LISTS {
+        lines += &format!("{user}:{}\n", list.replace('\n', "\\n"));
+    }
+    server.write_file("/srv/c/lists", lines.as_bytes(), 0o600)?;
+    server.shell(AUTHORIZE)?;
+    let ours = format!("PerSourcePenalties no\n{LISTS_CONFIGURATION}");
+    server.configure_beside([&ours, LISTS_CONFIGURATION], "")?;
+    let calls = LISTS.iter().map(|(user, _, keys)| {
+        PORTS.map(|port| {
+            format!(
+                "cd /srv/c; ssh -F none -v -o IdentitiesOnly=yes -o BatchMode=yes -o HostKeyAlias=127.0.0.1 \
+                 -o UserKnownHostsFile={KNOWN_HOSTS} {keys} -p {port} {user}@127.0.0.1 true 2>&1 | {REMARKS}"
+            )
+        })
+    });
+    let ended = server.call_beside(&calls.collect::<Vec<_>>(), 4)?;
+    let mut different = Vec::new();
+    for ((user, ..), [ours, theirs]) in LISTS.iter().zip(ended) {
+        if ours.out != theirs.out || ours.out.is_empty() {
+            different.push(format!("{user}:\n{}-- sshd:\n{}", ours.out, theirs.out));
+        }
+    }
+    ensure!(different.is_empty(), "{}", different.join("\n"));
+    Ok(())
 }
 
 /// AddressFamily holds for what is forwarded, too.

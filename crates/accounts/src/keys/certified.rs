@@ -1,6 +1,6 @@
 //! Certificates as authorized keys: by a line with `cert-authority`, or by an authority of TrustedUserCAKeys.
 
-use super::{AuthorizedKey, Judged, KeyRefusal, Place, unmet};
+use super::{AuthorizedKey, Judged, KeyRefusal, Place};
 use crate::access::Source;
 use crate::account::Account;
 use crate::certificate::{CertificateRefusal, Trust, judge};
@@ -46,13 +46,34 @@ impl fmt::Display for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = key_text::log_name(&self.authority);
         let fingerprint = key_text::fingerprint(&self.authority);
+        write!(f, "{} signed by {kind} CA {fingerprint}", self.named())
+    }
+}
+
+impl Signed {
+    fn named(&self) -> String {
         // At most as much of it as is worth reading.
         let key_id: String = self.key_id.escape_debug().take(256).collect();
-        let serial = self.serial;
-        write!(
-            f,
-            "ID \"{key_id}\" serial={serial} signed by {kind} CA {fingerprint}"
-        )
+        format!("ID \"{key_id}\" serial={}", self.serial)
+    }
+}
+
+impl RefusedCertificate {
+    /// What the user may be told, in the words of OpenSSH 10. What a line says against it is told by itself.
+    pub(crate) fn told(&self) -> Option<String> {
+        let why = match &self.why {
+            CertificateRefusal::ByLine(_) => return None,
+            CertificateRefusal::ByCertificate(_) => "Refused by certificate options".to_owned(),
+            CertificateRefusal::ByPrincipal(_) => {
+                "Refused by certificate principals options".to_owned()
+            }
+            CertificateRefusal::Options(_) => "Invalid certificate options".to_owned(),
+            why => why.to_string(),
+        };
+        Some(format!(
+            "Refused Certificate {}: {why}",
+            self.certificate.named()
+        ))
     }
 }
 
@@ -131,9 +152,8 @@ pub(super) fn judged(
                 (CertificateRefusal::ByPrincipal(unmet), _) => Some(("principals", unmet)),
                 _ => None,
             };
-            let condition = condition.map(|(place, condition)| KeyRefusal::Unmet {
-                place: place.to_owned(),
-                why: unmet(&account.name, source, condition),
+            let condition = condition.map(|(place, condition)| {
+                KeyRefusal::unmet(place.to_owned(), &account.name, source, condition)
             });
             let refused = RefusedCertificate {
                 certificate: Signed {
@@ -216,6 +236,11 @@ mod tests {
         }
 
         fn certified(&self, principals: Option<&[&str]>) -> (Option<AuthorizedKey>, String) {
+            let (found, refusals) = self.judged(principals);
+            (found, lines(&refusals))
+        }
+
+        fn judged(&self, principals: Option<&[&str]>) -> (Option<AuthorizedKey>, Vec<KeyRefusal>) {
             let read = |line: &&str| principal(line.as_bytes()).unwrap().unwrap();
             let principals: Option<Vec<_>> =
                 principals.map(|lines| lines.iter().map(read).collect());
@@ -229,8 +254,7 @@ mod tests {
                 source: &self.source,
                 now: now(),
             };
-            let (found, refusals) = certified(query, &authority, principals.as_deref());
-            (found, lines(&refusals))
+            certified(query, &authority, principals.as_deref())
         }
     }
 
@@ -306,6 +330,30 @@ mod tests {
         setting.certificate.key_id = "a\nb\"".to_owned();
         let (_, lines) = setting.certified(None);
         assert!(lines.starts_with(r#"Refusing certificate ID "a\nb\"" serial"#));
+    }
+
+    #[test]
+    fn users_are_told_which_certificate_did_not_count() {
+        let setting = Setting::new();
+        let told = |principals: Option<&[&str]>| {
+            let (_, refusals) = setting.judged(principals);
+            let told = refusals.iter().filter_map(KeyRefusal::told);
+            told.collect::<Vec<_>>()
+        };
+        let refused =
+            |why: &str| format!("Refused Certificate ID \"id-5\" serial=5: Certificate {why}");
+        assert_eq!(
+            told(None),
+            [refused("invalid: name is not a listed principal")]
+        );
+        assert_eq!(
+            told(Some(&[])),
+            [refused("does not contain an authorized principal")]
+        );
+        let own = "principals: Your host '192.0.2.7' is not permitted to use this key for login.";
+        let refused =
+            "Refused Certificate ID \"id-5\" serial=5: Refused by certificate principals options";
+        assert_eq!(told(Some(&["from=\"10.0.0.0/8\" alice"])), [own, refused]);
     }
 
     #[test]

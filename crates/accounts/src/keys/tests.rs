@@ -126,6 +126,44 @@ fn options_that_are_decided_here_are_obeyed() {
 }
 
 #[test]
+fn users_are_told_what_did_not_count_and_not_all_that_is_logged() {
+    let home = Home::new();
+    let path = home.keys();
+    let path = path.display();
+    for (line, told) in [
+        (
+            format!("from=\"10.0.0.0/8\" ssh-ed25519 {KEY}"),
+            Some(format!(
+                "{path}:1: Your host '192.0.2.7' is not permitted to use this key for login."
+            )),
+        ),
+        (
+            format!("expiry-time=\"20200101Z\" ssh-ed25519 {KEY}"),
+            Some(format!("{path}:1: entry expired at 2020-01-01T00:00:00Z")),
+        ),
+        (
+            format!("no-such ssh-ed25519 {OTHER}"),
+            Some(format!("{path}:1: bad key options: unknown key option")),
+        ),
+        (
+            format!("from=\"a ssh-ed25519 {OTHER}"),
+            Some(format!("{path}:1: invalid key option string")),
+        ),
+        ("ssh-ed25519 x".to_owned(), None),
+    ] {
+        home.write_keys(&line);
+        let refusals = home.find().refusals;
+        assert_eq!(refusals.len(), 1, "{line}: {refusals:?}");
+        assert_eq!(refusals[0].told(), told, "{line}");
+    }
+    home.write_keys("");
+    home.give(&home.keys(), 0o622);
+    let told = home.find().refusals[0].told().unwrap();
+    let ignored = "Ignored authorized keys: bad ownership or modes for file ";
+    assert!(told.starts_with(ignored), "{told}");
+}
+
+#[test]
 fn a_line_that_does_not_count_hides_no_later_one() {
     let home = Home::new();
     home.write_keys(&format!(

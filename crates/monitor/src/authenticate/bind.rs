@@ -15,6 +15,7 @@ use crate::host_name;
 use crate::progress::Progress;
 use crate::rules;
 use crate::systemd::ServiceManager;
+use crate::told::Told;
 
 impl Named {
     pub(super) async fn bind<M: ServiceManager>(
@@ -66,6 +67,7 @@ impl Named {
             standing,
             progress,
             tries: Tries::default(),
+            told: Told::default(),
         })
     }
 }

@@ -1,7 +1,5 @@
 //! What a method's result comes to: the one place that decides for all of them.
 
-use std::sync::Arc;
-
 use accounts::Method;
 use config::sshd::PermitRootLogin;
 use rpc::pam::Refusal as PamRefusal;
@@ -15,11 +13,9 @@ use super::tries::{Budget, Price, Verdict};
 use super::{Decided, Decision, Login, Named, Terms};
 use crate::account::Standing;
 use crate::audit::{Tried, Weight, Word};
-use crate::exchange::FirstExchange;
 use crate::failures;
-use crate::progress::{Advance, CompletedMethods};
+use crate::progress::Advance;
 use crate::proof::{AuthenticatedUser, MethodProof, Mismatch};
-use crate::rules::Rules;
 
 impl Named {
     /// What a method's result comes to.
@@ -168,9 +164,19 @@ impl Named {
                     rules,
                     source,
                     first,
+                    told,
                     ..
                 } = self;
-                let login = Self::accept(standing, methods, rules, source.host, first)?;
+                let Standing::Permitted(account) = standing else {
+                    return Err(internal(Mismatch));
+                };
+                let login = Login {
+                    user: AuthenticatedUser::new(methods, account).map_err(internal)?,
+                    rules,
+                    host: source.host,
+                    first,
+                    told,
+                };
                 Ok(Advanced::Decided(Box::new(Decision::Accepted(Box::new(
                     login,
                 )))))
@@ -193,25 +199,6 @@ impl Named {
                 Ok(Advanced::Failed(Box::new(named), failed))
             }
         }
-    }
-
-    fn accept(
-        standing: Standing,
-        methods: CompletedMethods,
-        rules: Arc<Rules>,
-        host: String,
-        first: FirstExchange,
-    ) -> Result<Login, Violation> {
-        let Standing::Permitted(account) = standing else {
-            return Err(internal(Mismatch));
-        };
-        let user = AuthenticatedUser::new(methods, account).map_err(internal)?;
-        Ok(Login {
-            user,
-            rules,
-            host,
-            first,
-        })
     }
 
     /// SSH_MSG_USERAUTH_FAILURE with the methods that can continue.

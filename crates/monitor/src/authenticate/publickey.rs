@@ -13,7 +13,7 @@ use super::{Named, Terms};
 use crate::account::Standing;
 use crate::audit::Subject;
 use crate::client_key::ClientKey;
-use crate::listing::{self, Listing, Presentation};
+use crate::listing::{self, Listing, Presentation, Remark};
 use crate::proof::{Incomplete, KeyProof, MethodProof, Mismatch};
 use crate::public_key::BadSignature;
 use crate::systemd::ServiceManager;
@@ -22,7 +22,7 @@ use crate::verify::{Binding, SignatureProof, prove_possession};
 impl Named {
     /// Signature first, files second, for whatever user: the order must not tell who exists.
     pub(super) async fn public_key<M: ServiceManager>(
-        &self,
+        &mut self,
         request: PublicKeyRequest,
         terms: Terms<'_, M>,
     ) -> Attempt {
@@ -46,7 +46,9 @@ impl Named {
                 signature,
             )),
         };
-        let listing = self.listing(&key, subject, terms).await;
+        let (listing, remarks) = self.listing(&key, terms).await;
+        self.told.keep(&remarks);
+        let subject = self.subject(terms.origin.endpoints);
         match (possession, listing) {
             (Possession::Unasked, Listing::Listed(_)) => Attempt::Acceptable,
             (Possession::Proved(signature), Listing::Listed(listed)) => {
@@ -103,9 +105,9 @@ impl Named {
     async fn listing<M: ServiceManager>(
         &self,
         key: &ClientKey,
-        subject: Subject<'_>,
         terms: Terms<'_, M>,
-    ) -> Listing {
+    ) -> (Listing, Vec<Remark>) {
+        let subject = self.subject(terms.origin.endpoints);
         let (listing, remarks) = listing::find(Presentation {
             user: &self.user,
             standing: &self.standing,
@@ -123,7 +125,7 @@ impl Named {
         if let Listing::Listed(listed) = &listing {
             subject.listed(key, listed.key());
         }
-        listing
+        (listing, remarks)
     }
 }
 

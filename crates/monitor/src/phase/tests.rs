@@ -19,7 +19,7 @@ fn phase(name: &str) -> Phase {
     match name {
         "awaiting exchange" => Phase::AwaitingExchange,
         "authenticating" => Phase::Authenticating(Authenticating::new(first())),
-        "exhausted" => Phase::Exhausted(Named::for_test(first())),
+        "exhausted" => Phase::Exhausted(Box::new(Named::for_test(first()))),
         "denied" => Phase::Denied(Denied(UserName::new("alice").unwrap())),
         "open" => Phase::Open(Open::new(
             Session::for_test("alice", lane::pair().unwrap().0),
