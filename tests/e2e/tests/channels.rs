@@ -237,7 +237,7 @@ const PATHS: &str = "install -o USER /dev/null FILE.file; install -d -o USER FIL
         -R FILE.dangling:/nowhere -R /etc/nobodys:/nowhere 'stat -c \"%a %U %G %F %n\" FILE.*'; ls /etc/nobodys /etc/passwd";
 
 /// Kills the client once its program is up, and shows what that has written then.
-const GONE: &str = ">FILE.out & for wait in $(seq 400); do grep -q up FILE.out && break; sleep 0.02; done; kill -KILL $!; \
+const GONE: &str = ">FILE.out & for wait in $(seq 400); do grep -qs up FILE.out && break; sleep 0.02; done; kill -KILL $!; \
     for wait in $(seq 400); do test -s FILE && break; sleep 0.02; done; cat FILE";
 
 /// One call for each server.
