@@ -122,10 +122,10 @@ mod tests {
 
     #[test]
     fn who_follows_the_draft_does_so_until_the_server_has_a_name_that_it_knows() {
-        // Our own name, the one that makes ssh talkative, a release, a new one, and one in a comment.
+        // A name of nobody's, our own, a release, a new one, and one in a comment.
         let servers = [
             "sshd_privsep_0.1.0",
-            "OpenSSH_compatible",
+            "OpenSSH_compatible_sshd_privsep_0.1.0",
             "OpenSSH_9.9p1",
             "OpenSSH_10.2",
             "sshd_privsep_0.1.0 OpenSSH_9.9",

@@ -151,7 +151,7 @@ fn the_server_names_itself_and_keeps_strict_key_exchange() -> Result<()> {
         .error_text();
     if server.peer() == Peer::Ours {
         assert!(
-            output.contains("remote software version sshd_privsep_"),
+            output.contains("remote software version OpenSSH_compatible_sshd_privsep_"),
             "{output}"
         );
     }

@@ -120,13 +120,11 @@ pub const OWN_KEYWORDS: &[OwnKeyword] = &[
         name: "SoftwareVersion",
         default: "none",
         meaning: "What the server is called in its identification string (RFC 4253 section 4.2): printable characters \
-                  without space and minus sign. none is sshd_privsep_ and the version. \
-                  ssh(1) tells only servers called OpenSSH that it has no use for more output, so with another name \
-                  ssh host yes | head -1 does not end. \
-                  SoftwareVersion OpenSSH_compatible mends that: it names no release, so no client takes the server for one \
-                  with mistakes to be avoided, and no scanner finds one with holes. \
-                  It is not the default because it is the name of another product, and clients and scanners draw \
-                  conclusions from it.",
+                  without space and minus sign. none is OpenSSH_compatible_sshd_privsep_ and the version. \
+                  A name that does not begin with OpenSSH has a price: ssh(1) tells only servers of that name that it has \
+                  no use for more output, so with another one ssh host yes | head -1 does not end, and only these that it \
+                  wants no more sessions, which keeps others from using its connection. \
+                  A release, as in OpenSSH_9.9, has another one: clients avoid its mistakes, and scanners report its holes.",
     },
     OwnKeyword {
         name: "WorkerPoolIdle",

@@ -1,4 +1,4 @@
-//! What clients make of the server's name: SoftwareVersion, beside Debian's sshd, which is called OpenSSH.
+//! What clients make of the server's name, beside Debian's sshd, which is called OpenSSH, and of other names.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -48,8 +48,7 @@ fn who_stops_to_read_is_heard_as_by_sshd() -> Result<()> {
         return Ok(());
     };
     let key = server.add_user("reader")?;
-    let ours = format!("SoftwareVersion OpenSSH_compatible\n{CONFIGURATION}");
-    server.configure_beside([&ours, CONFIGURATION], "")?;
+    server.configure_beside([CONFIGURATION; 2], "")?;
     let told = |line: &str| format!("{line} 2>&1 | grep -o 'rtype e[a-z@.-]*' | sort >&2");
     let lines = [
         // The reader is gone.
@@ -63,6 +62,8 @@ fn who_stops_to_read_is_heard_as_by_sshd() -> Result<()> {
         &told("SSH -v -tt true OPEN"),
         &told("yes | SSH -v true"),
         &told("yes | SSH -v 'exec <&-; sleep 1'"),
+        // Nobody else gets a session of this connection.
+        "SSH -v true 2>&1 | grep -o 'no-more-sessions@[a-z.]*' >&2",
     ];
     let expected = [
         "141\n",
@@ -73,6 +74,7 @@ fn who_stops_to_read_is_heard_as_by_sshd() -> Result<()> {
         "rtype eow@openssh.com\nrtype exit-status\n",
         "rtype eow@openssh.com\nrtype exit-status\n",
         "rtype eow@openssh.com\nrtype exit-status\n",
+        "no-more-sessions@openssh.com\n",
     ];
     let mut different = String::new();
     for ((said, line), expected) in both(server, &key, &lines)?.iter().zip(lines).zip(expected) {
@@ -94,7 +96,7 @@ fn a_symbolic_link_is_made_under_each_name() -> Result<()> {
     };
     let key = server.add_user("linked")?;
     // The last one is a release to libssh.
-    for name in ["none", "OpenSSH_compatible", "OpenSSH_9.9"] {
+    for name in ["none", "sshd_privsep_0.1.0", "OpenSSH_9.9"] {
         server.configure(&format!("SoftwareVersion {name}"))?;
         let program = include_str!("symlinks.py");
         server

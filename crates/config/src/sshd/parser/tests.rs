@@ -627,12 +627,15 @@ fn the_own_file_counts_before_the_one_for_both_servers() {
 #[test]
 fn the_server_is_called_what_is_configured_and_its_line_stays_short() {
     let called = |text: &str| config(text).identification();
-    let ours = concat!("SSH-2.0-sshd_privsep_", env!("CARGO_PKG_VERSION"));
+    let ours = concat!(
+        "SSH-2.0-OpenSSH_compatible_sshd_privsep_",
+        env!("CARGO_PKG_VERSION")
+    );
     assert_eq!(called(""), ours);
     assert_eq!(called("SoftwareVersion none"), ours);
     assert_eq!(
-        called("SoftwareVersion OpenSSH_compatible\nVersionAddendum with comment"),
-        "SSH-2.0-OpenSSH_compatible with comment"
+        called("SoftwareVersion sshd_privsep\nVersionAddendum with comment"),
+        "SSH-2.0-sshd_privsep with comment"
     );
     // RFC 4253 section 4.2: 255 bytes with "SSH-2.0-", the space and CR LF.
     let both = |name, addendum| {

@@ -5,8 +5,13 @@ use crate::sshd::config::SshdConfig;
 use crate::sshd::lexer;
 use crate::sshd::setting::{Kind, or_none};
 
-/// What this server is called if nothing is configured.
-const SOFTWARE_VERSION_OF_OURS: &str = concat!("sshd_privsep_", env!("CARGO_PKG_VERSION"));
+/// What this server is called if nothing is configured. To servers of other names OpenSSH's client says neither that nobody
+/// reads their output any more (eow@openssh.com) nor that it wants no more sessions (no-more-sessions@openssh.com). No release
+/// is named: clients avoid the mistakes of releases, and scanners look them up.
+const SOFTWARE_VERSION_OF_OURS: &str = concat!(
+    "OpenSSH_compatible_sshd_privsep_",
+    env!("CARGO_PKG_VERSION")
+);
 
 /// Longest identification string, CR and LF included.
 pub(crate) const LINE_LIMIT: usize = 255;
