@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use e2e::beside::THEIRS;
 use e2e::server::eventually;
 use e2e::{Server, Shared};
 use support::{Exec, Output, Running, UserKey};
@@ -47,8 +48,14 @@ impl<'a> Place<'a> {
 
     /// Starts it in the foreground, and waits until it serves.
     fn foreground(&self) -> Result<Running> {
+        self.foreground_with(&[])
+    }
+
+    /// With more flags.
+    fn foreground_with(&self, flags: &[&str]) -> Result<Running> {
         let log = self.log();
-        let mut launcher = self.launcher(&["-D", "-E", &log]).spawn()?;
+        let flags = [&["-D", "-E", &log], flags].concat();
+        let mut launcher = self.launcher(&flags).spawn()?;
         eventually("there is a pid file", Duration::from_secs(20), || {
             ensure!(launcher.is_running()?, "the launcher has ended");
             Ok(self.server.exec(["test", "-s", &self.pid_file])?.code() == Some(0))
@@ -380,4 +387,55 @@ fn a_unit_of_type_notify_hears_of_it() -> Result<()> {
         "success\n"
     );
     place.must_be_gone()
+}
+
+/// What records say of the user who asks, and logind of the session.
+const RECORDED: &str = r#"#!/usr/bin/python3
+import os, pwd, struct, subprocess
+name = pwd.getpwuid(os.getuid()).pw_name.encode()
+if os.path.exists("/run/utmp"):
+    records = struct.iter_unpack("=hxxi32s4s32s256s52x", open("/run/utmp", "rb").read())
+    hosts = [host for kind, _, _, _, user, host in records if kind == 7 and user.rstrip(b"\0") == name]
+    print("utmp", hosts[-1].rstrip(b"\0").decode() if hosts else "-", flush=True)
+session = os.environ["XDG_SESSION_ID"]
+subprocess.run(["loginctl", "--no-pager", "show-session", session, "-p", "RemoteHost"])
+"#;
+
+#[test]
+fn names_of_hosts_are_recorded_up_to_the_length_of_u_as_by_sshd() -> Result<()> {
+    let Some(server) = SERVER.ours()? else {
+        return Ok(());
+    };
+    let key = server.add_user("named")?;
+    server.write_file("/usr/local/bin/recorded", RECORDED.as_bytes(), 0o755)?;
+    server.shell(
+        "printf '127.0.0.51 tiny.example\n127.0.0.52 longer.example\n' >>/etc/hosts; mkdir -p /run/sshd",
+    )?;
+    let (ours, theirs) = (Place::new(server, 2309)?, Place::new(server, 2310)?);
+    for place in [&ours, &theirs] {
+        place.configure("UseDNS yes\n")?;
+    }
+    let launcher = ours.foreground_with(&["-u", "12"])?;
+    let config = &theirs.config;
+    server.shell(&format!("{THEIRS} -u 12 -f {config}"))?;
+    for (address, name, shown) in [
+        ("127.0.0.51", "tiny.example", "tiny.example"),
+        ("127.0.0.52", "longer.example", "127.0.0.52"),
+    ] {
+        let [ours, theirs] = [&ours, &theirs].map(|place| {
+            let output = place.ssh(&key, &["-tt", "-b", address], &["recorded"]);
+            anyhow::Ok(output.run()?.success()?.text())
+        });
+        let (ours, theirs) = (ours?, theirs?);
+        ensure!(ours == theirs, "{address}\n{ours}-- sshd:\n{theirs}");
+        // The limit is the records' own.
+        ensure!(ours.contains(&format!("RemoteHost={name}\r\n")), "{ours}");
+        // There is none since Debian 13.
+        let recorded = ours.contains(&format!("utmp {shown}\r\n")) || !ours.contains("utmp");
+        ensure!(recorded, "{ours}");
+    }
+    theirs.signal("TERM")?;
+    ours.signal("TERM")?;
+    launcher.finish(Duration::from_secs(10))?;
+    Ok(())
 }
