@@ -77,7 +77,7 @@ impl std::ops::Deref for Site {
 
 const USERS: &[&str] = &[
     "plain", "readonly", "denied", "allowed", "jailed", "inshell", "loose", "nojail", "keyed",
-    "killed", "random", "soaked",
+    "killed", "random", "soaked", "copying",
 ];
 
 /// Where the client is started, in a directory named for its user.
@@ -483,6 +483,83 @@ fn a_client_killed_at_any_moment_leaves_no_descriptor() -> Result<()> {
         ))?;
         Ok(left.is_empty())
     })
+}
+
+/// A copy without end on a connection that stays, whose handles are closed behind it: the server hears of that when the
+/// copy has ended. And one on its own connection, on which is written until nobody takes it: the server cannot read of
+/// the client's end.
+const COPIER: &str = r#"
+import signal
+from sockets import *
+
+def text(value):
+    return struct.pack(">I", len(value)) + value
+
+def send(one, kind, *fields):
+    one.stdin.write(text(bytes([kind]) + b"".join(fields)))
+    one.stdin.flush()
+
+def answer(one):
+    length, = struct.unpack(">I", one.stdout.read(4))
+    return one.stdout.read(length)
+
+def opened(one, path, flags):
+    send(one, 3, bytes(4), text(path), struct.pack(">II", flags, 0))
+    said = answer(one)
+    assert said[0] == 102, said
+    return said[5:]
+
+def servers():
+    return subprocess.run(["pgrep", "-u", "copying", "-x", "sftp"], capture_output=True, text=True).stdout.split()
+
+def field(pid, file, name):
+    with open(f"/proc/{pid}/{file}") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+def fill(pipe):
+    os.set_blocking(pipe, False)
+    full = 0
+    while full < 5:
+        try:
+            os.write(pipe, bytes(1 << 16))
+            full = 0
+        except BlockingIOError:
+            full += 1
+            time.sleep(0.1)
+
+def copy(words, more, woken):
+    one = subprocess.Popen(words + ["-s", "server", "sftp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    send(one, 1, struct.pack(">I", 3))
+    answer(one)
+    source, target = opened(one, b"/dev/zero", 1), opened(one, b"/dev/null", 2)
+    all_of_it = struct.pack(">QQ", 0, 0)
+    send(one, 200, bytes(4), text(b"copy-data"), source, all_of_it, target, struct.pack(">Q", 0))
+    send(one, 4, bytes(4), source)
+    send(one, 4, bytes(4), target)
+    pid, = servers()
+    eventually("it copies", lambda: field(pid, "io", "rchar:") > 1 << 26)
+    more(one.stdin.fileno())
+    assert field(pid, "status", "VmHWM:") < 16 << 10
+    assert field(pid, "status", "Threads:") == 1
+    os.killpg(one.pid, signal.SIGKILL)
+    one.wait()
+    woken()
+    eventually("the copy ends", lambda: not servers())
+
+with Tunnel(config) as tunnel:
+    # The client behind the connection says that this one has gone when something else wakes it.
+    copy(tunnel.base, lambda pipe: None, lambda: tunnel.session("true"))
+    assert tunnel.session("echo here") == "here\n"
+copy(["ssh", "-F", config], fill, lambda: None)
+"#;
+
+#[test]
+fn a_copy_ends_with_its_client_also_when_the_connection_stays() -> Result<()> {
+    let server = machine()?;
+    let key = server.keys.iter().find(|key| key.user == "copying");
+    let config = server.client_config(key.context("no such user")?, "")?;
+    server.run_python(&format!("config = {config:?}\n{COPIER}"))?;
+    Ok(())
 }
 
 /// How many files there are and how large the sparse one is; `cargo xtask soak` has them in earnest.

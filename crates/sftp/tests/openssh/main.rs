@@ -454,6 +454,28 @@ fn a_huge_directory_is_listed_in_packets_that_every_client_takes() {
 }
 
 #[test]
+fn a_handle_is_closed_after_the_copy_that_uses_it() {
+    let copy = Request::extended("copy-data").string(handle(0)).uint64(0);
+    let copy = copy.uint64(0).string(handle(1)).uint64(0).done();
+    let requests = [
+        open("a", READ),
+        open("copy", WRITE | CREATE),
+        copy,
+        close(0),
+        close(1),
+        close(0),
+    ];
+    let seen = same(&[], some, &requests);
+    assert!((2..5).all(|at| status(&seen, at) == OK));
+    assert_eq!(status(&seen, 5), NO_SUCH_FILE);
+    let [whole, copied] = ["a ", "copy "].map(|name| {
+        let mut files = seen.files.iter();
+        files.find_map(|file| file.strip_prefix(name)).unwrap()
+    });
+    assert_eq!(whole, copied);
+}
+
+#[test]
 fn data_is_copied_within_the_server() {
     let copy = |from, from_offset, length, to, to_offset| {
         let request = Request::extended("copy-data").string(handle(from));
