@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use journal::{RateLimit, Verdict};
 use rpc::accounting::{FailedLogin, LastLogin, Origin, TerminalNumber};
+use rpc::wtmpdb::{self, Record};
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
 use tracing::warn;
@@ -26,6 +27,8 @@ pub struct Book {
     wtmp: PathBuf,
     lastlog: PathBuf,
     btmp: PathBuf,
+    /// Of the process that writes the database of wtmpdb(8).
+    wtmpdb: PathBuf,
     /// When a lock was last waited for in vain.
     obstructed: Cell<Option<Instant>>,
 }
@@ -57,6 +60,7 @@ impl Book {
             wtmp: "/var/log/wtmp".into(),
             lastlog: "/var/log/lastlog".into(),
             btmp: "/var/log/btmp".into(),
+            wtmpdb: wtmpdb::SOCKET.into(),
             obstructed: Cell::new(None),
         }
     }
@@ -68,12 +72,26 @@ impl Book {
             wtmp: directory.join("wtmp"),
             lastlog: directory.join("lastlog"),
             btmp: directory.join("btmp"),
+            wtmpdb: directory.join("wtmpdb.sock"),
             obstructed: Cell::new(None),
         }
     }
 
-    /// Records a login, and says when the user was here before.
-    pub fn log_in(&self, origin: &Origin, terminal: TerminalNumber, pid: i32) -> Option<LastLogin> {
+    /// Records a login, and says when the user was here before. The entry is that of the database.
+    pub fn log_in(
+        &self,
+        origin: &Origin,
+        terminal: TerminalNumber,
+        pid: i32,
+        entry: wtmpdb::Entry,
+    ) -> Option<LastLogin> {
+        self.send(Record::Opened {
+            user: origin.user.clone(),
+            host: origin.host.clone(),
+            terminal,
+            time: SystemTime::now(),
+            entry,
+        });
         let now = now();
         let last = noted(&self.lastlog, self.last(origin.uid)).flatten();
         let entry = Entry::login(origin, terminal, pid, now);
@@ -93,9 +111,26 @@ impl Book {
 
     /// Records the end of a login.
     pub fn log_out(&self, terminal: TerminalNumber, pid: i32) {
+        self.send(Record::Closed {
+            terminal,
+            time: SystemTime::now(),
+        });
         let entry = Entry::logout(terminal, pid, now());
         noted(&self.utmp, self.replace(&entry));
         noted(&self.wtmp, self.append(&self.wtmp, &entry));
+    }
+
+    /// Records the end of a session that never had a terminal: of that, only the database can know.
+    pub fn end(&self, origin: &Origin) {
+        self.send(Record::Ended {
+            user: origin.user.clone(),
+            began: origin.began,
+            time: SystemTime::now(),
+        });
+    }
+
+    fn send(&self, record: Record) {
+        noted(&self.wtmpdb, wtmpdb::send_to(&self.wtmpdb, record));
     }
 
     /// Records a login that failed. The name may be a password that was typed too early, so that a file which others can
@@ -290,7 +325,9 @@ fn ctime(seconds: i64) -> String {
 mod tests {
     use super::*;
     use nix::fcntl::{FcntlArg, fcntl};
+    use rpc::wtmpdb::Entry;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixDatagram;
 
     struct Scratch(PathBuf);
 
@@ -313,13 +350,17 @@ mod tests {
             uid,
             host: "192.0.2.1".into(),
             address: None,
+            began: UNIX_EPOCH,
         }
     }
 
     #[test]
     fn without_files_nothing_is_recorded_and_none_is_made() {
         let (scratch, book) = scratch("none");
-        assert_eq!(book.log_in(&origin(1), TerminalNumber(0), 1), None);
+        assert_eq!(
+            book.log_in(&origin(1), TerminalNumber(0), 1, Entry::New),
+            None
+        );
         book.log_out(TerminalNumber(0), 1);
         assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
     }
@@ -330,15 +371,23 @@ mod tests {
         for file in [&book.utmp, &book.wtmp, &book.lastlog] {
             fs::write(file, b"").unwrap();
         }
-        assert_eq!(book.log_in(&origin(1), TerminalNumber(0), 10), None);
-        assert_eq!(book.log_in(&origin(2), TerminalNumber(11), 11), None);
+        assert_eq!(
+            book.log_in(&origin(1), TerminalNumber(0), 10, Entry::New),
+            None
+        );
+        assert_eq!(
+            book.log_in(&origin(2), TerminalNumber(11), 11, Entry::New),
+            None
+        );
         assert_eq!(
             book.live(),
             [(10, TerminalNumber(0)), (11, TerminalNumber(11))]
         );
         book.log_out(TerminalNumber(0), 10);
         assert_eq!(book.live(), [(11, TerminalNumber(11))]);
-        let last = book.log_in(&origin(1), TerminalNumber(0), 12).unwrap();
+        let last = book
+            .log_in(&origin(1), TerminalNumber(0), 12, Entry::New)
+            .unwrap();
         assert_eq!(last.host, "192.0.2.1");
         assert_eq!(fs::metadata(&book.utmp).unwrap().len(), 2 * SIZE);
         assert_eq!(fs::metadata(&book.wtmp).unwrap().len(), 4 * SIZE);
@@ -375,7 +424,7 @@ mod tests {
         let _locked = [&book.utmp, &book.wtmp].map(|file| read_lock(file));
         let start = Instant::now();
         for number in 0..10 {
-            book.log_in(&origin(1), TerminalNumber(number), 10);
+            book.log_in(&origin(1), TerminalNumber(number), 10, Entry::New);
         }
         let waited = start.elapsed();
         assert!(waited >= PATIENCE && waited < 4 * PATIENCE, "{waited:?}");
@@ -429,9 +478,9 @@ mod tests {
         let (_scratch, book) = scratch("sweep");
         fs::write(&book.utmp, b"").unwrap();
         let me = i32::try_from(std::process::id()).unwrap();
-        book.log_in(&origin(1), TerminalNumber(0), me);
+        book.log_in(&origin(1), TerminalNumber(0), me, Entry::New);
         // No process has this number: pid_max is lower.
-        book.log_in(&origin(1), TerminalNumber(1), i32::MAX);
+        book.log_in(&origin(1), TerminalNumber(1), i32::MAX, Entry::New);
         assert_eq!(book.sweep(), BTreeSet::from([me]));
         assert_eq!(book.live(), [(me, TerminalNumber(0))]);
     }
@@ -441,7 +490,7 @@ mod tests {
         let (_scratch, book) = scratch("process");
         fs::write(&book.utmp, b"").unwrap();
         for (terminal, pid) in [(0, 1), (1, 2), (2, 1)] {
-            book.log_in(&origin(1), TerminalNumber(terminal), pid);
+            book.log_in(&origin(1), TerminalNumber(terminal), pid, Entry::New);
         }
         book.log_out_all(1);
         assert_eq!(book.live(), [(2, TerminalNumber(1))]);
@@ -453,5 +502,24 @@ mod tests {
         // Whatever the zone: the form, with a space before the first nine days.
         assert_eq!(text.len(), "Thu Jan  1 00:00:00 1970".len());
         assert!(text == "Thu Jan  1 00:00:00 1970" || !text.contains("Jan  1 00:00:00"));
+    }
+
+    #[test]
+    fn the_database_is_told_of_each_login_and_its_end() {
+        let (_scratch, book) = scratch("database");
+        fs::write(&book.utmp, b"").unwrap();
+        let socket = UnixDatagram::bind(&book.wtmpdb).unwrap();
+        let own = Entry::OfSession(UNIX_EPOCH);
+        book.log_in(&origin(1), TerminalNumber(3), 10, own);
+        book.log_out_all(10);
+        book.end(&origin(2));
+        let told = || wtmpdb::receive(&socket).unwrap();
+        let number = TerminalNumber(3);
+        assert!(
+            matches!(told(), Record::Opened { user, terminal, entry, .. }
+                if user == "user1" && terminal == number && entry == own)
+        );
+        assert!(matches!(told(), Record::Closed { terminal, .. } if terminal == number));
+        assert!(matches!(told(), Record::Ended { user, began: UNIX_EPOCH, .. } if user == "user2"));
     }
 }

@@ -4,8 +4,8 @@
 //! ```text
 //!  monitor ── whose session ──┐                         ┌──▶ /run/utmp        who is
 //!                             ├──▶ server ─▶ book ──────┼──▶ /var/log/wtmp    who was
-//!  session ── pts/3 opened ───┘      │     (record)     └──▶ /var/log/lastlog who was last
-//!        ◀─────── last login ────────┘
+//!  session ── pts/3 opened ───┘      │     (record)     ├──▶ /var/log/lastlog who was last
+//!        ◀─────── last login ────────┘                  └──▶ wtmpdb             both, since Debian 13
 //! ```
 //!
 //! No other process of the server can do it: the monitor writes no file, a session has its user's rights, and systemd's
@@ -19,7 +19,8 @@
 //! What is recorded is what the monitor and the kernel say: the user and the host come from the monitor, the process from
 //! the kernel, and a terminal must belong to the user. A session can tell lies about nothing but when it had a terminal.
 //!
-//! Where logins are kept in other places (pam_wtmpdb(8), pam_lastlog2(8)), PAM does it, and the files are not there.
+//! Where logins are kept in other places, the files are not there. PAM knows who was last (pam_lastlog2(8)); the database
+//! of wtmpdb(8) may be written by root only, and by a process of its own, which hears of each login from this one.
 #![forbid(unsafe_code)]
 
 pub mod book;

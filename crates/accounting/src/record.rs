@@ -220,6 +220,7 @@ impl LastEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     fn origin() -> Origin {
         Origin {
@@ -227,6 +228,7 @@ mod tests {
             uid: 1000,
             host: "192.0.2.1".into(),
             address: Some([192, 0, 2, 1].into()),
+            began: SystemTime::UNIX_EPOCH,
         }
     }
 

@@ -1,15 +1,16 @@
 //! Connections: one for each session, from its start to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::time::Duration;
+use std::{io, mem};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rpc::accounting::{AccountingError, Origin, Recorded, Said, Sender, TerminalNumber};
+use rpc::wtmpdb::Entry;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
@@ -51,6 +52,8 @@ struct Session {
     connection: Recorded,
     origin: Option<Origin>,
     open: BTreeSet<TerminalNumber>,
+    /// Of the next terminal in the database of wtmpdb(8).
+    entry: Entry,
     /// The process that leads it, once it has spoken.
     pid: i32,
 }
@@ -154,6 +157,7 @@ fn accept(listener: &OwnedFd) -> io::Result<Option<Session>> {
         connection,
         origin: None,
         open: BTreeSet::new(),
+        entry: Entry::New,
         pid: 0,
     }))
 }
@@ -213,7 +217,10 @@ impl Session {
     fn hear(&mut self, book: &Book) -> Result<(), AccountingError> {
         match (self.connection.hear()?, &self.origin) {
             (None, _) => {}
-            (Some(Said::Origin(origin)), None) => self.origin = Some(origin),
+            (Some(Said::Origin(origin)), None) => {
+                self.entry = Entry::OfSession(origin.began);
+                self.origin = Some(origin);
+            }
             (Some(Said::Failed(failed, sender)), None) => book.fail(&failed, sender.pid),
             (Some(Said::Opened(terminal, sender)), Some(origin)) => {
                 if !belongs_to(terminal, origin, sender) {
@@ -224,7 +231,8 @@ impl Session {
                 }
                 debug!("{} is on terminal {}", origin.user, terminal.0);
                 self.pid = sender.pid;
-                let last = book.log_in(origin, terminal, sender.pid);
+                let entry = mem::replace(&mut self.entry, Entry::New);
+                let last = book.log_in(origin, terminal, sender.pid, entry);
                 self.open.insert(terminal);
                 self.connection.answer(last)?;
             }
@@ -241,6 +249,9 @@ impl Session {
     fn end(self, book: &Book) {
         for terminal in self.open {
             book.log_out(terminal, self.pid);
+        }
+        if let (Some(origin), Entry::OfSession(_)) = (self.origin, self.entry) {
+            book.end(&origin);
         }
     }
 }

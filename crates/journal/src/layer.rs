@@ -45,6 +45,7 @@ const OURS: &[&str] = &[
     "sftp",
     "transport",
     "wire",
+    "wtmpdb",
 ];
 
 /// Which of the server's processes speaks: `SSHD_ROLE=`.
@@ -64,6 +65,8 @@ pub enum Role {
     Sftp,
     /// The process that records logins.
     Accounting,
+    /// The process that records them in the database of wtmpdb(8), too.
+    Wtmpdb,
 }
 
 impl Role {
@@ -76,6 +79,7 @@ impl Role {
             Self::Pam => "pam",
             Self::Sftp => "sftp",
             Self::Accounting => "accounting",
+            Self::Wtmpdb => "wtmpdb",
         }
     }
 
@@ -87,7 +91,8 @@ impl Role {
             | Self::Preauth
             | Self::Session
             | Self::Pam
-            | Self::Accounting => SYSLOG_IDENTIFIER,
+            | Self::Accounting
+            | Self::Wtmpdb => SYSLOG_IDENTIFIER,
         }
     }
 }

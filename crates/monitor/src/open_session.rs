@@ -13,8 +13,9 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::SystemTime;
 
-use config::sshd::{SessionProperty, YesNo};
+use config::sshd::SessionProperty;
 use rpc::lane::{self, Lane, LaneError, PacketMarks, SessionGrant, ToSession, ToWorker};
 use rpc::{ConnectionId, Endpoint, Endpoints, accounting};
 use thiserror::Error;
@@ -194,16 +195,14 @@ impl Starting {
     }
 }
 
-/// The session's connection to the process that records terminals. A login does not depend on it.
+/// The session's connection to the process that records it. Where no terminal is permitted, too: its end has to be
+/// recorded (pam_wtmpdb(8)). A login does not depend on it.
 fn accounting(
     rules: &Rules,
     origin: Origin,
     remote_host: &str,
     user: &AuthenticatedUser,
 ) -> Option<OwnedFd> {
-    if rules.config.permit_tty == YesNo::No {
-        return None;
-    }
     let account = user.account();
     let origin = accounting::Origin {
         user: account.name.clone(),
@@ -215,6 +214,7 @@ fn accounting(
             Endpoint::Inet(address) => Some(address.ip()),
             Endpoint::Unknown => None,
         },
+        began: SystemTime::now(),
     };
     let connection = accounting::connect(&origin);
     connection

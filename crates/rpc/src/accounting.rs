@@ -8,7 +8,7 @@
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{io, path::Path};
 
 use prost::Message;
@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::lane::{Lane, LaneError, expect_lane};
 use crate::proto::accounting::v1 as pb;
+use crate::wtmpdb::{from_microseconds, microseconds};
 use pb::to_accounting::Body;
 
 /// Where the process listens.
@@ -66,6 +67,8 @@ pub struct Origin {
     pub host: String,
     /// Its address, if it has one.
     pub address: Option<IpAddr>,
+    /// When it began, before its unit was started.
+    pub began: SystemTime,
 }
 
 /// Somebody who was not let in.
@@ -138,6 +141,7 @@ fn connect_to(path: &Path, origin: &Origin) -> Result<OwnedFd, AccountingError> 
         uid: origin.uid,
         host: origin.host.clone(),
         address: origin.address.map(|address| address.to_string()),
+        began: microseconds(origin.began),
     };
     say(socket.as_fd(), Body::Origin(origin))?;
     Ok(socket)
@@ -304,6 +308,7 @@ fn said(bytes: &[u8], sender: Sender) -> Result<Said, AccountingError> {
                 uid: origin.uid,
                 host: origin.host,
                 address: address(origin.address)?,
+                began: from_microseconds(origin.began).ok_or(AccountingError::Malformed("time"))?,
             }),
             Body::Failed(failed) => {
                 let failed = FailedLogin {
@@ -363,6 +368,7 @@ mod tests {
             uid: 1000,
             host: "client.example".to_owned(),
             address: Some([192, 0, 2, 1].into()),
+            began: SystemTime::UNIX_EPOCH + Duration::from_micros(1_800_000_000_000_001),
         }
     }
 

@@ -7,7 +7,7 @@
 //!                                                monitor ── SessionStart ──────────────────▶ session
 //!                                                session ── SessionReady ──────────────────▶ monitor
 //!  sshd-privsepctl ──── admin.proto ────────────▶ monitor
-//!                                      monitor, then session ── accounting.proto ──────────▶ accounting
+//!                                      monitor, then session ── accounting.proto ──────────▶ accounting ──▶ wtmpdb
 //!                                                monitor ◀─ pam.proto, one socket, in turns ─▶ pam
 //! ```
 //!
@@ -30,6 +30,7 @@ pub mod preauth;
 pub mod reactor;
 pub mod session;
 pub mod stored;
+pub mod wtmpdb;
 
 pub use grpc::{CallError, ServeEnd, Violation};
 pub use identity::{Address, ConnectionId, Endpoint, Endpoints};

@@ -11,6 +11,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("accounts", &["cli", "monitor"]),
     ("config", &["accounts", "cli", "monitor"]),
     ("zbus", &["monitor"]),
+    ("rusqlite", &["wtmpdb"]),
     ("landlock", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
 ];

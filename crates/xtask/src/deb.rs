@@ -25,7 +25,15 @@ pub(crate) const BUILD_PACKAGES: &[&str] = &[
 /// The programs, each with its package. Every one is built by a cargo invocation of its own: in a common one cargo
 /// would unite the features of shared dependencies, and code that only one process may contain (a runtime that makes
 /// sockets, say) would be linked into all.
-const PROGRAMS: &[&str] = &["preauth", "monitor", "session", "pam", "sftp", "accounting"];
+const PROGRAMS: &[&str] = &[
+    "preauth",
+    "monitor",
+    "session",
+    "pam",
+    "sftp",
+    "accounting",
+    "wtmpdb",
+];
 
 /// The package of what people and systemd start, and where its programs go.
 const COMMANDS: (&str, &[(&str, &str)]) = (

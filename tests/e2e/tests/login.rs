@@ -5,8 +5,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use e2e::beside::PORTS;
+use e2e::server::eventually;
 use e2e::{Server, Shared};
 use support::UserKey;
 
@@ -400,35 +401,44 @@ fn a_stand_in_for_such_a_module(server: &Server, key: &UserKey) -> Result<()> {
 }
 
 /// Debian's sshd writes to wtmpdb by itself, terminals only, and its pam_wtmpdb(8) is told to leave sshd alone. With ours
-/// the module sees every session and no terminal. That it does not see ends is systemd's: it closes PAM sessions as the
-/// user, who may not write there.
+/// the module sees every session, unless it is told to leave us alone, too: then the database is as with sshd.
 fn the_databases_of_logins(server: &Server, key: &UserKey) -> Result<()> {
     let line = "SSH 'echo ran' </dev/null; lastlog2 -u pamtold | tail -n 1 | cut -c1-40";
-    same(
-        server,
-        key,
-        "-tt",
-        line,
-        "pamtold          ssh      127.0.0.1",
-    )?;
-    same(
-        server,
-        key,
-        "-T",
-        line,
-        "pamtold          ssh      127.0.0.1",
-    )?;
-    let known = server.run_python(
-        "import sqlite3
+    let last = "pamtold          ssh      127.0.0.1";
+    same(server, key, "-T", line, last)?;
+    same(server, key, "-tt", line, last)?;
+    // The last one, when there is nobody there any more.
+    let ended = "SSH 'echo ran' </dev/null; \
+                 for wait in $(seq 300); do last -w pamtold | grep -q still || break; sleep 0.1; done; \
+                 last -w -n 1 pamtold | head -n 1 | sed -E 's/pts.[0-9]+ +/pts /; s/(127.0.0.1 ).*( - )..:../\\1then\\2then/'";
+    let told = "pamtold  pts 127.0.0.1 then - then  (00:00)";
+    same(server, key, "-tt", ended, told)?;
+    let module = |service: &str| {
+        let expression = format!("s/skip_if=[^ ]*/skip_if={service}/");
+        server.shell(&format!("sed -i '{expression}' /etc/pam.d/common-session"))
+    };
+    module("sshd,sshd-privsep")?;
+    same(server, key, "-tt", ended, told)?;
+    same(server, key, "-T", ended, told)?;
+    module("sshd")?;
+    let known = "import sqlite3
 base = sqlite3.connect('file:/var/lib/wtmpdb/wtmp.db?mode=ro', uri=True)
-for row in base.execute(\"select substr(TTY, 1, 4), RemoteHost, Service from wtmp where User = 'pamtold' order by ID\"):
-    print(*row)",
-    )?;
-    assert_eq!(
-        known.text(),
-        "ssh 127.0.0.1 sshd-privsep\npts/ 127.0.0.1 None\nssh 127.0.0.1 sshd-privsep\n"
-    );
-    Ok(())
+for row in base.execute(\"select Type, substr(TTY, 1, 4), RemoteHost, Service, Logout >= Login from wtmp where User = 'pamtold' order by ID\"):
+    print(*row)";
+    let ours = |terminal: &str| format!("3 {terminal} 127.0.0.1 sshd-privsep 1\n");
+    let theirs = "3 pts/ 127.0.0.1 None 1\n";
+    let expected = [
+        ours("ssh"),
+        ours("pts/") + theirs,
+        ours("pts/") + theirs,
+        theirs.repeat(2),
+    ];
+    let mut found = String::new();
+    eventually("each has ended", Duration::from_secs(20), || {
+        found = server.run_python(known)?.text();
+        Ok(found == expected.concat())
+    })
+    .context(found)
 }
 
 #[test]

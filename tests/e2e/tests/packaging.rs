@@ -71,7 +71,15 @@ fn installed_files_have_their_owners_and_modes() -> Result<()> {
     let machine = Machine::builder("test-packaging-files").up()?;
     machine.install_deb(&deb_under_test()?)?;
     let mode = |path: &str| machine.shell(&format!("stat -c '%U:%G %a' {path}"));
-    for program in ["monitor", "preauth", "session", "pam", "sftp", "accounting"] {
+    for program in [
+        "monitor",
+        "preauth",
+        "session",
+        "pam",
+        "sftp",
+        "accounting",
+        "wtmpdb",
+    ] {
         let path = format!("/usr/libexec/sshd-privsep/{program}");
         assert_eq!(mode(&path)?, "root:root 755\n", "{path}");
     }
@@ -85,6 +93,7 @@ fn installed_files_have_their_owners_and_modes() -> Result<()> {
         "/etc/pam.d/sshd-privsep",
         "/etc/pam.d/sshd-privsep-greeting",
         "/usr/lib/systemd/system/sshd-privsep-accounting.service",
+        "/usr/lib/systemd/system/sshd-privsep-wtmpdb.service",
         "/etc/ssh/sshd_config",
         "/usr/share/doc/sshd-privsep/copyright",
         "/usr/share/man/man8/sshd-privsep.8.gz",
@@ -97,7 +106,7 @@ fn installed_files_have_their_owners_and_modes() -> Result<()> {
     // Each program and the module has its page.
     machine.shell("cd /usr/share/man/man8; ls sshd-privsep.8.gz sshd-privsep-monitor.8.gz pam_sshd_privsep.8.gz \
                    sshd-privsep-preauth.8.gz sshd-privsep-session.8.gz sshd-privsep-pam.8.gz sshd-privsep-sftp.8.gz \
-                   sshd-privsep-generator.8.gz sshd-privsep-accounting.8.gz")?;
+                   sshd-privsep-generator.8.gz sshd-privsep-accounting.8.gz sshd-privsep-wtmpdb.8.gz")?;
     machine.down()
 }
 

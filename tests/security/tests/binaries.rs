@@ -24,6 +24,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // It is for what these do. crypt(3) judges passwords where PAM does not.
     ("pam", &["libpam.so.0", "libcrypt.so.1"]),
     ("accounting", &[]),
+    // SQLite is in it.
+    ("wtmpdb", &["libm.so.6"]),
     ("sshd-privsep", &[]),
     ("sshd-privsepctl", &[]),
     ("sshd-privsep-generator", &[]),

@@ -92,6 +92,37 @@ fn assert_session(machine: &Machine, user: &str) -> Result<()> {
     Ok(())
 }
 
+/// What writes the database of logins, where there is one: since Debian 13. It is root in nothing but its number.
+fn assert_wtmpdb(machine: &Machine) -> Result<()> {
+    let unit = "sshd-privsep-wtmpdb.service";
+    let is_there = machine.exec(["test", "-d", "/var/lib/wtmpdb"])?.code() == Some(0);
+    if !is_there {
+        return Ok(());
+    }
+    machine.exec(["systemctl", "start", unit])?.success()?;
+    let pids = processes(machine, unit)?;
+    assert_eq!(pids.len(), 1);
+    for pid in pids {
+        let status = Status::of(machine, pid)?;
+        assert_eq!(status.uid, [0; 4]);
+        assert_eq!(
+            (status.permitted, status.bounding, status.ambient),
+            (0, 0, 0)
+        );
+        assert_eq!((status.no_new_privileges, status.seccomp), (1, 2));
+        let seen = machine.shell(&format!(
+            "cd /proc/{pid}/root; echo *; find run usr/libexec -type f -o -type s; touch lib/x 2>&1 || true"
+        ))?;
+        assert_eq!(
+            seen,
+            "dev lib lib64 proc run sys usr var\n\
+             usr/libexec/sshd-privsep/wtmpdb\n\
+             touch: cannot touch 'lib/x': Read-only file system\n"
+        );
+    }
+    Ok(())
+}
+
 /// What systemd has every unit of a user inherit: nothing up to Debian 12, since then what its own process did. In a
 /// container that is something, and worth nothing without the other sets.
 fn inheritable(machine: &Machine, user: &str) -> Result<u64> {
@@ -130,6 +161,7 @@ fn every_process_has_the_privileges_of_the_readme_in_every_phase() -> Result<()>
     assert_caged(&machine, "after login")?;
     assert_monitor(&machine)?;
     assert_session(&machine, "alice")?;
+    assert_wtmpdb(&machine)?;
     machine.down()
 }
 

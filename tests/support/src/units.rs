@@ -9,8 +9,12 @@ const UNITS: &[&str] = &[
     "sshd-privsep.socket",
     "sshd-privsep-ctl.socket",
     "sshd-privsep-admin.socket",
+    "sshd-privsep-accounting.socket",
+    "sshd-privsep-wtmpdb.socket",
     "sshd-privsep-monitor.service",
     "sshd-privsep-preauth@1.service",
+    "sshd-privsep-accounting.service",
+    "sshd-privsep-wtmpdb.service",
     "sshd-privsep-keygen.service",
     "system-sshd_privsep.slice",
     "system-sshd_privsep-preauth.slice",
@@ -24,6 +28,7 @@ const EXPOSURE_LIMITS: &[(&str, u32)] = &[
     ("sshd-privsep-monitor.service", 17),
     ("sshd-privsep-preauth@1.service", 25),
     ("sshd-privsep-keygen.service", 9),
+    ("sshd-privsep-wtmpdb.service", 15),
     // PAM modules change accounts and become users; and no mount namespace, for the same reason as for workers.
     (PAM, 48),
 ];
