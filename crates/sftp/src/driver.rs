@@ -53,17 +53,19 @@ pub fn serve(_cage: Sandboxed, mut server: Server) -> Result<(), ServeError> {
     end
 }
 
-/// Whether nobody holds the other end of standard input any more.
+/// Whether nobody holds the other end of standard input any more, or of standard output. The latter is all that is heard
+/// of a client that was killed while its requests wait: its end of file is behind them, `eow@openssh.com` is not.
 pub fn client_has_gone() -> bool {
-    let input = io::stdin();
-    let mut input = [PollFd::new(&input, PollFlags::empty())];
+    let (input, output) = (io::stdin(), io::stdout());
+    let none = PollFlags::empty();
+    let mut ends = [PollFd::new(&input, none), PollFd::new(&output, none)];
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     let gone = PollFlags::HUP | PollFlags::ERR;
-    let looked = poll(&mut input, Some(&now));
-    looked.is_ok() && input.iter().any(|input| input.revents().intersects(gone))
+    let looked = poll(&mut ends, Some(&now));
+    looked.is_ok() && ends.iter().any(|end| end.revents().intersects(gone))
 }
 
 pub(crate) fn run(

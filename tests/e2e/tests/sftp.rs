@@ -485,9 +485,9 @@ fn a_client_killed_at_any_moment_leaves_no_descriptor() -> Result<()> {
     })
 }
 
-/// A copy without end on a connection that stays, whose handles are closed behind it: the server hears of that when the
-/// copy has ended. And one on its own connection, on which is written until nobody takes it: the server cannot read of
-/// the client's end.
+/// A copy without end on a connection that stays, and on its own. The handles are closed, and more is written until
+/// nobody takes it: the server hears of the first only when the copy has ended, and of the client's end by nothing that it
+/// reads.
 const COPIER: &str = r#"
 import signal
 from sockets import *
@@ -515,6 +515,9 @@ def servers():
 def field(pid, file, name):
     with open(f"/proc/{pid}/{file}") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+def nothing(pipe):
+    pass
 
 def fill(pipe):
     os.set_blocking(pipe, False)
@@ -548,7 +551,8 @@ def copy(words, more, woken):
 
 with Tunnel(config) as tunnel:
     # The client behind the connection says that this one has gone when something else wakes it.
-    copy(tunnel.base, lambda pipe: None, lambda: tunnel.session("true"))
+    for more in nothing, fill:
+        copy(tunnel.base, more, lambda: tunnel.session("true"))
     assert tunnel.session("echo here") == "here\n"
 copy(["ssh", "-F", config], fill, lambda: None)
 "#;
