@@ -28,7 +28,7 @@ use tracing::level_filters::LevelFilter;
 use crate::identity::{ConnectionId, Endpoints};
 use crate::pam::Variable;
 use crate::reactor::watch;
-use crate::session::Channel;
+use crate::session::{Accepted, Channel};
 
 pub(crate) use descriptor::expect_lane;
 pub use forwarding::{
@@ -424,6 +424,15 @@ pub enum FromSession {
     Forwarded {
         /// The channel of the call.
         channel: Channel,
+        /// A connected stream.
+        socket: OwnedFd,
+    },
+    /// Somebody has connected to what the session listens on.
+    Accepted {
+        /// The channel of the call.
+        channel: Channel,
+        /// Whom the client is to be told of.
+        accepted: Accepted,
         /// A connected stream.
         socket: OwnedFd,
     },

@@ -15,9 +15,9 @@ use crate::lane::IdleSeconds;
 use crate::proto::session::v1 as pb;
 
 pub use forwarding::{
-    Accepted, Address, CONNECT_DEADLINE, Connect, Connections, HOST_LIMIT, LISTEN_DEADLINE,
-    Listening, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, Remark, Remarked,
-    X11Request, is_xauth_word,
+    ACCEPT_LIMIT, Accepted, Address, CONNECT_DEADLINE, Connect, Connections, HOST_LIMIT,
+    LISTEN_DEADLINE, Listening, OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, Remark,
+    Remarked, X11Request, is_xauth_word,
 };
 pub use tunnel::{OpenTunnel, TunnelDevice, TunnelMode, TunnelOpened};
 
@@ -269,9 +269,9 @@ pub trait SessionFace: Send + Sync + 'static {
         request: X11Request,
     ) -> impl Future<Output = Result<Remarked<Outcome>, Violation>> + Send;
 
-    /// Answers when somebody has connected to what is listened on. Before that the connection must have been sent
-    /// through the lane, for this channel.
-    fn accept(&self, channel: Channel) -> impl Future<Output = Result<Accepted, Violation>> + Send;
+    /// Sends everybody who connects to what is listened on through the lane, each for the next of these channels. Answers
+    /// when they have all been used.
+    fn accept(&self, channels: Vec<Channel>) -> impl Future<Output = Result<(), Violation>> + Send;
 }
 
 /// Serves the worker until it goes or breaks the contract.
@@ -636,12 +636,12 @@ impl<F: SessionFace> pb::session_server::Session for Adapter<F> {
 
     async fn accept(
         &self,
-        request: tonic::Request<pb::ChannelRequest>,
-    ) -> Result<tonic::Response<pb::Accepted>, tonic::Status> {
-        let channel = Channel(request.into_inner().channel);
-        let result = self.face.accept(channel).await;
-        self.wire
-            .reply(result, convert::forwarding::accepted_to_proto)
-            .await
+        request: tonic::Request<pb::AcceptRequest>,
+    ) -> Result<tonic::Response<pb::Done>, tonic::Status> {
+        let result = match convert::forwarding::accept_from_proto(request.into_inner()) {
+            Ok(channels) => self.face.accept(channels).await,
+            Err(violation) => Err(violation),
+        };
+        self.wire.reply(result, |()| pb::Done {}).await
     }
 }

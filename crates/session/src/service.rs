@@ -14,8 +14,8 @@ use rpc::lane::{
     SessionStart,
 };
 use rpc::session::{
-    Accepted, Address, Channel, Connect, Listening, OpenTunnel, Opened, Outcome, Program,
-    ProgramEnd, PtyRequest, Remarked, SessionFace, Signal, TunnelOpened, WindowSize, X11Request,
+    Address, Channel, Connect, Listening, OpenTunnel, Opened, Outcome, Program, ProgramEnd,
+    PtyRequest, Remarked, SessionFace, Signal, TunnelOpened, WindowSize, X11Request,
 };
 use rpc::{ConnectionId, Endpoints, Violation};
 use tracing::{debug, error, info, warn};
@@ -688,10 +688,16 @@ impl SessionFace for Session {
         })
     }
 
-    async fn accept(&self, channel: Channel) -> Result<Accepted, Violation> {
-        let (accepted, socket) = self.0.listeners.next().await;
-        self.send(&FromSession::Forwarded { channel, socket })
+    async fn accept(&self, channels: Vec<Channel>) -> Result<(), Violation> {
+        for channel in channels {
+            let (accepted, socket) = self.0.listeners.next().await;
+            self.send(&FromSession::Accepted {
+                channel,
+                accepted,
+                socket,
+            })
             .await?;
-        Ok(accepted)
+        }
+        Ok(())
     }
 }

@@ -47,6 +47,7 @@ impl Deliveries {
             let number = match &message {
                 FromSession::Descriptors { channel, .. }
                 | FromSession::Forwarded { channel, .. }
+                | FromSession::Accepted { channel, .. }
                 | FromSession::Tunnel { channel, .. } => channel.0,
             };
             let waiting = self.lock().remove(&number);
@@ -67,12 +68,16 @@ impl Delivery {
     ///
     /// # Errors
     /// They are not.
-    pub(super) async fn take(mut self) -> Result<FromSession, LaneError> {
-        match tokio::time::timeout(DEADLINE, &mut self.receiver).await {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(_)) => Err(LaneError::Closed),
-            Err(_elapsed) => Err(LaneError::Malformed("descriptors are missing")),
-        }
+    pub(super) async fn take(self) -> Result<FromSession, LaneError> {
+        soon(self.arrival()).await?
+    }
+
+    /// The descriptors, whenever they come.
+    ///
+    /// # Errors
+    /// They cannot come any more.
+    pub(super) async fn arrival(mut self) -> Result<FromSession, LaneError> {
+        (&mut self.receiver).await.map_err(|_| LaneError::Closed)
     }
 }
 
@@ -80,4 +85,13 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         self.deliveries.lock().remove(&self.number);
     }
+}
+
+/// What waits for descriptors of which the session said that they are there.
+///
+/// # Errors
+/// They are not.
+pub(super) async fn soon<T>(waiting: impl Future<Output = T>) -> Result<T, LaneError> {
+    let waited = tokio::time::timeout(DEADLINE, waiting).await;
+    waited.map_err(|_elapsed| LaneError::Malformed("descriptors are missing"))
 }

@@ -2,12 +2,14 @@
 //! bytes between. Tunnels, too.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use rpc::CallError;
 use rpc::lane::{ChannelType, FromSession, IdleSeconds};
 use rpc::session::{
-    Address, Channel as SessionChannel, Listening, Opened, Outcome, Session, TunnelOpened,
+    ACCEPT_LIMIT, Address, Channel as SessionChannel, Listening, Opened, Outcome, Session,
+    TunnelOpened,
 };
 use rustix::net::Shutdown;
 use tokio::io::Interest;
@@ -19,7 +21,7 @@ use wire::tunnel::TunnelMode;
 
 use super::channel::{Carried, Feed};
 use super::channels::{NoTunnel, Number, Socket, Task, WantedConnection, WantedTunnel};
-use super::deliveries::Deliveries;
+use super::deliveries::{Deliveries, Delivery, soon};
 use super::end::EngineEnd;
 use super::mux::{Listen, Mux, Stream};
 use super::pump::{self, Afterwards, Program};
@@ -158,13 +160,38 @@ impl Forwarding {
     async fn accept_all(mut self) -> Result<(), RequestError> {
         loop {
             // The session accepts nobody before it is asked to, and is not before there is room.
-            let number = self.mux.reserve().await;
-            let delivery = self.deliveries.expect(number);
-            let accepted = self.session.accept(SessionChannel(number)).await?;
-            let socket = socket(delivery.take().await?)?;
-            self.mux.offer(number, &accepted, socket);
+            let numbers = self.mux.reserve(ACCEPT_LIMIT).await;
+            let expect = |number: &Number| (*number, self.deliveries.expect(*number));
+            let deliveries: Vec<_> = numbers.iter().map(expect).collect();
+            let mut offered = pin!(offer_all(&self.mux, deliveries));
+            let channels: Vec<_> = numbers.into_iter().map(SessionChannel).collect();
+            let mut asked = pin!(self.session.accept(&channels));
+            tokio::select! {
+                offered = &mut offered => {
+                    offered?;
+                    asked.await?;
+                }
+                answered = &mut asked => {
+                    answered?;
+                    soon(offered).await??;
+                }
+            }
         }
     }
+}
+
+/// Offers whoever comes to the client. The session uses the channels in their order.
+async fn offer_all(mux: &Mux, deliveries: Vec<(Number, Delivery)>) -> Result<(), RequestError> {
+    for (number, delivery) in deliveries {
+        let FromSession::Accepted {
+            accepted, socket, ..
+        } = delivery.arrival().await?
+        else {
+            return Err(RequestError::OtherDescriptors);
+        };
+        mux.offer(number, &accepted, polled(socket)?);
+    }
+    Ok(())
 }
 
 fn socket(message: FromSession) -> Result<Socket, RequestError> {
@@ -177,9 +204,9 @@ fn socket(message: FromSession) -> Result<Socket, RequestError> {
 fn device(message: FromSession) -> Result<Socket, RequestError> {
     match message {
         FromSession::Tunnel { device, .. } => polled(device),
-        FromSession::Descriptors { .. } | FromSession::Forwarded { .. } => {
-            Err(RequestError::OtherDescriptors)
-        }
+        FromSession::Descriptors { .. }
+        | FromSession::Forwarded { .. }
+        | FromSession::Accepted { .. } => Err(RequestError::OtherDescriptors),
     }
 }
 

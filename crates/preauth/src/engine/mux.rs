@@ -437,9 +437,18 @@ impl Mux {
         self.with_channels(|channels| channels.close_forwarded(number));
     }
 
-    /// A number for a channel that is to be offered to the client. Waits until there is room for one more.
-    pub(super) async fn reserve(&self) -> Number {
-        Self::wait(&self.forwarded, || self.lock().channels.reserve()).await
+    /// Numbers for channels that are to be offered to the client, at most so many. Waits until there is room for one more.
+    pub(super) async fn reserve(&self, most: usize) -> Vec<Number> {
+        let reserve = || {
+            let mut state = self.lock();
+            let first = state.channels.reserve()?;
+            let mut numbers = vec![first];
+            numbers.extend(
+                std::iter::from_fn(|| state.channels.reserve()).take(most.saturating_sub(1)),
+            );
+            Some(numbers)
+        };
+        Self::wait(&self.forwarded, reserve).await
     }
 
     /// See [`Channels::offer`].

@@ -210,7 +210,8 @@ async fn who_connects_is_offered_to_the_client() {
     assert_eq!(client.answer().await, chosen);
 
     let mut offered = Vec::new();
-    for _ in 0..2 {
+    // More than the session is asked for at once.
+    for _ in 0..20 {
         let offer = client.answer().await;
         let mut fields = Reader::new(&offer);
         assert_eq!(fields.byte().unwrap(), CHANNEL_OPEN);
@@ -224,8 +225,8 @@ async fn who_connects_is_offered_to_the_client() {
         fields.finish().unwrap();
         offered.push(number);
     }
-    let [refused, taken] = offered[..] else {
-        panic!("two offers");
+    let [refused, taken, ..] = offered[..] else {
+        panic!("20 offers");
     };
     client.send(&channel::failure(refused, 1, "no")).await;
     let confirmation = channel::confirmation(taken, 5, WINDOW, WINDOW);

@@ -166,20 +166,37 @@ impl SessionFace for TestSession {
         Ok(Outcome::Refused.into())
     }
 
-    /// One at a time, each with other words.
-    async fn accept(&self, channel: Channel) -> Result<Accepted, Violation> {
+    /// Each with other words.
+    async fn accept(&self, channels: Vec<Channel>) -> Result<(), Violation> {
+        for channel in channels {
+            self.hand_on(channel).await;
+        }
+        Ok(())
+    }
+}
+
+impl TestSession {
+    async fn hand_on(&self, channel: Channel) {
         let (mut other, socket) = UnixStream::pair().unwrap();
         other
             .write_all(format!("hello {}", channel.0).as_bytes())
             .unwrap();
-        self.forward(channel, socket).await;
         let port = |host: &str, port| Port {
             host: host.to_owned(),
             port,
         };
-        Ok(Accepted::Port {
+        let accepted = Accepted::Port {
             listening: port("localhost", 40_007),
             originator: port("192.0.2.7", 1234),
-        })
+        };
+        let socket = socket.into();
+        self.lane
+            .send_from_session(&FromSession::Accepted {
+                channel,
+                accepted,
+                socket,
+            })
+            .await
+            .unwrap();
     }
 }

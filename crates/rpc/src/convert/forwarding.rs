@@ -4,8 +4,9 @@ use super::{bounded, named};
 use crate::grpc::{CallError, Violation};
 use crate::proto::session::v1 as ses;
 use crate::session::{
-    Accepted, Address, Channel, Connect, Connections, HOST_LIMIT, Listening, OpenFailure,
-    OpenFailureReason, Opened, PATH_LIMIT, Port, Remark, Remarked, X11Request, is_xauth_word,
+    ACCEPT_LIMIT, Accepted, Address, Channel, Connect, Connections, HOST_LIMIT, Listening,
+    OpenFailure, OpenFailureReason, Opened, PATH_LIMIT, Port, Remark, Remarked, X11Request,
+    is_xauth_word,
 };
 
 /// Longest text of a failure, in bytes: one of strerror(3) or gai_strerror(3).
@@ -135,6 +136,13 @@ pub(crate) fn x11_from_proto(
     Ok((Channel(message.channel), request))
 }
 
+pub(crate) fn accept_from_proto(message: ses::AcceptRequest) -> Result<Vec<Channel>, Violation> {
+    if message.channels.len() > ACCEPT_LIMIT {
+        return Err(Violation::new("channels: too many"));
+    }
+    Ok(message.channels.into_iter().map(Channel).collect())
+}
+
 pub(crate) fn accepted_to_proto(accepted: Accepted) -> ses::Accepted {
     use ses::accepted::From;
     let from = match accepted {
@@ -152,20 +160,18 @@ pub(crate) fn accepted_to_proto(accepted: Accepted) -> ses::Accepted {
     ses::Accepted { from: Some(from) }
 }
 
-pub(crate) fn accepted_from_proto(message: ses::Accepted) -> Result<Accepted, CallError> {
+pub(crate) fn accepted_from_proto(message: ses::Accepted) -> Result<Accepted, Violation> {
     use ses::accepted::From;
-    let port = |port| port_from_proto(port).map_err(|_| CallError::Malformed("port"));
-    Ok(match message.from {
-        Some(From::Port(accepted)) => Accepted::Port {
-            listening: port(accepted.listening)?,
-            originator: port(accepted.originator)?,
+    Ok(match named(message.from, "from")? {
+        From::Port(accepted) => Accepted::Port {
+            listening: port_from_proto(accepted.listening)?,
+            originator: port_from_proto(accepted.originator)?,
         },
-        Some(From::Path(path)) => Accepted::Path(path),
-        Some(From::Agent(ses::Done {})) => Accepted::Agent,
-        Some(From::X11(originator)) => Accepted::X11 {
-            originator: port(Some(originator))?,
+        From::Path(path) => Accepted::Path(path_from_proto(path)?),
+        From::Agent(ses::Done {}) => Accepted::Agent,
+        From::X11(originator) => Accepted::X11 {
+            originator: port_from_proto(Some(originator))?,
         },
-        None => return Err(CallError::Malformed("nobody was accepted")),
     })
 }
 

@@ -22,6 +22,7 @@ use super::{
     SessionStart, ToSession, ToWorker, Welcome,
 };
 use crate::convert::IDENTIFICATION_LIMIT;
+use crate::convert::forwarding::{accepted_from_proto, accepted_to_proto};
 use crate::identity::{ConnectionId, Endpoint, Endpoints};
 use crate::pam::Variable;
 use crate::proto::lane::v1 as pb;
@@ -132,6 +133,17 @@ pub(super) fn from_session(message: &FromSession) -> Encoded<'_> {
             let body = pb::ForwardedDescriptor { channel: channel.0 };
             return encode(Body::ForwardedDescriptor(body), vec![socket.as_fd()]);
         }
+        FromSession::Accepted {
+            channel,
+            accepted,
+            socket,
+        } => {
+            let body = pb::AcceptedDescriptor {
+                channel: channel.0,
+                accepted: Some(accepted_to_proto(accepted.clone())),
+            };
+            return encode(Body::AcceptedDescriptor(body), vec![socket.as_fd()]);
+        }
         FromSession::Tunnel { channel, device } => {
             let body = pb::TunnelDescriptor { channel: channel.0 };
             return encode(Body::TunnelDescriptor(body), vec![device.as_fd()]);
@@ -196,6 +208,7 @@ pub(super) fn read_to_worker(
         }
         Body::ChannelDescriptors(_)
         | Body::ForwardedDescriptor(_)
+        | Body::AcceptedDescriptor(_)
         | Body::TunnelDescriptor(_)
         | Body::SessionStart(_)
         | Body::SessionReady(_) => Err(LaneError::Malformed("not for a worker")),
@@ -312,6 +325,18 @@ pub(super) fn read_from_session(
             expect_forwarded(&socket)?;
             return Ok(FromSession::Forwarded {
                 channel: Channel(body.channel),
+                socket,
+            });
+        }
+        Body::AcceptedDescriptor(body) => {
+            let [socket] = exactly(descriptors)?;
+            expect_forwarded(&socket)?;
+            let accepted = body
+                .accepted
+                .and_then(|accepted| accepted_from_proto(accepted).ok());
+            return Ok(FromSession::Accepted {
+                channel: Channel(body.channel),
+                accepted: accepted.ok_or(LaneError::Malformed("nobody was accepted"))?,
                 socket,
             });
         }

@@ -308,6 +308,33 @@ fn another_device_is_no_tunnel() {
     });
 }
 
+/// A path of which a C library would see the beginning only.
+#[test]
+fn who_connects_comes_with_the_connection_and_is_checked() {
+    runtime().block_on(async {
+        let (session, worker) = pair().unwrap();
+        let (session, worker) = (Lane::new(session).unwrap(), Lane::new(worker).unwrap());
+        for (path, legal) in [(b"/run/a".to_vec(), true), (b"/run/a\0b".to_vec(), false)] {
+            let sent = Accepted::Path(path);
+            let message = FromSession::Accepted {
+                channel: Channel(7),
+                accepted: sent.clone(),
+                socket: stream_pair().unwrap().0,
+            };
+            session.send_from_session(&message).await.unwrap();
+            match worker.receive_from_session().await {
+                Ok(FromSession::Accepted {
+                    channel: Channel(7),
+                    accepted,
+                    ..
+                }) if legal => assert_eq!(accepted, sent),
+                Err(LaneError::Malformed("nobody was accepted")) if !legal => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
 #[test]
 fn descriptors_beyond_the_limit_are_closed_and_end_the_lane() {
     runtime().block_on(async {

@@ -151,6 +151,9 @@ pub enum Connections {
     One,
 }
 
+/// How many channels one call of [`SessionFace::accept`](super::SessionFace::accept) may have.
+pub const ACCEPT_LIMIT: usize = 8;
+
 /// Somebody who has connected to what the session listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
@@ -266,14 +269,16 @@ impl Session {
         })
     }
 
-    /// See [`SessionFace::accept`](super::SessionFace::accept). Has no deadline: nobody need ever connect.
+    /// See [`SessionFace::accept`](super::SessionFace::accept); at most [`ACCEPT_LIMIT`] channels. Has no deadline: nobody
+    /// need ever connect.
     ///
     /// # Errors
     /// The session is gone.
-    pub async fn accept(&mut self, channel: Channel) -> Result<Accepted, CallError> {
-        let request = pb::ChannelRequest { channel: channel.0 };
+    pub async fn accept(&mut self, channels: &[Channel]) -> Result<(), CallError> {
+        let channels = channels.iter().map(|channel| channel.0).collect();
+        let request = pb::AcceptRequest { channels };
         let reply = self.client.accept(request).await;
-        let reply = reply.map_err(|status| CallError::Ended(status.message().to_owned()))?;
-        convert::accepted_from_proto(reply.into_inner())
+        reply.map_err(|status| CallError::Ended(status.message().to_owned()))?;
+        Ok(())
     }
 }

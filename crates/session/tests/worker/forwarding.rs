@@ -158,8 +158,10 @@ async fn remarked(session: &mut Running, address: Address) -> Remarked<Listening
 }
 
 async fn accept(session: &mut Running, channel: u32) -> (Accepted, std::os::fd::OwnedFd) {
-    let accepted = soon(session.session.accept(Channel(channel))).await;
-    (accepted.unwrap(), session.socket(channel).await)
+    soon(session.session.accept(&[Channel(channel)]))
+        .await
+        .unwrap();
+    session.accepted(channel).await
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ use rpc::lane::{
     self, Forwarding, FromSession, Identifications, Lane, LoginDetails, LoginProcess, Permissions,
     ProgramDescriptors, SessionStart, ToSession,
 };
-use rpc::session::{Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize};
+use rpc::session::{
+    Accepted, Channel, Outcome, Program, ProgramEnd, PtyRequest, Session, WindowSize,
+};
 use rpc::{ConnectionId, Endpoints};
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -175,6 +177,18 @@ impl Running {
                 socket,
             } if named == Channel(channel) => socket,
             other => panic!("no socket: {other:?}"),
+        }
+    }
+
+    /// Who has connected to what the session listens on, and is in the lane.
+    pub(crate) async fn accepted(&mut self, channel: u32) -> (Accepted, OwnedFd) {
+        match soon(self.lane.receive_from_session()).await.unwrap() {
+            FromSession::Accepted {
+                channel: named,
+                accepted,
+                socket,
+            } if named == Channel(channel) => (accepted, socket),
+            other => panic!("nobody: {other:?}"),
         }
     }
 
