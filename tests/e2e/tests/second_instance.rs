@@ -98,7 +98,7 @@ impl<'a> Place<'a> {
 
     fn must_be_gone(&self) -> Result<()> {
         let left = self.server.shell(&format!(
-            "set +e; ls {} 2>/dev/null; for d in /run/sshd-privsep-*; do p=${{d##*-}}; \
+            "set +e; ls {} 2>/dev/null; for d in $(find /run -maxdepth 1 -name 'sshd-privsep-[0-9]*'); do p=${{d##*-}}; \
              grep -qs -- {} /proc/$p/cmdline || [ -d /proc/$p ] || echo $d; done",
             self.pid_file, self.config
         ))?;
