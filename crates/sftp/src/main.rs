@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use jiff::tz::TimeZone;
 use journal::{Destination, Escaped, Identity, Role};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::Mode;
 use sandbox::jail;
 use sftp::{Invocation, Log, Options, OwnAccount, Root, Server, client_has_gone, serve};
@@ -59,8 +59,10 @@ fn log(options: &Options) {
 }
 
 fn run(options: Options, account: OwnAccount) -> anyhow::Result<()> {
-    // The session reads its signals from a descriptor, and has passed its mask on.
-    SigSet::empty().thread_set_mask()?;
+    // The session reads its signals from a descriptor, and has passed its mask on. What remains is of a file that would
+    // become longer than setrlimit(2) lets it (RLIMIT_FSIZE of limits.conf(5)): with the signal the whole session ended,
+    // without it the one request fails (write(2), EFBIG).
+    SigSet::from(Signal::SIGXFSZ).thread_set_mask()?;
     let zone = TimeZone::system();
     let page = sandbox::StatusPage::open()?;
     let client = client_address();

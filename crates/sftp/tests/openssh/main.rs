@@ -782,6 +782,27 @@ fn nobody_has_to_be_at_the_other_end_of_a_named_pipe() {
 }
 
 #[test]
+fn a_file_that_may_not_grow_ends_one_request_and_not_the_session() {
+    let directory = std::env::temp_dir().join(format!("sftp-limit-{}", std::process::id()));
+    fs::create_dir(&directory).unwrap();
+    let offset = u64::try_from(LONG).unwrap();
+    let stream = [
+        client::frame(&[1, 0, 0, 0, 3]),
+        client::frame(&open("f", WRITE | CREATE)),
+        client::frame(&write(0, 0, &[0; LONG])),
+        client::frame(&write(0, offset, b"x")),
+        client::frame(&close(0)),
+    ];
+    let limit = format!("--fsize={LONG}");
+    let arguments = [&*limit, client::OURS];
+    let prlimit = Path::new("prlimit");
+    let (answers, exit) = client::ask(prlimit, &arguments, &directory, stream.concat(), 5);
+    fs::remove_dir_all(&directory).unwrap();
+    let statuses: Vec<_> = answers[2..].iter().map(|answer| answer[8]).collect();
+    assert_eq!((&*statuses, exit), ([0, 4, 0].as_slice(), Some(0)));
+}
+
+#[test]
 fn a_copy_ends_with_its_client() {
     const SIZE: u64 = 8 << 30;
     let directory = std::env::temp_dir().join(format!("sftp-copy-{}", std::process::id()));
