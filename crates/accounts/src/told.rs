@@ -2,6 +2,7 @@
 //!
 //! It is less than what is logged: neither the list of a `from` nor who signed a certificate.
 
+use crate::hostbased::HostRefusal;
 use crate::keys::KeyRefusal;
 use crate::principals::PrincipalRefusal;
 use crate::printable::Printable;
@@ -41,6 +42,25 @@ impl PrincipalRefusal {
                 Printable(path)
             )),
             Self::Malformed { .. } | Self::TooMany { .. } | Self::Identity(_) => None,
+        }
+    }
+}
+
+impl HostRefusal {
+    /// The same. (Of what it did not use for another reason, or did use, OpenSSH tells as well; that is for the log here.)
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Self::NoHome { .. } | Self::Home { .. } => Some(self.to_string()),
+            Self::Rhosts { path, .. } => Some(format!("Bad file modes for {}", Printable(path))),
+            Self::KnownHosts { path, .. } => Some(format!(
+                "Ignored {}: bad ownership or modes",
+                Printable(path)
+            )),
+            Self::Unreadable { .. }
+            | Self::Revoked { .. }
+            | Self::Certificate(_)
+            | Self::Identity(_) => None,
         }
     }
 }

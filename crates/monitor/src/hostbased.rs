@@ -27,6 +27,7 @@ use crate::exchange::FirstExchange;
 use crate::listing::{not_revoked, now, on_account_of};
 use crate::public_key::BadSignature;
 use crate::rules::{Rules, signatures};
+use crate::told::Told;
 use crate::verify::SERVICE;
 
 /// How much of a name that the client chose is shown, as in OpenSSH.
@@ -93,8 +94,12 @@ pub struct Situation<'a> {
     pub source: &'a Source,
 }
 
-/// Decides one request. Why a host is not believed is in the journal then.
-pub async fn prove(request: &HostbasedRequest, situation: Situation<'_>) -> Hostbased {
+/// Decides one request. Why a host is not believed is in the journal then, and what of it is for the user in `told`.
+pub async fn prove(
+    request: &HostbasedRequest,
+    situation: Situation<'_>,
+    told: &mut Told,
+) -> Hostbased {
     let Situation {
         first, user, rules, ..
     } = situation;
@@ -111,7 +116,7 @@ pub async fn prove(request: &HostbasedRequest, situation: Situation<'_>) -> Host
     if let Err(revoked) = &unrevoked {
         error!("{revoked}");
     }
-    let trusted = search(request, &key, situation).await;
+    let trusted = search(request, &key, situation, told).await;
     match (signed, unrevoked, trusted) {
         (Ok(()), Ok(unrevoked), Some(trusted)) if same_key(&key, &unrevoked, &trusted) => {
             Hostbased::Proved(Box::new(HostProof {
@@ -177,6 +182,7 @@ async fn search(
     request: &HostbasedRequest,
     key: &ClientKey,
     situation: Situation<'_>,
+    told: &mut Told,
 ) -> Option<TrustedHost> {
     let Situation {
         user,
@@ -235,6 +241,7 @@ async fn search(
     for refusal in &refusals {
         report(refusal);
     }
+    told.keep(refusals.iter().filter_map(HostRefusal::told));
     match verdict {
         HostVerdict::Trusted(trusted) => {
             debug!(

@@ -1,11 +1,9 @@
 //! What is kept for users until their login: which lines, files and certificates did not count for the keys that they
-//! presented, and why. `ssh -v` shows it.
+//! or their hosts presented, and why. `ssh -v` shows it.
 //!
 //! It is told to who has logged in to the account, and could read its files: a stranger learns nothing of them. sshd does
 //! the same (auth_debug_add), and says everything once for the question about a key and once for its signature. Here each
 //! thing is said once.
-
-use crate::listing::Remark;
 
 /// How many remarks are kept. What the [options](crate::key_options) of the key say must find room behind them
 /// ([`REMARKS_LIMIT`](rpc::lane::REMARKS_LIMIT)).
@@ -16,9 +14,9 @@ const LIMIT: usize = 8;
 pub struct Told(Vec<String>);
 
 impl Told {
-    /// Keeps what is not for the log alone, and is new.
-    pub fn keep(&mut self, remarks: &[Remark]) {
-        for line in remarks.iter().filter_map(Remark::told) {
+    /// Keeps what is new.
+    pub fn keep(&mut self, lines: impl IntoIterator<Item = String>) {
+        for line in lines {
             if self.0.len() < LIMIT && !self.0.contains(&line) {
                 self.0.push(line);
             }
@@ -34,31 +32,20 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use accounts::KeyRefusal;
-
-    fn unmet(line: usize) -> Remark {
-        let refusal = KeyRefusal::Unmet {
-            place: format!("/k:{line}"),
-            why: "for the log".to_owned(),
-            told: "no".to_owned(),
-        };
-        refusal.into()
-    }
 
     #[test]
-    fn each_thing_is_told_once_and_what_is_for_the_log_never() {
+    fn each_thing_is_told_once() {
         let mut told = Told::default();
         for _ in 0..2 {
-            let extension = KeyRefusal::Extension("x".to_owned());
-            told.keep(&[unmet(1), extension.into(), unmet(2)]);
+            told.keep(["no".to_owned(), "nor this".to_owned()]);
         }
-        assert_eq!(told.lines(), ["/k:1: no", "/k:2: no"]);
+        assert_eq!(told.lines(), ["no", "nor this"]);
     }
 
     #[test]
     fn what_is_kept_for_a_stranger_is_bounded() {
         let mut told = Told::default();
-        (0..100).for_each(|line| told.keep(&[unmet(line)]));
+        told.keep((0..100).map(|number| number.to_string()));
         assert_eq!(told.lines().len(), LIMIT);
     }
 }

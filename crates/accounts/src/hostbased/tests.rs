@@ -60,6 +60,11 @@ impl Bench {
     }
 
     fn search(&self, query: HostQuery) -> (bool, Vec<String>) {
+        let (trusted, refusals) = self.look(query);
+        (trusted, refusals.iter().map(ToString::to_string).collect())
+    }
+
+    fn look(&self, query: HostQuery) -> (bool, Vec<HostRefusal>) {
         let HostSearch { verdict, refusals } = find_host(query, self.system.clone(), SOON);
         let trusted = match verdict {
             HostVerdict::Trusted(host) => {
@@ -69,7 +74,7 @@ impl Bench {
             HostVerdict::NotTrusted => false,
             HostVerdict::Unknown(why) => panic!("{why}"),
         };
-        (trusted, refusals.iter().map(ToString::to_string).collect())
+        (trusted, refusals)
     }
 
     /// Whether the client is let in, by a change of the query.
@@ -177,24 +182,31 @@ fn files_that_others_could_change_are_not_used() {
             home.join(".shosts"),
             0o600,
             "Rhosts authentication refused for u: bad modes for ",
+            "Bad file modes for ",
         ),
         (
             home.join(".ssh/known_hosts"),
             0o600,
             "Authentication refused for u: bad owner or modes for ",
+            "Ignored ",
         ),
         (
             home,
             0o755,
             "Rhosts authentication refused for u: bad ownership or modes for home directory.",
+            "Rhosts authentication refused for u: bad ownership or modes for home directory.",
         ),
     ];
-    for (path, mode, words) in cases {
+    for (path, mode, words, told) in cases {
         assert!(bench.trusts(|_| {}));
         bench.home.give(&path, mode | 0o020);
-        let (trusted, refusals) = bench.search(bench.query());
+        let (trusted, refusals) = bench.look(bench.query());
         assert!(!trusted, "{path:?}");
-        assert!(refusals[0].starts_with(words), "{refusals:?}");
+        assert!(refusals[0].to_string().starts_with(words), "{refusals:?}");
+        assert!(
+            refusals[0].told().unwrap().starts_with(told),
+            "{refusals:?}"
+        );
         assert!(bench.trusts(|query| query.strict_modes = YesNo::No));
         bench.home.give(&path, mode);
     }

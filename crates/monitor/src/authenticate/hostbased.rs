@@ -11,7 +11,7 @@ use crate::proof::MethodProof;
 
 impl Named {
     pub(super) async fn hostbased<M>(
-        &self,
+        &mut self,
         request: HostbasedRequest,
         terms: Terms<'_, M>,
     ) -> Attempt {
@@ -23,7 +23,7 @@ impl Named {
             files: &terms.policy.trusted_hosts,
             source: &self.source,
         };
-        let (key, verdict) = match hostbased::prove(&request, situation).await {
+        let (key, verdict) = match hostbased::prove(&request, situation, &mut self.told).await {
             Hostbased::Proved(proof) => {
                 return Attempt::Proved(MethodProof::Hostbased(proof), String::new());
             }

@@ -47,7 +47,7 @@ impl Named {
             )),
         };
         let (listing, remarks) = self.listing(&key, terms).await;
-        self.told.keep(&remarks);
+        self.told.keep(remarks.iter().filter_map(Remark::told));
         let subject = self.subject(terms.origin.endpoints);
         match (possession, listing) {
             (Possession::Unasked, Listing::Listed(_)) => Attempt::Acceptable,

@@ -114,7 +114,8 @@ async fn nobody_has_no_hosts() {
         files: &SystemFiles::default(),
         source: &source,
     };
-    let Hostbased::Refused(Some(key)) = prove(&request, situation).await else {
+    let Hostbased::Refused(Some(key)) = prove(&request, situation, &mut Told::default()).await
+    else {
         panic!("believed")
     };
     assert_eq!(key.blob(), request.key);
