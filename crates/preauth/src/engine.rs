@@ -20,6 +20,7 @@
 mod budget;
 mod channel;
 mod channels;
+mod closes;
 mod deliveries;
 mod end;
 mod feeder;

@@ -101,6 +101,8 @@ pub mod number {
     /// RFC 4254 section 5.4
     pub const CHANNEL_REQUEST: u8 = 98;
     /// RFC 4254 section 5.4
+    pub const CHANNEL_SUCCESS: u8 = 99;
+    /// RFC 4254 section 5.4
     pub const CHANNEL_FAILURE: u8 = 100;
     /// Last of the numbers of the connection protocol.
     pub const CONNECTION_LAST: u8 = 127;

@@ -91,6 +91,32 @@ with Tunnel(config) as tunnel:
     )
 }
 
+/// russh keeps some KiB of each session whose end it is not told in time. 250 of them are more than the worker may grow by.
+#[test]
+fn many_commands_of_a_connection() -> Result<()> {
+    const FEW: usize = 50;
+    const MANY: usize = 250;
+    let Some(server) = SERVER.ours()? else {
+        return Ok(());
+    };
+    let key = server.add_user("commands")?;
+    let config = server.client_config(&key, "")?;
+    let client = format!("ssh -F {config} -S /root/commands.control");
+    let run = |count: usize| {
+        server.shell(&format!(
+            "for number in $(seq {count}); do {client} server true </dev/null || exit; done"
+        ))
+    };
+    server.shell(&format!("{client} -fNM server </dev/null >/dev/null 2>&1"))?;
+    run(FEW)?;
+    let worker = server.worker_of("commands")?.pid;
+    let before = server.memory(&worker, "RssAnon")?;
+    run(MANY)?;
+    let after = server.memory(&worker, "RssAnon")?;
+    ensure!(after < before + 500, "{before} KiB, then {after} KiB");
+    Ok(())
+}
+
 #[test]
 fn ports() -> Result<()> {
     run(

@@ -439,6 +439,11 @@ impl Channel {
         }
     }
 
+    /// Has our SSH_MSG_CHANNEL_CLOSE been sent?
+    pub(super) fn is_closed_by_us(&self) -> bool {
+        self.closing == Closing::ByUs
+    }
+
     /// SSH_MSG_CHANNEL_CLOSE was sent: no data any more in either direction. The client may have
     /// data on the way until it answers.
     pub(super) fn close(&mut self) -> Closed {

@@ -23,8 +23,9 @@ use wire::codec::{DecodeError, Reader};
 use wire::forwarding::SocketName;
 use wire::hostkeys::Reply;
 use wire::message::number::{
-    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
-    CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
+    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_OPEN,
+    CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_REQUEST, CHANNEL_SUCCESS,
+    CHANNEL_WINDOW_ADJUST,
 };
 use wire::quirks::{Quirk, Quirks};
 use wire::tunnel::{TunnelDevice, TunnelMode};
@@ -32,6 +33,7 @@ use wire::tunnel::{TunnelDevice, TunnelMode};
 use super::RECEIVE_PACKET;
 use super::budget;
 use super::channel::{Carried, Channel, Closed, Opening};
+use super::closes::{Closes, MARK};
 use super::remarks;
 
 /// Channel numbers are our side's everywhere but in [`Channel::peer`].
@@ -142,6 +144,16 @@ enum MoreSessions {
     Renounced,
 }
 
+/// What the client gets of a packet of russh.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// All of it.
+    AsItIs,
+    /// This.
+    Instead(Vec<u8>),
+    Nothing,
+}
+
 /// MaxSessions is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooManySessions;
@@ -159,6 +171,7 @@ pub(super) struct Channels {
     next_forwarded: Number,
     /// What we have to say of forwarded channels. It goes out when a key exchange permits.
     outbox: VecDeque<Vec<u8>>,
+    closes: Closes,
     quirks: Quirks,
 }
 
@@ -172,6 +185,7 @@ impl Default for Channels {
             forwarded: HashMap::new(),
             next_forwarded: FIRST_FORWARDED,
             outbox: VecDeque::new(),
+            closes: Closes::default(),
             quirks: Quirks::default(),
         }
     }
@@ -461,16 +475,24 @@ impl Channels {
             CHANNEL_CLOSE => {
                 let number = reader.uint32()?;
                 reader.finish()?;
-                match self.open.get_mut(&number).map(Channel::close_by_client) {
-                    // russh would answer at once.
-                    Some(Closed::Half) => {}
-                    Some(Closed::Whole) => {
-                        self.forget(number);
-                        if number < FIRST_FORWARDED {
-                            link.push(payload);
-                        }
+                let Some(channel) = self.open.get_mut(&number) else {
+                    link.push(payload);
+                    return Ok(None);
+                };
+                let (peer, open) = (channel.peer(), channel.is_open());
+                // russh would answer at once.
+                if channel.close_by_client() == Closed::Half {
+                    return Ok(None);
+                }
+                self.forget(number);
+                match open {
+                    _ if number >= FIRST_FORWARDED => {}
+                    // Nothing runs there, and russh has the answer.
+                    true => link.push(payload),
+                    false => {
+                        self.closes.add(number, peer);
+                        self.tell_closes(link);
                     }
-                    None => link.push(payload),
                 }
             }
             CHANNEL_EOF => {
@@ -480,6 +502,7 @@ impl Channels {
                         reader.finish()?;
                         channel.end_input();
                     }
+                    Some(channel) if channel.is_closed_by_us() => {}
                     Some(_) | None => link.push(payload),
                 }
             }
@@ -505,6 +528,10 @@ impl Channels {
                 let refusal = channel::request_failure(channel.peer());
                 self.outbox.push_back(refusal);
             }
+            return Ok(());
+        }
+        // russh takes it for open still, see [`super::closes`]. Nothing is started there any more.
+        if channel.is_closed_by_us() {
             return Ok(());
         }
         match (kind, reply) {
@@ -611,40 +638,79 @@ impl Channels {
         }
     }
 
-    /// A packet of russh on its way to the client: which channels exist. Returns what is said in place of it: russh
-    /// gives all sessions the same window, whatever is promised already, and refuses in other words than sshd.
-    pub(super) fn track(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+    /// Tells russh of channels that are closed. To be called after [`Self::track`].
+    pub(super) fn tell_closes(&mut self, link: &mut Link) {
+        while let Some(close) = self.closes.next() {
+            link.push(&close);
+        }
+    }
+
+    /// See [`Closes::has`].
+    pub(super) fn was_closed_here(&self, number: Number) -> bool {
+        self.closes.has(number)
+    }
+
+    /// Our CLOSE of a session, which is said now.
+    fn close_session(&mut self, peer: u32) -> Said {
+        let mut sessions = self.open.iter_mut();
+        let session =
+            sessions.find(|(number, channel)| **number < FIRST_FORWARDED && channel.peer() == peer);
+        let Some((&number, channel)) = session else {
+            return Said::Nothing;
+        };
+        self.sessions.remove(&number);
+        if channel.close() == Closed::Whole {
+            self.forget(number);
+            self.closes.add(number, peer);
+        }
+        Said::Instead(channel::close(peer))
+    }
+
+    /// A packet of russh on its way to the client: which channels exist. russh gives all sessions the same window,
+    /// whatever is promised already, and refuses in other words than sshd.
+    pub(super) fn track(&mut self, payload: &[u8]) -> Said {
         let mut reader = Reader::new(payload);
         let (Ok(message), Ok(peer)) = (reader.byte(), reader.uint32()) else {
-            return None;
+            return Said::AsItIs;
         };
         match message {
             CHANNEL_OPEN_CONFIRMATION => {
                 if let (Some(opening), Ok(number)) = (self.opening.remove(&peer), reader.uint32()) {
                     let window = budget::window(self.promised());
                     self.open.insert(number, Channel::new(opening, window));
-                    return Some(channel::confirmation(peer, number, window, RECEIVE_PACKET));
+                    let confirmed = channel::confirmation(peer, number, window, RECEIVE_PACKET);
+                    return Said::Instead(confirmed);
                 }
             }
             // Of one session more than MaxSessions; nothing else is asked of russh.
             CHANNEL_OPEN_FAILURE => {
                 self.opening.remove(&peer);
                 let refused = OpenFailure::untold(OpenFailureReason::ConnectFailed);
-                return Some(refusal(peer, &refused));
+                return Said::Instead(refusal(peer, &refused));
             }
-            CHANNEL_CLOSE => {
-                let sessions = &mut self.sessions;
-                self.open.retain(|number, channel| {
-                    if channel.peer() != peer {
-                        return true;
-                    }
-                    sessions.remove(number);
-                    channel.close() == Closed::Half
-                });
+            CHANNEL_CLOSE if self.closes.answered(peer) => return Said::Nothing,
+            CHANNEL_CLOSE | CHANNEL_EOF | CHANNEL_REQUEST | CHANNEL_SUCCESS | CHANNEL_FAILURE
+                if self.is_over(peer) =>
+            {
+                return Said::Nothing;
+            }
+            CHANNEL_REQUEST if reader.string(payload.len()).ok() == Some(MARK) => {
+                return self.close_session(peer);
             }
             _ => {}
         }
-        None
+        Said::AsItIs
+    }
+
+    /// Was our CLOSE of the session that has this number at the client sent already?
+    fn is_over(&self, peer: u32) -> bool {
+        let mut sessions = self.open.iter().filter_map(|(number, channel)| {
+            (*number < FIRST_FORWARDED && channel.peer() == peer).then_some(channel)
+        });
+        match sessions.next() {
+            Some(channel) => channel.is_closed_by_us(),
+            None => self.closes.awaits(peer),
+        }
     }
 }
 
@@ -693,6 +759,7 @@ fn path_of(path: &[u8]) -> Option<Address> {
 mod tests {
     use super::*;
     use crate::engine::RECEIVE_WINDOW;
+    use tokio::io::Interest;
     use wire::codec::Write as _;
 
     const EXTENDED_DATA_STDERR: u32 = 1;
@@ -751,20 +818,76 @@ mod tests {
     fn sessions_share_what_may_be_promised() {
         let (mut channels, mut link) = (Channels::default(), Link::new());
         for number in 0..100 {
-            let mut payload = vec![CHANNEL_OPEN];
-            payload.put_string(b"session");
-            for field in [number, 1000, 300] {
-                payload.put_uint32(field);
-            }
-            channels.dispatch(&payload, &mut link).unwrap();
-            let of_russh = channel::confirmation(number, number, RECEIVE_WINDOW, RECEIVE_PACKET);
-            let told = channels.track(&of_russh).unwrap();
+            let told = open_session(&mut channels, &mut link, number, number);
             let window = channels.get_mut(number).unwrap().window();
             let expected = channel::confirmation(number, number, window, RECEIVE_PACKET);
-            assert_eq!(told, expected);
+            assert_eq!(told, Said::Instead(expected));
             assert!(window == RECEIVE_WINDOW || number > 2);
         }
         assert!(channels.promised() < 16 << 20, "{}", channels.promised());
+    }
+
+    /// What the client is told of a session that it opens.
+    fn open_session(channels: &mut Channels, link: &mut Link, number: Number, peer: u32) -> Said {
+        let mut payload = vec![CHANNEL_OPEN];
+        payload.put_string(b"session");
+        for field in [peer, 1000, 300] {
+            payload.put_uint32(field);
+        }
+        channels.dispatch(&payload, link).unwrap();
+        let of_russh = channel::confirmation(peer, number, RECEIVE_WINDOW, RECEIVE_PACKET);
+        channels.track(&of_russh)
+    }
+
+    fn request(recipient: u32, kind: &[u8]) -> Vec<u8> {
+        let mut payload = vec![CHANNEL_REQUEST];
+        payload.put_uint32(recipient);
+        payload.put_string(kind);
+        payload.put_boolean(false);
+        payload
+    }
+
+    /// russh has to hear of the client's CLOSE before it says its own, or it keeps the channel for ever.
+    #[tokio::test]
+    async fn a_session_is_closed_once_for_the_client_and_once_for_russh() {
+        let (mut channels, mut link) = (Channels::default(), Link::new());
+        let close = channel::close;
+        for (number, first) in [(1, "ours"), (2, "the client's")] {
+            open_session(&mut channels, &mut link, number, 7);
+            let channel = channels.get_mut(number).unwrap();
+            let (_, input) = std::io::pipe().unwrap();
+            let input = rpc::reactor::watch(input.into(), Interest::WRITABLE).unwrap();
+            channel.open_input(Arc::new(input));
+            let before = link.unread();
+            if first == "the client's" {
+                channels.dispatch(&close(number), &mut link).unwrap();
+            }
+            assert_eq!(channels.track(&request(7, b"exit-status")), Said::AsItIs);
+            let mark = request(7, MARK);
+            assert_eq!(channels.track(&mark), Said::Instead(close(7)), "{first}");
+            channels.tell_closes(&mut link);
+            if first == "ours" {
+                // Too late, all of it.
+                channels
+                    .dispatch(&request(number, b"exec"), &mut link)
+                    .unwrap();
+                for late in [mark, request(7, b"exit-status"), channel::eof(7)] {
+                    assert_eq!(channels.track(&late), Said::Nothing);
+                }
+                assert_eq!(link.unread(), before, "russh heard of it");
+                channels.dispatch(&close(number), &mut link).unwrap();
+            }
+            assert!(link.unread() > before, "russh did not hear of it");
+            assert!(channels.get(number).is_none() && channels.was_closed_here(number));
+            assert_eq!(channels.track(&request(7, b"exit-status")), Said::Nothing);
+            // The number is another channel's when russh answers.
+            assert_eq!(channels.track(&close(7)), Said::Nothing);
+            assert!(!channels.was_closed_here(number));
+        }
+        // Nothing ran: russh answers for itself.
+        open_session(&mut channels, &mut link, 3, 7);
+        channels.dispatch(&close(3), &mut link).unwrap();
+        assert_eq!(channels.track(&close(7)), Said::AsItIs);
     }
 
     fn direct(sender: u32, host: &str, port: u32) -> Vec<u8> {

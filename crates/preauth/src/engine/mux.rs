@@ -30,7 +30,7 @@ use wire::tunnel::TunnelMode;
 use super::budget;
 use super::channel::{Carried, Channel, Feed};
 use super::channels::{
-    Channels, Misbehaviour, NoTunnel, Number, Socket, Task, TooManySessions, address,
+    Channels, Misbehaviour, NoTunnel, Number, Said, Socket, Task, TooManySessions, address,
 };
 use super::end::EngineEnd;
 use super::marks::Terminals;
@@ -330,6 +330,11 @@ impl Mux {
     /// See [`Channels::count_session`].
     pub(super) fn count_session(&self, number: Number, limit: u32) -> Result<(), TooManySessions> {
         self.lock().channels.count_session(number, limit)
+    }
+
+    /// See [`Channels::was_closed_here`].
+    pub(super) fn was_closed_here(&self, number: Number) -> bool {
+        self.lock().channels.was_closed_here(number)
     }
 
     /// Connects the standard input of a channel's program.
@@ -704,10 +709,18 @@ impl State {
             if let Some(&(REQUEST_SUCCESS | REQUEST_FAILURE)) = payload.first() {
                 self.replies.engine_answered();
             }
-            let instead = self.channels.track(payload);
-            self.transport
-                .send_packet(instead.as_deref().unwrap_or(payload))
-                .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+            let said = self.channels.track(payload);
+            let said = match &said {
+                Said::AsItIs => Some(payload),
+                Said::Instead(payload) => Some(payload.as_slice()),
+                Said::Nothing => None,
+            };
+            if let Some(payload) = said {
+                self.transport
+                    .send_packet(payload)
+                    .map_err(|error| EngineEnd::Protocol(error.to_string()))?;
+            }
+            self.channels.tell_closes(&mut self.link);
         }
         Ok(())
     }

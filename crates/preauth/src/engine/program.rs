@@ -148,7 +148,7 @@ impl Running {
                     time = mux.expired(number) => {
                         report_idle(session.clone(), number, time).await;
                         handle.eof(channel).await.unwrap_or(());
-                        handle.close(channel).await.unwrap_or(());
+                        close(&handle, channel).await;
                     }
                 }
                 // Hangs up the terminal at once; the wait goes on.
@@ -163,9 +163,14 @@ impl Running {
         if let Err(error) = end {
             return self.mux.end(EngineEnd::Session(error.to_string()));
         }
-        self.handle.close(self.channel).await.unwrap_or(());
+        close(&self.handle, self.channel).await;
         drop(self.session.close(Channel(number)).await);
     }
+}
+
+/// SSH_MSG_CHANNEL_CLOSE, after what russh has to say of the channel before it: see [`super::closes`].
+async fn close(handle: &Handle, channel: ChannelId) {
+    handle.xon_xoff_request(channel, false).await.unwrap_or(());
 }
 
 /// "exit-status" or "exit-signal" (RFC 4254 section 6.10).

@@ -159,7 +159,10 @@ impl Handler for Requests {
         channel: ChannelId,
         _session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
-        self.session.close(SessionChannel(channel.into())).await?;
+        // Who closed it told the session already.
+        if !self.mux.was_closed_here(channel.into()) {
+            self.session.close(SessionChannel(channel.into())).await?;
+        }
         Ok(())
     }
 
