@@ -1,8 +1,7 @@
 //! Streams into readers that stop, of every kind of channel and in both directions: the server's processes hold little
 //! meanwhile, and all of it arrives when the readers go on.
 //!
-//! Tunnels are not among them, for they hold no packet that somebody does not take: with a flood in either direction and
-//! the client, the worker or the interface stopped, the worker had 9408 KiB at most.
+//! Tunnels are not among them, for they hold no packet that somebody does not take: see `tunnels.rs`.
 //!
 //! Each test passes with Debian's sshd, too, but the one of SFTP: its server takes 128 MiB of requests whose answers nobody
 //! reads.

@@ -581,21 +581,31 @@ fn many_files_and_a_sparse_one_come_and_go_whole() -> Result<()> {
     };
     let sparse = std::env::var(SPARSE_VARIABLE).unwrap_or_else(|_| SPARSE.to_owned());
     let options = server.options("soaked")?;
+    let key = server.keys.iter().find(|key| key.user == "soaked");
+    let key = &key.context("no such user")?.machine_path;
     let script = format!(
         "mkdir -p /root/soak/many /root/soak/back; cd /root/soak
-         (cd many; seq {files} | xargs touch)
+         # Each has a content of its own.
+         (cd many; awk 'BEGIN {{ for (n = 1; n <= {files}; n++) {{ print n * n >n; close(n) }} }}')
          echo content >many/first
          # Sparse on both sides, each time with an end that only one side has: a disk need not hold it.
          truncate -s {sparse} sparse back-sparse /home/soaked/sparse
+         truncate -s 60M whole; printf middle >>whole; truncate -s 120M whole; printf end >>whole
          printf end >>sparse; cp --sparse=always sparse /home/soaked/down; chown soaked: /home/soaked/*
          printf '%s\\n' 'mkdir many' 'put -r many/. many' 'get -r many/. back' \
-             'reput sparse' 'reget down back-sparse' 'get down /dev/null' |
+             'reput sparse' 'reget down back-sparse' 'put whole' 'get whole back-whole' |
              sftp -q {options} -b - soaked@127.0.0.1 >/dev/null
          diff -r many back
+         diff -r many /home/soaked/many
          cmp sparse back-sparse
          cmp sparse /home/soaked/sparse
+         cmp whole back-whole
+         cmp whole /home/soaked/whole
+         # All of it, and none of it on the disk.
+         ssh-keygen -y -f {key} >key.pub
+         curl -sSk --key {key} --pubkey key.pub -u soaked: sftp://127.0.0.1/home/soaked/down | cmp - sparse
          ls /home/soaked/many | wc -l
-         cd /; rm -r /root/soak /home/soaked/many /home/soaked/sparse /home/soaked/down"
+         cd /; rm -r /root/soak /home/soaked/many /home/soaked/sparse /home/soaked/down /home/soaked/whole"
     );
     let ended = server
         .command(["sh", "-euc", &script])

@@ -3,8 +3,9 @@
 //! Each test passes with Debian's sshd, too, but the one of ChannelTimeout.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use e2e::{Peer, Server, Shared};
 use support::UserKey;
 
@@ -21,6 +22,7 @@ static SERVER: Shared = Shared::new(
 const FUNCTIONS: &str = r#"
 from sockets import *
 import ctypes
+import signal
 
 
 def ip(*words):
@@ -168,6 +170,61 @@ said = refused(config, "-wany:82")
 assert "debug1: Remote: Failed to open the tunnel device." in said, said
 "#,
     )
+}
+
+/// A tunnel drops what nobody takes, as any interface does, and goes on when somebody does.
+#[test]
+fn a_flooded_tunnel_holds_little_while_its_client_is_stopped() -> Result<()> {
+    const LIMIT: u64 = 24 << 10;
+    let server = site()?;
+    let key = server.add_user("flooded")?;
+    let config = server.client_config(&key, "")?;
+    let program = format!(
+        r#"{FUNCTIONS}
+import sys, threading
+ip("tuntap", "add", "dev", "tun95", "mode", "tun", "user", "flooded")
+with Tunnel({config:?}, "-w94:95") as tunnel:
+    connected("tun94", "tun95", 5)
+    client = int("".join(filter(str.isdigit, tunnel.control("check").stderr)))
+    over = threading.Event()
+
+    def flood(sender, target):
+        while not over.is_set():
+            try:
+                sender.sendto(bytes(1400), target)
+            except OSError:
+                time.sleep(0.001)
+
+    near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    far = inside("far5", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    floods = [(near, ("10.70.5.2", 9)), (far, ("10.70.5.1", 9))]
+    threads = [threading.Thread(target=flood, args=words) for words in floods]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    os.kill(client, signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(client, signal.SIGCONT)
+    over.set()
+    for thread in threads:
+        thread.join()
+    listener = inside("far5", lambda: listen(("10.70.5.2", 7002)))
+    exchange(listener, lambda: connect(("10.70.5.2", 7002)))
+    print("flooded", flush=True)
+    sys.stdin.readline()
+"#
+    );
+    let mut running = server.python(&program).spawn()?;
+    let deadline = Duration::from_secs(60);
+    running.wait_for("flooded\n", deadline)?;
+    if server.peer() == Peer::Ours {
+        let worker = server.worker_of("flooded")?.pid;
+        let peak = server.memory(&worker, "VmHWM")?;
+        ensure!(peak < LIMIT, "the worker had {peak} KiB");
+    }
+    running.write(b"\n")?;
+    running.finish(deadline)?.success()?;
+    Ok(())
 }
 
 #[test]
