@@ -360,7 +360,7 @@ struct Entry {
 impl Entry {
     fn datagram(&self, identity: Identity) -> Datagram {
         let mut datagram = Datagram::new();
-        datagram.field("MESSAGE", &self.message);
+        datagram.field("MESSAGE", &format!("{}{}", self.level(), self.message));
         datagram.field("PRIORITY", self.priority.digit().encode_utf8(&mut [0; 4]));
         datagram.field("SYSLOG_IDENTIFIER", identity.role.syslog_identifier());
         let facility = identity.facility.code().to_string();
@@ -412,13 +412,19 @@ impl Entry {
     /// `error: message`, with the ends of lines that sshd writes: a terminal in raw mode shows them right. Further lines
     /// of the message are indented, as above.
     fn plain_lines(&self) -> String {
-        let level = match self.priority {
+        let message = self.message.replace('\n', "\r\n    ");
+        format!("{}{message}\r\n", self.level())
+    }
+
+    /// What sshd writes before a message. The priority says it, too, but rules of fail2ban, logcheck or Wazuh are for whole
+    /// lines, as in `^error: maximum authentication attempts exceeded`.
+    fn level(&self) -> &'static str {
+        match self.priority {
             Priority::Emergency | Priority::Alert | Priority::Critical => "fatal: ",
             Priority::Error => "error: ",
             Priority::Debug if *self.metadata.level() == Level::TRACE => "debug1: ",
             Priority::Warning | Priority::Notice | Priority::Info | Priority::Debug => "",
-        };
-        format!("{level}{}\r\n", self.message.replace('\n', "\r\n    "))
+        }
     }
 }
 
@@ -574,7 +580,7 @@ mod tests {
         let lines: Vec<&str> = got.iter().map(|entry| text(entry)).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].contains("MESSAGE=now\n"));
-        assert!(lines[1].contains("MESSAGE=there too\n"));
+        assert!(lines[1].contains("MESSAGE=error: there too\n"));
         assert!(
             !lines
                 .iter()

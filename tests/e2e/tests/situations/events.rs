@@ -145,12 +145,8 @@ fn address(line: &str) -> Option<&str> {
         .find(|word| word.starts_with("127.") && !word.starts_with("127.0.0."))
 }
 
-/// A line without port numbers, without whose account it is and without the level, which is a field in our journal.
+/// A line without port numbers and without whose account it is.
 fn plain(line: &str) -> String {
-    let line = ["error: ", "fatal: "]
-        .iter()
-        .find_map(|level| line.strip_prefix(level))
-        .unwrap_or(line);
     let mut words: Vec<&str> = Vec::new();
     for word in line.split(' ') {
         let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
