@@ -100,7 +100,8 @@ impl InternalSftp {
 /// The words of a line, with quotes and backslashes as elsewhere in sshd_config(5); none if a quotation has no end.
 ///
 /// OpenSSH splits this one line at each space, quoted or not, and drops what is behind the ninth: of
-/// `-P "remove,rmdir"` neither would be refused.
+/// `-P "remove,rmdir"` neither would be refused. What looks like a comment, in which an apostrophe quotes nothing, is one
+/// word here: no option, to either server.
 fn words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -115,6 +116,10 @@ fn words(line: &str) -> Option<Vec<String>> {
                 quote = Some(c);
             }
             (' ' | '\t', None) => words.extend(word.take()),
+            ('#', None) if word.is_none() => {
+                word = Some(format!("#{}", rest.as_str()));
+                break;
+            }
             (c, _) => word.get_or_insert_default().push(c),
         }
     }
@@ -153,6 +158,8 @@ mod tests {
                 vec!["-d", "/a b", "-d", "/a b"],
             ),
             ("internal-sftp ''", vec![""]),
+            ("internal-sftp -R # don't", vec!["-R", "# don't"]),
+            ("internal-sftp -d a#b", vec!["-d", "a#b"]),
         ] {
             assert_eq!(arguments(line).unwrap(), expected, "{line}");
         }

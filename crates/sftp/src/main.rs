@@ -5,8 +5,10 @@
 //! first of all, comes before the jail, and the cage before the first byte is read.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,22 +25,33 @@ const FAILED: u8 = 255;
 
 fn main() -> ExitCode {
     let account = OwnAccount::from_environment();
-    let options = match Options::parse(std::env::args_os().skip(1), &account) {
-        Ok(Invocation::Serve(options)) => *options,
-        Ok(Invocation::Print(text)) => {
-            return match io::stdout().write_all(text.as_bytes()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::FAILURE,
-            };
-        }
-        Err(error) => {
-            complain(error);
-            return ExitCode::FAILURE;
-        }
-    };
+    let mut options = Options::default();
+    let read = options.read(std::env::args_os().skip(1), &account);
+    if let Ok(Invocation::Print(text)) = read {
+        return match io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     log(&options);
     let span = tracing::info_span!("sftp", conn = options.connection, user = %Escaped::word(&account.name));
     let _entered = span.entered();
+    if let Err(error) = read {
+        let text = error.to_string();
+        // The summary of all options is for whoever reads it now.
+        error!("internal-sftp: {}", text.lines().next().unwrap_or_default());
+        complain(text);
+        return ExitCode::FAILURE;
+    }
+    if !options.surplus.is_empty() {
+        let surplus = options.surplus.join(OsStr::new(" "));
+        let surplus = Escaped::new(surplus.as_bytes());
+        // A level that is written unless the administrator wants none at all.
+        error!(
+            priority = "warning",
+            "internal-sftp: no options, ignored: \"{surplus}\""
+        );
+    }
     match run(options, account) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -100,8 +113,7 @@ fn client_address() -> String {
 
 /// A login without a home is allowed, in "/", as with sshd; in a jail it is no news.
 fn go_home(account: &OwnAccount, root: Root) {
-    use std::os::unix::ffi::OsStrExt as _;
-    let home = Path::new(std::ffi::OsStr::from_bytes(&account.home));
+    let home = Path::new(OsStr::from_bytes(&account.home));
     if let Err(error) = std::env::set_current_dir(home) {
         if root == Root::Kept {
             let home = home.display();

@@ -29,9 +29,12 @@ usage: internal-sftp [-ehR] [-d start_directory] [-f log_facility] [-l log_level
 /// What is wrong with a command line.
 #[derive(Debug, Error)]
 pub enum OptionsError {
-    /// `-h`, or something that is no option.
+    /// `-h`
     #[error("{USAGE}")]
     Usage,
+    /// An option that there is not, or one without its argument.
+    #[error("{0}\n{USAGE}")]
+    Malformed(#[from] lexopt::Error),
     /// `-p` twice.
     #[error("Permitted requests already set")]
     AllowedTwice,
@@ -56,10 +59,10 @@ pub enum OptionsError {
 }
 
 /// What to do.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// Serve the client.
-    Serve(Box<Options>),
+    Serve,
     /// Print this (`-Q`).
     Print(String),
 }
@@ -85,6 +88,8 @@ pub struct Options {
     pub symlinks: Symlinks,
     /// The connection's identifier.
     pub connection: String,
+    /// What is not obeyed, since the options end before it.
+    pub surplus: Vec<OsString>,
 }
 
 /// `-l`: as sftp-server, nothing but errors unless it is said.
@@ -128,44 +133,45 @@ pub enum Symlinks {
 }
 
 impl Options {
-    /// Reads a command line, the name of the program not counted.
+    /// Reads a command line, the name of the program not counted. After an error there is what came before it.
+    ///
+    /// As with sftp-server(8) the first word that neither is an option nor belongs to one is the end of the options: to
+    /// sshd_config(5) the rest of a line is the command, also what looks like a comment.
     ///
     /// # Errors
     /// See [`OptionsError`].
-    pub fn parse(
+    pub fn read(
+        &mut self,
         arguments: impl IntoIterator<Item = OsString>,
         account: &OwnAccount,
     ) -> Result<Invocation, OptionsError> {
-        let mut options = Self::default();
         let mut parser = Parser::from_args(arguments);
-        while let Some(argument) = parser.next().map_err(usage)? {
+        while let Some(argument) = parser.next()? {
             match argument {
-                Arg::Long(JAIL) => options.root = Root::WorkingDirectory,
-                Arg::Long(LINK_FIRST) => options.symlinks = Symlinks::LinkFirst,
-                Arg::Long(CONNECTION) => options.connection = text(&mut parser)?,
+                Arg::Long(JAIL) => self.root = Root::WorkingDirectory,
+                Arg::Long(LINK_FIRST) => self.symlinks = Symlinks::LinkFirst,
+                Arg::Long(CONNECTION) => self.connection = text(&mut parser)?,
                 // Of an older sftp-server.
                 Arg::Short('c') => {}
-                Arg::Short('d') => {
-                    let value = parser.value().map_err(usage)?;
-                    options.directory = Some(expanded(&value, account)?);
-                }
-                Arg::Short('e') => options.log = Log::StandardError,
+                Arg::Short('d') => self.directory = Some(expanded(&parser.value()?, account)?),
+                Arg::Short('e') => self.log = Log::StandardError,
                 Arg::Short('f') => {
                     let name = text(&mut parser)?;
-                    options.facility = facility(&name).ok_or(OptionsError::Facility(name))?;
+                    self.facility = facility(&name).ok_or(OptionsError::Facility(name))?;
                 }
+                Arg::Short('h') => return Err(OptionsError::Usage),
                 Arg::Short('l') => {
                     let name = text(&mut parser)?;
-                    options.level = level(&name).ok_or(OptionsError::Level(name))?;
+                    self.level = level(&name).ok_or(OptionsError::Level(name))?;
                 }
                 Arg::Short('P') => {
-                    let list = options.permitted.denied.replace(text(&mut parser)?);
+                    let list = self.permitted.denied.replace(text(&mut parser)?);
                     if list.is_some() {
                         return Err(OptionsError::DeniedTwice);
                     }
                 }
                 Arg::Short('p') => {
-                    let list = options.permitted.allowed.replace(text(&mut parser)?);
+                    let list = self.permitted.allowed.replace(text(&mut parser)?);
                     if list.is_some() {
                         return Err(OptionsError::AllowedTwice);
                     }
@@ -178,25 +184,26 @@ impl Options {
                     let names = Operation::all().map(|operation| format!("{}\n", operation.name()));
                     return Ok(Invocation::Print(names.collect()));
                 }
-                Arg::Short('R') => options.permitted.access = Access::ReadOnly,
+                Arg::Short('R') => self.permitted.access = Access::ReadOnly,
                 Arg::Short('u') => {
                     let mode = text(&mut parser)?;
-                    options.umask = Some(umask(&mode).ok_or(OptionsError::Umask(mode))?);
+                    self.umask = Some(umask(&mode).ok_or(OptionsError::Umask(mode))?);
                 }
-                Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => return Err(OptionsError::Usage),
+                Arg::Value(word) => {
+                    self.surplus.push(word);
+                    self.surplus.extend(parser.raw_args()?);
+                }
+                unknown @ (Arg::Short(_) | Arg::Long(_)) => {
+                    return Err(unknown.unexpected().into());
+                }
             }
         }
-        Ok(Invocation::Serve(Box::new(options)))
+        Ok(Invocation::Serve)
     }
 }
 
-fn usage(_: lexopt::Error) -> OptionsError {
-    OptionsError::Usage
-}
-
 fn text(parser: &mut Parser) -> Result<String, OptionsError> {
-    let value = parser.value().map_err(usage)?;
-    value.string().map_err(usage)
+    Ok(parser.value()?.string()?)
 }
 
 /// The levels of sshd_config(5), in the terms of the journal: VERBOSE is `debug`, DEBUG is everything.
@@ -278,15 +285,17 @@ mod tests {
         }
     }
 
-    fn parse(line: &str) -> Result<Invocation, OptionsError> {
-        Options::parse(line.split_whitespace().map(OsString::from), &account())
+    fn parse(line: &str) -> Result<(Invocation, Options), OptionsError> {
+        let mut options = Options::default();
+        let words = line.split_whitespace().map(OsString::from);
+        let invocation = options.read(words, &account())?;
+        Ok((invocation, options))
     }
 
     fn options(line: &str) -> Options {
-        match parse(line).unwrap() {
-            Invocation::Serve(options) => *options,
-            Invocation::Print(text) => panic!("{text}"),
-        }
+        let (invocation, options) = parse(line).unwrap();
+        assert_eq!(invocation, Invocation::Serve);
+        options
     }
 
     #[test]
@@ -308,11 +317,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_option_is_an_error_and_not_passed_over() {
+    fn options_end_where_those_of_sftp_server_do() {
+        for (line, surplus, access) in [
+            ("-R extra", vec!["extra"], Access::ReadOnly),
+            ("extra -R", vec!["extra", "-R"], Access::default()),
+            ("-- -R", vec!["-R"], Access::default()),
+            ("-R --", vec![], Access::ReadOnly),
+            ("- -R", vec!["-", "-R"], Access::default()),
+            ("-R # -- -x", vec!["#", "--", "-x"], Access::ReadOnly),
+        ] {
+            let options = options(line);
+            assert_eq!(options.surplus, surplus, "{line}");
+            assert_eq!(options.permitted.access, access, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_an_error_and_what_came_before_is_known() {
         for line in [
             "-h",
             "-x",
-            "-R extra",
             "--read-only",
             "-u 1000",
             "-u 8",
@@ -329,6 +353,11 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
+        let mut options = Options::default();
+        let words = ["--connection=c0", "-x", "--jail"].map(OsString::from);
+        let error = options.read(words, &account()).unwrap_err().to_string();
+        assert!(error.starts_with("invalid option '-x'\nusage: "), "{error}");
+        assert_eq!((&*options.connection, options.root), ("c0", Root::Kept));
     }
 
     #[test]
@@ -346,7 +375,7 @@ mod tests {
 
     #[test]
     fn requests_are_listed_in_the_order_of_sftp_server() {
-        let Ok(Invocation::Print(text)) = parse("-Q requests") else {
+        let Ok((Invocation::Print(text), _)) = parse("-Q requests") else {
             panic!("no list");
         };
         assert!(text.starts_with("open\nclose\nread\nwrite\nlstat\n"));
