@@ -15,7 +15,7 @@ use tracing::debug;
 
 use crate::forward::Display;
 use crate::outside::Outside;
-use crate::process::Process;
+use crate::process::{PartOf, Process};
 
 /// How long xauth(1) may take. It waits for others who write the same file.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ async fn forgotten(outside: &Outside, mut forget: Command) -> io::Result<()> {
     for _ in 0..TRIES {
         let (child, command) = outside.run(move || Ok((forget.spawn()?, forget)))?;
         forget = command;
-        let process = Process::watch(&child)?;
+        let process = Process::watch(&child, PartOf::Session)?;
         match tokio::time::timeout(DEADLINE, process.ended()).await {
             Ok(ProgramEnd::Signaled { .. }) => {}
             Ok(ProgramEnd::Exited(_) | ProgramEnd::Gone) => break,

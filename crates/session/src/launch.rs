@@ -20,7 +20,7 @@ use crate::greeting::{Preliminaries, XAuthority};
 use crate::internal_sftp::InternalSftp;
 use crate::outside::Outside;
 use crate::policy::ShellInput;
-use crate::process::Process;
+use crate::process::{PartOf, Process};
 use crate::second_stage::{self, Instead, Root};
 use crate::terminal::Pty;
 
@@ -99,7 +99,11 @@ pub(crate) fn start(
     // With it go the last copies of the programs' ends here: with them open, the end of a program's output would never
     // come.
     let mut child = outside.run(move || command.spawn())?;
-    match Process::watch(&child) {
+    let part_of = match what {
+        What::Sftp(..) => PartOf::Server,
+        What::Shell(_) | What::Instead(_) => PartOf::Session,
+    };
+    match Process::watch(&child, part_of) {
         Ok(process) => Ok((process, descriptors)),
         Err(error) => {
             // Out of descriptors. A program that nobody can wait for must not run.

@@ -10,14 +10,25 @@ use rustix::process::{self, Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use tracing::warn;
 
 /// A program that was started for a channel. It leads a process group of its own.
 #[derive(Debug)]
 pub(crate) struct Process {
     leader: Pid,
+    part_of: PartOf,
     /// Also the lock between reaping and signalling: a number is only used while the process of that number, alive or
     /// zombie, keeps it from being given to another one.
     life: watch::Sender<Life>,
+}
+
+/// Whose affair its end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PartOf {
+    /// The user's.
+    Session,
+    /// Also the administrator's: what ends the SFTP server by a signal is a mistake in it, or a limit.
+    Server,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +41,13 @@ enum Life {
 
 impl Process {
     /// Takes over a child that was just started and not waited for; a task of the current runtime reaps it.
-    pub(crate) fn watch(child: &std::process::Child) -> io::Result<Arc<Self>> {
+    pub(crate) fn watch(child: &std::process::Child, part_of: PartOf) -> io::Result<Arc<Self>> {
         let leader = Pid::from_child(child);
         let pidfd = process::pidfd_open(leader, PidfdFlags::NONBLOCK)?;
         let pidfd = rpc::reactor::watch(pidfd, Interest::READABLE)?;
         let this = Arc::new(Self {
             leader,
+            part_of,
             life: watch::Sender::new(Life::Running),
         });
         tokio::spawn(Arc::clone(&this).reap(pidfd));
@@ -53,7 +65,10 @@ impl Process {
                     WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
                 );
                 match waited {
-                    Ok(Some(status)) => *life = Life::Ended(end(&status)),
+                    Ok(Some(status)) => {
+                        self.report(&status);
+                        *life = Life::Ended(end(&status));
+                    }
                     // Nobody else waits for our children; if it is gone nevertheless, this is all there is to say.
                     Err(error) if error != Errno::INTR && error != Errno::AGAIN => {
                         *life = Life::Ended(ProgramEnd::Gone);
@@ -66,6 +81,19 @@ impl Process {
                 return;
             }
             ready.clear_ready();
+        }
+    }
+
+    fn report(&self, status: &WaitIdStatus) {
+        // By SIGTERM systemd ends a unit with all that is in it, by SIGHUP a session its terminals.
+        const ORDERLY: [i32; 2] = [
+            process::Signal::TERM.as_raw(),
+            process::Signal::HUP.as_raw(),
+        ];
+        let signal = status.terminating_signal();
+        match (self.part_of, signal.filter(|it| !ORDERLY.contains(it))) {
+            (PartOf::Server, Some(signal)) => warn!("internal-sftp was ended by signal {signal}"),
+            (PartOf::Server, None) | (PartOf::Session, _) => {}
         }
     }
 

@@ -77,7 +77,7 @@ impl std::ops::Deref for Site {
 
 const USERS: &[&str] = &[
     "plain", "readonly", "denied", "allowed", "jailed", "inshell", "loose", "nojail", "keyed",
-    "killed", "random", "soaked", "copying",
+    "killed", "random", "soaked", "copying", "faulty",
 ];
 
 /// Where the client is started, in a directory named for its user.
@@ -383,6 +383,22 @@ fn the_server_is_in_its_cage_and_gone_with_its_client() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+#[test]
+fn the_log_tells_of_a_server_that_a_signal_has_ended() -> Result<()> {
+    let server = machine()?;
+    let since = server.now()?;
+    let options = server.options("faulty")?;
+    let script = format!("sleep 300 | exec sftp {options} faulty@127.0.0.1");
+    let mut client = server.command(["sh", "-c", &script]).spawn()?;
+    eventually("the server is ended", Duration::from_secs(20), || {
+        let ended = ["pkill", "-KILL", "-u", "faulty", "-x", "sftp"];
+        Ok(server.exec(ended)?.code() == Some(0))
+    })?;
+    let entry = server.wait_for_entry(&since, &["internal-sftp was ended by signal 9"])?;
+    ensure!(entry.field("SSHD_USER") == "faulty", "{}", entry.message());
+    client.kill()
 }
 
 /// How many clients are killed; `cargo xtask soak` kills more.
