@@ -54,6 +54,15 @@ pub(crate) struct Launch {
     pub(crate) original_command: Option<Vec<u8>>,
 }
 
+/// Why nothing is started, not even something in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoLaunch {
+    /// The configuration has no subsystem of this name.
+    UnknownSubsystem(String),
+    /// It cannot be understood how the SFTP server is to be restricted.
+    Malformed,
+}
+
 impl Policy {
     /// The policy that the monitor sent.
     pub fn new(start: &SessionStart) -> Self {
@@ -137,29 +146,34 @@ impl Policy {
         self.forced_command.as_deref()
     }
 
-    /// What runs when the client asks for `program`; none if it may not, or if there is no such subsystem.
+    /// What runs when the client asks for `program`.
     ///
     /// As in OpenSSH, a forced command runs in place of whatever could be run, and of nothing else.
-    pub(crate) fn launch(&self, program: Program) -> Option<Launch> {
+    pub(crate) fn launch(&self, program: Program) -> Result<Launch, NoLaunch> {
         let for_subsystem = matches!(program, Program::Subsystem(_));
         let asked = match program {
             Program::Shell => None,
             Program::Command(line) => Some(line),
             Program::Subsystem(asked) => {
-                let known = self.subsystems.iter().find(|(name, _)| *name == asked);
-                Some(known?.1.clone().into_bytes())
+                let mut known = self.subsystems.iter();
+                match known.find(|(name, _)| *name == asked) {
+                    Some((_, line)) => Some(line.clone().into_bytes()),
+                    None => return Err(NoLaunch::UnknownSubsystem(asked)),
+                }
             }
         };
         // The word has a meaning where the configuration says it, and none where a client does.
         let configured = match (&self.forced_command, &asked) {
             (Some(forced), _) => Line::of(forced),
-            (None, Some(line)) if for_subsystem => Line::of(str::from_utf8(line).ok()?),
+            (None, Some(line)) if for_subsystem => {
+                str::from_utf8(line).map_or(Line::Malformed, Line::of)
+            }
             (None, _) => Line::Shell,
         };
         let run = match configured {
             Line::Sftp(sftp) if for_subsystem => Run::Sftp(sftp.with(self.symlinks)),
             Line::Sftp(_) => Run::SftpOnly,
-            Line::Malformed => return None,
+            Line::Malformed => return Err(NoLaunch::Malformed),
             Line::Shell => Run::Shell(match (&self.forced_command, &asked) {
                 (Some(forced), _) => ShellInput::CommandLine(forced.clone().into_bytes()),
                 (None, Some(line)) => ShellInput::CommandLine(line.clone()),
@@ -170,7 +184,7 @@ impl Policy {
             Some(_) => asked,
             None => None,
         };
-        Some(Launch {
+        Ok(Launch {
             run,
             original_command,
         })
@@ -271,8 +285,10 @@ pub(crate) mod tests {
         let launch = policy.launch(Program::Subsystem("sftp".into())).unwrap();
         let line = b"/usr/lib/sftp-server -e".to_vec();
         assert_eq!(launch.run, Run::Shell(ShellInput::CommandLine(line)));
-        assert_eq!(policy.launch(Program::Subsystem("sft".into())), None);
-        assert_eq!(policy.launch(Program::Subsystem(String::new())), None);
+        for unknown in ["sft", "", "SFTP"] {
+            let launch = policy.launch(Program::Subsystem(unknown.into()));
+            assert_eq!(launch, Err(NoLaunch::UnknownSubsystem(unknown.into())));
+        }
     }
 
     #[test]
@@ -295,7 +311,7 @@ pub(crate) mod tests {
             let forced = Run::Shell(ShellInput::CommandLine(line("/bin/only this")));
             assert_eq!((launch.run, launch.original_command), (forced, original));
         }
-        assert_eq!(policy.launch(Program::Subsystem("none".into())), None);
+        assert!(policy.launch(Program::Subsystem("none".into())).is_err());
     }
 
     #[test]
@@ -349,7 +365,8 @@ pub(crate) mod tests {
             forced_command: Some("internal-sftp -P \"remove".into()),
             ..start()
         });
-        assert_eq!(policy.launch(Program::Subsystem("sftp".into())), None);
+        let launch = policy.launch(Program::Subsystem("sftp".into()));
+        assert_eq!(launch, Err(NoLaunch::Malformed));
     }
 
     #[test]

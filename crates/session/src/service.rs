@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use journal::Escaped;
 use rpc::accounting::{LastLogin, Records};
 use rpc::lane::{
     FromSession, IdleSeconds, Lane, LaneError, Password, Permissions, ProgramDescriptors,
@@ -26,7 +27,7 @@ use crate::forward::{Agent, Connector, Display, ForwardPolicy, Listeners, NoDisp
 use crate::greeting::{Greeting, MessageOfTheDay, Preliminaries};
 use crate::launch::{self, What};
 use crate::outside::Outside;
-use crate::policy::{Launch, Policy, Run, ShellInput};
+use crate::policy::{Launch, NoLaunch, Policy, Run, ShellInput};
 use crate::process::Process;
 use crate::second_stage::{self, Instead};
 use crate::terminal::{Pty, Terminal};
@@ -235,7 +236,13 @@ impl Session {
 
     /// Starts the program of a channel; none if it is refused or fails.
     fn launch(&self, channel: Channel, program: Program) -> Option<ProgramDescriptors> {
-        let launch = self.0.policy.launch(program.clone())?;
+        let launch = match self.0.policy.launch(program.clone()) {
+            Ok(launch) => launch,
+            Err(why) => {
+                self.report_no_launch(&why);
+                return None;
+            }
+        };
         let mut channels = self.channels();
         let room = channels.len() < self.0.policy.max_sessions();
         let number = SessionNumber::free(&channels);
@@ -419,6 +426,20 @@ impl Session {
             self.0.endpoints.peer(),
             started.number.0
         );
+    }
+
+    fn report_no_launch(&self, why: &NoLaunch) {
+        match why {
+            // In sshd's words, with as much of the name.
+            NoLaunch::UnknownSubsystem(name) => info!(
+                "subsystem request for {} by user {} failed, subsystem not found",
+                Escaped::word(name).limit(100),
+                self.0.account.user
+            ),
+            NoLaunch::Malformed => {
+                error!("internal-sftp: a quotation in its arguments has no end");
+            }
+        }
     }
 
     fn report_start(&self, started: &Started) {

@@ -428,10 +428,16 @@ fn the_sftp_subsystem_answers_and_an_unknown_one_is_refused() -> Result<()> {
     client.wait_for("\u{2}\0\0\0\u{3}", Duration::from_secs(20))?;
     client.close_stdin();
     client.finish(Duration::from_secs(30))?.success()?;
+    let since = server.now()?;
     let output = server.ssh(&key, &["-s"], &["nonesuch"]).run()?;
     assert_ne!(output.code(), Some(0));
     let said = output.error_text();
     assert!(said.contains("subsystem request failed"), "{said}");
+    let entry = server.wait_for_entry(
+        &since,
+        &["subsystem request for nonesuch by user subsys failed, subsystem not found"],
+    )?;
+    assert_eq!(entry.field("PRIORITY"), "6");
     Ok(())
 }
 
