@@ -15,7 +15,7 @@ use crate::proto::preauth::v1 as pre;
 use crate::proto::session::v1 as ses;
 use crate::session::{
     COMMAND_LIMIT, Channel, ENVIRONMENT_LIMIT, Program, ProgramEnd, PtyRequest, Signal,
-    TERMINAL_MODE_LIMIT, WindowSize,
+    TERMINAL_MODE_LIMIT, WindowSize, is_term,
 };
 
 pub(crate) use userauth::{
@@ -258,9 +258,9 @@ pub(crate) fn pty_to_proto(channel: Channel, request: PtyRequest) -> ses::Alloca
 pub(crate) fn pty_from_proto(
     message: ses::AllocatePtyRequest,
 ) -> Result<(Channel, PtyRequest), Violation> {
-    let term = bounded(message.term, NAME_LIMIT, "term")?;
-    if !term.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Violation::new("term: not printable"));
+    let term = message.term;
+    if !is_term(&term) {
+        return Err(Violation::new("term: no value of TERM"));
     }
     if message.modes.len() > TERMINAL_MODE_LIMIT {
         return Err(Violation::new("modes: too many"));
@@ -352,7 +352,7 @@ mod tests {
     proptest! {
         #[test]
         fn terminal_requests_survive_the_border(
-            term in "[!-~]{0,64}",
+            term in "[^\0]{0,256}",
             columns: u16,
             rows: u16,
             modes in proptest::collection::vec(any::<(u8, u32)>(), 0..TERMINAL_MODE_LIMIT),
@@ -376,6 +376,24 @@ mod tests {
             let refused = line.contains(&0);
             let message = program_to_proto(Channel(1), Program::Command(line));
             prop_assert_eq!(program_from_proto(message).is_err(), refused);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_in_an_environment_is_no_value_of_term() {
+        let crossed = |term: &str| {
+            let request = PtyRequest {
+                term: term.to_owned(),
+                size: WindowSize::default(),
+                modes: Vec::new(),
+            };
+            pty_from_proto(pty_to_proto(Channel(1), request)).is_ok()
+        };
+        for good in ["", "weird term;x\n", "é", &"x".repeat(1024)] {
+            assert!(crossed(good), "{good:?}");
+        }
+        for bad in ["a\0b", "\0", &"x".repeat(1025)] {
+            assert!(!crossed(bad), "{bad:?}");
         }
     }
 

@@ -24,6 +24,9 @@ pub use tunnel::{OpenTunnel, TunnelDevice, TunnelMode, TunnelOpened};
 /// Most modes that one "pty-req" may carry: RFC 4254 defines 57 opcodes, all below 160.
 pub const TERMINAL_MODE_LIMIT: usize = 160;
 
+/// Longest value of TERM in bytes; longer ones are as none.
+const TERM_LIMIT: usize = 1024;
+
 /// Longest command line in bytes: the longest argument that execve(2) takes (MAX_ARG_STRLEN of Linux, which counts the NUL
 /// at the end).
 pub const COMMAND_LIMIT: usize = 128 * 1024 - 1;
@@ -74,10 +77,16 @@ impl WindowSize {
     }
 }
 
+/// Whether that can be the value of TERM: what an environment can hold (environ(7)), up to a length that none has.
+#[must_use]
+pub fn is_term(value: &str) -> bool {
+    value.len() <= TERM_LIMIT && !value.contains('\0')
+}
+
 /// "pty-req" (RFC 4254 section 6.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PtyRequest {
-    /// Value of TERM: printable US-ASCII, at most 64 bytes.
+    /// Value of TERM: see [`is_term`]. Empty: the client did not say, or what cannot be said.
     pub term: String,
     /// Size at the start.
     pub size: WindowSize,

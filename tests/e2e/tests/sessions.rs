@@ -57,6 +57,26 @@ t.kill()
 }
 
 #[test]
+fn a_terminal_of_an_odd_kind_is_a_terminal() -> Result<()> {
+    let (server, key) = site("oddterm")?;
+    let config = server.client_config(&key, "")?;
+    let run = |term: &str| {
+        let term = format!("TERM={term}");
+        let script = "test -t 0 && { printenv TERM || echo none; }";
+        let command = ["env", &term, "ssh", "-tt", "-F", &config, "server", script];
+        server.command(command).run()?.success()
+    };
+    // As with sshd. What cannot be in an environment is not.
+    for term in ["weird term;x", "", &"x".repeat(500)] {
+        let told = run(term)?.text();
+        let kept = if term.is_empty() { "none" } else { term };
+        assert_eq!(told, format!("{kept}\r\n"));
+    }
+    assert_eq!(run(&"x".repeat(2000))?.text(), "none\r\n");
+    Ok(())
+}
+
+#[test]
 fn a_terminal_has_the_clients_modes() -> Result<()> {
     let (server, key) = site("modes")?;
     let config = server.client_config(&key, "")?;

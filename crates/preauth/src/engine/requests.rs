@@ -8,7 +8,7 @@ use rpc::CallError;
 use rpc::lane::{ChannelType, FromSession, LaneError};
 use rpc::session::{
     Channel as SessionChannel, Connections, Outcome, Program, PtyRequest, Session, Signal,
-    WindowSize, X11Request, is_xauth_word,
+    WindowSize, X11Request, is_term, is_xauth_word,
 };
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
@@ -21,8 +21,8 @@ use super::mux::Mux;
 use super::program::{Errors, Running};
 use super::remarks;
 
-/// Longest value of TERM that is passed on; the session's limit.
-const TERM_LIMIT: usize = 64;
+/// Longest name of a subsystem that is passed on; the session's limit.
+const SUBSYSTEM_LIMIT: usize = 64;
 
 /// Why the engine stops.
 #[derive(Debug, Error)]
@@ -177,9 +177,8 @@ impl Handler for Requests {
         modes: &[(Pty, u32)],
         session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
-        if term.len() > TERM_LIMIT || !term.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return answer(Outcome::Refused, channel, session);
-        }
+        // A terminal of no known kind serves as well as with sshd, which takes whatever the client says.
+        let term = if is_term(term) { term } else { "" };
         let request = PtyRequest {
             term: term.to_owned(),
             size: WindowSize::from_fields(columns, rows, width_pixels, height_pixels),
@@ -291,7 +290,7 @@ impl Handler for Requests {
         name: &str,
         session: &mut russh::server::Session,
     ) -> Result<(), Self::Error> {
-        if name.len() > TERM_LIMIT {
+        if name.len() > SUBSYSTEM_LIMIT {
             return answer(Outcome::Refused, channel, session);
         }
         self.start(channel, Program::Subsystem(name.to_owned()), session)
