@@ -534,7 +534,7 @@ impl Bounded {
 mod tests {
     use super::*;
     use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
-    use tracing::{debug, error, info, info_span, warn};
+    use tracing::{debug, error, info, info_span, trace, warn};
 
     /// Runs `events` with a layer on a socket and returns the datagrams that the other end received.
     fn entries(level: LevelFilter, events: impl FnOnce()) -> Vec<Vec<u8>> {
@@ -651,10 +651,11 @@ mod tests {
 
     #[test]
     fn priority_comes_from_the_level_or_from_the_event() {
-        let got = entries(LevelFilter::DEBUG, || {
+        let got = entries(LevelFilter::TRACE, || {
             error!("e");
             warn!("w");
             debug!("d");
+            trace!("t");
             info!(priority = "notice", "n");
             info!(priority = "7\nX=1", "i");
         });
@@ -666,7 +667,7 @@ mod tests {
                     .find_map(|line| line.strip_prefix("PRIORITY="))
             })
             .collect();
-        assert_eq!(priorities, ["3", "4", "7", "5", "6"]);
+        assert_eq!(priorities, ["3", "4", "6", "7", "5", "6"]);
     }
 
     #[test]

@@ -24,14 +24,15 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// The priority of an event that has no field `priority`. `trace` and `debug` are both 7.
+    /// The priority of an event that has no field `priority`. What is `debug` is written from LogLevel VERBOSE on, which
+    /// sshd gives to syslog as LOG_INFO: `journalctl -p info` shows who connected, and a file of `auth.info` has it.
     #[must_use]
     pub fn of_level(level: Level) -> Self {
         match level {
             Level::ERROR => Self::Error,
             Level::WARN => Self::Warning,
-            Level::INFO => Self::Info,
-            _ => Self::Debug,
+            Level::INFO | Level::DEBUG => Self::Info,
+            Level::TRACE => Self::Debug,
         }
     }
 

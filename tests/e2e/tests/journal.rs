@@ -47,6 +47,8 @@ fn a_login_and_its_end_are_told_in_the_words_of_openssh() -> Result<()> {
     let sentence = format!("Starting session: command for words from 127.0.0.1 port {port} id 0");
     let entry = server.wait_for_entry(&since, &["Starting session", port])?;
     assert_eq!(entry.message(), sentence);
+    // Of VERBOSE, which is no debugging to syslog(3).
+    assert_eq!(entry.field("PRIORITY"), "6");
     Ok(())
 }
 
