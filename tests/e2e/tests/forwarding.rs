@@ -109,14 +109,25 @@ fn a_connection_is_the_users() -> Result<()> {
     run(
         "credentials",
         r#"
-import pwd
+import pwd, shutil
+def listen_for(group):
+    path = f"/tmp/credentials.{group}"
+    one = listen(path)
+    shutil.chown(path, "root", group)
+    os.chmod(path, 0o660)
+    return one
+subprocess.run("groupadd further; usermod -a -G further credentials", shell=True, check=True)
 path = listen("/tmp/credentials.server")
-with Tunnel(config, "-L7301:/tmp/credentials.server"):
+further, root = listen_for("further"), listen_for("root")
+with Tunnel(config, "-L7301:/tmp/credentials.server", "-L7302:/tmp/credentials.further", "-L7303:/tmp/credentials.root"):
     client = connect(("127.0.0.1", 7301))
     seen = accept(path).getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     _, uid, gid = struct.unpack("3i", seen)
     user = pwd.getpwnam("credentials")
     assert (uid, gid) == (user.pw_uid, user.pw_gid), (uid, gid)
+    member = connect(("127.0.0.1", 7302))
+    accept(further)
+    assert connect(("127.0.0.1", 7303)).recv(1) == b""
 "#,
     )
     .map(drop)

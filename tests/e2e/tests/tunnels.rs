@@ -1,6 +1,6 @@
 //! Tunnels of packets (`ssh -w`): what they carry, whose devices they end at, and refusals in sshd's words.
 //!
-//! Each test passes with Debian's sshd, too, but the one of ChannelTimeout.
+//! Each test passes with Debian's sshd, too, but the one of ChannelTimeout. And its DisableForwarding leaves tunnels.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,6 +13,7 @@ static SERVER: Shared = Shared::new(
     "tunnels",
     "PermitTunnel yes\n\
      Match User untunnelled\n  PermitTunnel no\n\
+     Match User unforwarded\n  DisableForwarding yes\n\
      Match User layer3\n  PermitTunnel point-to-point\n\
      Match User silent\n  ChannelTimeout tun-connection=1\n\
      Match all\n",
@@ -137,7 +138,11 @@ fn a_tunnel_that_is_not_permitted_is_refused() -> Result<()> {
     for (user, option) in [
         ("untunnelled", "-oTunnel=point-to-point"),
         ("layer3", "-oTunnel=ethernet"),
+        ("unforwarded", "-oTunnel=point-to-point"),
     ] {
+        if user == "unforwarded" && server.peer() == Peer::OpenSsh {
+            continue;
+        }
         let key = server.add_user(user)?;
         let program = format!(
             r#"
