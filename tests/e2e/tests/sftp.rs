@@ -33,6 +33,8 @@ Match User jailed
 Match User inshell,root
     ChrootDirectory /srv/shell
     ExposeAuthInfo yes
+Match User commented
+    ForceCommand internal-sftp -d /srv # -R isn't an option here
 Match User loose
     ChrootDirectory /srv/jails/loose/below
     ForceCommand internal-sftp
@@ -76,8 +78,22 @@ impl std::ops::Deref for Site {
 }
 
 const USERS: &[&str] = &[
-    "plain", "readonly", "denied", "allowed", "jailed", "inshell", "loose", "nojail", "keyed",
-    "killed", "random", "soaked", "copying", "faulty",
+    "plain",
+    "readonly",
+    "denied",
+    "allowed",
+    "jailed",
+    "inshell",
+    "loose",
+    "nojail",
+    "keyed",
+    "killed",
+    "random",
+    "soaked",
+    "copying",
+    "faulty",
+    "limited",
+    "commented",
 ];
 
 /// Where the client is started, in a directory named for its user.
@@ -382,6 +398,33 @@ fn the_server_is_in_its_cage_and_gone_with_its_client() -> Result<()> {
                 == Some(1))
         })?;
     }
+    Ok(())
+}
+
+#[test]
+fn words_that_are_no_options_end_the_options_and_are_told_in_the_log() -> Result<()> {
+    let server = machine()?;
+    let since = server.now()?;
+    let commands = "pwd\nput file /home/commented/file\n";
+    let ended = alike(sftp(server, "commented", commands)?)?;
+    ensure!(ended.code == "0", "{ended:?}");
+    ensure!(ended.out.contains(" /srv\n"), "{ended:?}");
+    let told = "no options, ignored: \"# -R isn't an option here\"";
+    let entry = server.wait_for_entry(&since, &[told])?;
+    ensure!(entry.field("PRIORITY") == "4", "{entry:?}");
+    ensure!(entry.field("SSHD_USER") == "commented", "{entry:?}");
+    Ok(())
+}
+
+#[test]
+fn a_limit_of_the_user_fails_one_request() -> Result<()> {
+    let server = machine()?;
+    let limits = b"limited hard fsize 100\n";
+    server.write_file("/etc/security/limits.d/limited.conf", limits, 0o644)?;
+    let ended = alike(sftp(server, "limited", "-put file\nls -l file\n")?)?;
+    ensure!(ended.code == "0", "{ended:?}");
+    ensure!(ended.err.contains("Failure"), "{ended:?}");
+    ensure!(ended.out.contains(" 102400 "), "{ended:?}");
     Ok(())
 }
 
