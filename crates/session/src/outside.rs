@@ -8,6 +8,10 @@
 //! That thread shares no root and no working directory with the others (`unshare(2)`, CLONE_FS), and as capabilities are
 //! those of a thread, it alone keeps CAP_SYS_CHROOT, so that a program can enter the jail as its first act. Its working
 //! directory is the jail already: there is no path to say, and nothing to judge once more.
+//!
+//! sshd's process enters the jail wholly: it forks for a program, where this one has a binary to execute, which no jail
+//! holds. The price: the thread is in one address space with what the worker talks to, so the jail holds whoever takes this
+//! process over only as far as they run programs. Those it starts it holds all the same.
 
 use std::io;
 use std::sync::Arc;
