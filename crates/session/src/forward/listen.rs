@@ -17,8 +17,9 @@ use super::bind::{self, BoundPath, Reuse};
 use super::policy::{ForwardPolicy, Interfaces, Refusal};
 use crate::second_stage::reason;
 
-/// Addresses that may be listened on at the same time: a large range of ports.
-const LIMIT: usize = 256;
+/// Addresses that may be listened on at the same time: a large range of ports. Each has a descriptor for each family, of
+/// 1024 that a process of a user mostly may have.
+const LIMIT: usize = 400;
 
 /// What the session listens on for the client.
 #[derive(Debug, Default)]

@@ -209,6 +209,17 @@ async fn who_connects_to_a_forwarded_port_is_handed_on() {
 }
 
 #[tokio::test]
+async fn four_hundred_ports_are_listened_on_and_no_more() {
+    let mut session = Running::new().await;
+    for number in 0..400 {
+        let listening = listen(&mut session, port("127.0.0.1", 0)).await;
+        assert!(matches!(listening, Listening::On(_)), "{number}");
+    }
+    let more = listen(&mut session, port("127.0.0.1", 0)).await;
+    assert_eq!(more, Listening::Refused);
+}
+
+#[tokio::test]
 async fn nobody_is_accepted_before_the_worker_has_room() {
     let mut session = Running::new().await;
     let Listening::On(chosen) = listen(&mut session, port("127.0.0.1", 0)).await else {
