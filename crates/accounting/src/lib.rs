@@ -13,6 +13,7 @@
 //! process, with the group `utmp` and no other privilege, does it for all sessions.
 //!
 //! * [`server`]: connections, one for each session. Their end is the end of what was recorded, whoever died.
+//! * [`store`]: what a process that comes after this one needs, if this one dies.
 //! * [`book`]: the files. As with sshd(8), none is made: an administrator who wants no records removes them.
 //! * [`record`]: what an entry looks like.
 //!
@@ -26,3 +27,4 @@
 pub mod book;
 pub mod record;
 pub mod server;
+pub mod store;

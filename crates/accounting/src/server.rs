@@ -1,6 +1,6 @@
 //! Connections: one for each session, from its start to its end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -9,7 +9,9 @@ use std::{io, mem};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rpc::accounting::{AccountingError, Origin, Recorded, Said, Sender, TerminalNumber};
+use rpc::accounting::{
+    AccountingError, KnownSession, Origin, Recorded, Said, Sender, TerminalNumber,
+};
 use rpc::wtmpdb::Entry;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
@@ -18,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tracing::{debug, warn};
 
 use crate::book::Book;
+use crate::store::{Inheritance, Kept};
 
 /// How long to stay when there is no session. systemd starts this process again when one comes.
 const IDLE: Duration = Duration::from_secs(60);
@@ -38,8 +41,8 @@ const SESSION: &str = "session\n";
 #[derive(Debug)]
 enum Login {
     Session(Session),
-    /// What a predecessor of this process recorded before it died. The connection died with it; the session's process goes
-    /// on, and this is its descriptor (pidfd_open(2)).
+    /// What a predecessor of this process recorded, and the connection was not kept (it was stopped). The session's process
+    /// goes on, and this is its descriptor (pidfd_open(2)).
     Adopted {
         process: OwnedFd,
         pid: i32,
@@ -50,12 +53,10 @@ enum Login {
 #[derive(Debug)]
 struct Session {
     connection: Recorded,
-    origin: Option<Origin>,
-    open: BTreeSet<TerminalNumber>,
-    /// Of the next terminal in the database of wtmpdb(8).
-    entry: Entry,
-    /// The process that leads it, once it has spoken.
-    pid: i32,
+    /// Once the monitor has spoken.
+    known: Option<KnownSession>,
+    /// For the next process, if this one dies.
+    kept: Option<Kept>,
 }
 
 /// When to end.
@@ -70,8 +71,9 @@ enum Stay {
 /// Serves connections until there have been none for a while.
 ///
 /// # Errors
-/// The system has no descriptors left, or `listener` is no listening socket.
-pub fn serve(listener: &OwnedFd, book: &Book) -> io::Result<()> {
+/// The system has no descriptors left, or what should be the listening socket is none.
+pub fn serve(inheritance: Inheritance, book: &Book) -> io::Result<()> {
+    let listener = &inheritance.listener;
     rustix::io::ioctl_fionbio(listener, true)?;
     let termination = termination()?;
     let events = epoll::create(CreateFlags::CLOEXEC)?;
@@ -89,7 +91,22 @@ pub fn serve(listener: &OwnedFd, book: &Book) -> io::Result<()> {
         logins.insert(token, login);
         Ok(())
     };
-    for pid in book.sweep().into_iter().filter(|pid| is_session(*pid)) {
+    let mut alive = book.sweep();
+    for (connection, known, kept) in inheritance.sessions {
+        alive.remove(&known.pid);
+        match connection {
+            Some(connection) => {
+                let session = Session {
+                    connection,
+                    known: Some(known),
+                    kept: Some(kept),
+                };
+                watch(&mut logins, Login::Session(session))?;
+            }
+            None => end(known, Some(kept), book),
+        }
+    }
+    for pid in alive.into_iter().filter(|pid| is_session(*pid)) {
         match adopt(pid) {
             Ok(Some(login)) => watch(&mut logins, login)?,
             // It has ended since.
@@ -155,10 +172,8 @@ fn accept(listener: &OwnedFd) -> io::Result<Option<Session>> {
     let connection = Recorded::new(connection).map_err(io::Error::other)?;
     Ok(Some(Session {
         connection,
-        origin: None,
-        open: BTreeSet::new(),
-        entry: Entry::New,
-        pid: 0,
+        known: None,
+        kept: None,
     }))
 }
 
@@ -215,44 +230,67 @@ impl Login {
 impl Session {
     /// One message. Others have their turn before the next.
     fn hear(&mut self, book: &Book) -> Result<(), AccountingError> {
-        match (self.connection.hear()?, &self.origin) {
+        match (self.connection.hear()?, &mut self.known) {
             (None, _) => {}
             (Some(Said::Origin(origin)), None) => {
-                self.entry = Entry::OfSession(origin.began);
-                self.origin = Some(origin);
+                let known = KnownSession::new(origin);
+                let kept = Kept::new(self.connection.as_fd(), &known);
+                self.kept = kept
+                    .inspect_err(|error| warn!("a session is not kept: {error}"))
+                    .ok();
+                self.known = Some(known);
             }
             (Some(Said::Failed(failed, sender)), None) => book.fail(&failed, sender.pid),
-            (Some(Said::Opened(terminal, sender)), Some(origin)) => {
-                if !belongs_to(terminal, origin, sender) {
+            (Some(Said::Opened(terminal, sender)), Some(known)) => {
+                if !belongs_to(terminal, &known.origin, sender) {
                     return Err(AccountingError::Malformed("terminal of somebody else"));
                 }
-                if self.open.len() >= TERMINALS_LIMIT {
+                if known.terminals.len() >= TERMINALS_LIMIT {
                     return Err(AccountingError::Malformed("too many terminals"));
                 }
-                debug!("{} is on terminal {}", origin.user, terminal.0);
-                self.pid = sender.pid;
-                let entry = mem::replace(&mut self.entry, Entry::New);
-                let last = book.log_in(origin, terminal, sender.pid, entry);
-                self.open.insert(terminal);
+                debug!("{} is on terminal {}", known.origin.user, terminal.0);
+                known.pid = sender.pid;
+                let entry = mem::replace(&mut known.entry, Entry::New);
+                let last = book.log_in(&known.origin, terminal, sender.pid, entry);
+                known.terminals.insert(terminal);
+                self.keep()?;
                 self.connection.answer(last)?;
             }
-            (Some(Said::Closed(terminal, _)), Some(_)) => {
-                if self.open.remove(&terminal) {
-                    book.log_out(terminal, self.pid);
+            (Some(Said::Closed(terminal, _)), Some(known)) => {
+                if known.terminals.remove(&terminal) {
+                    book.log_out(terminal, known.pid);
                 }
+                self.keep()?;
             }
             (Some(_), _) => return Err(AccountingError::Malformed("out of order")),
         }
         Ok(())
     }
 
+    fn keep(&self) -> io::Result<()> {
+        match (&self.kept, &self.known) {
+            (Some(kept), Some(known)) => kept.write(known),
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
     fn end(self, book: &Book) {
-        for terminal in self.open {
-            book.log_out(terminal, self.pid);
+        if let Some(known) = self.known {
+            end(known, self.kept, book);
         }
-        if let (Some(origin), Entry::OfSession(_)) = (self.origin, self.entry) {
-            book.end(&origin);
-        }
+    }
+}
+
+/// A session has ended.
+fn end(known: KnownSession, kept: Option<Kept>, book: &Book) {
+    for terminal in known.terminals {
+        book.log_out(terminal, known.pid);
+    }
+    if let Entry::OfSession(_) = known.entry {
+        book.end(&known.origin);
+    }
+    if let Some(Err(error)) = kept.map(Kept::forget) {
+        warn!("a session that has ended is still kept: {error}");
     }
 }
 

@@ -5,6 +5,7 @@
 //!     └─ the connection ─▶ session ── opened, closed ──▶ accounting
 //! ```
 
+use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,7 +22,7 @@ use thiserror::Error;
 
 use crate::lane::{Lane, LaneError, expect_lane};
 use crate::proto::accounting::v1 as pb;
-use crate::wtmpdb::{from_microseconds, microseconds};
+use crate::wtmpdb::{Entry, from_microseconds, microseconds};
 use pb::to_accounting::Body;
 
 /// Where the process listens.
@@ -69,6 +70,64 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// When it began, before its unit was started.
     pub began: SystemTime,
+}
+
+/// What is known of a session, beside its connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSession {
+    /// Whose it is.
+    pub origin: Origin,
+    /// The process that leads it, once it has spoken.
+    pub pid: i32,
+    /// The terminals that are open.
+    pub terminals: BTreeSet<TerminalNumber>,
+    /// Of its next terminal in the database of wtmpdb(8).
+    pub entry: Entry,
+}
+
+impl KnownSession {
+    /// One that has not spoken yet.
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            pid: 0,
+            terminals: BTreeSet::new(),
+            entry: Entry::OfSession(origin.began),
+            origin,
+        }
+    }
+
+    /// The form that [`Self::from_bytes`] reads, in this version and later ones.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let message = pb::KeptSession {
+            origin: Some(origin_to_proto(&self.origin)),
+            pid: self.pid,
+            terminals: self.terminals.iter().map(|terminal| terminal.0).collect(),
+            had_terminal: self.entry == Entry::New,
+        };
+        message.encode_to_vec()
+    }
+
+    /// Reads what an earlier process has kept.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AccountingError> {
+        let message = pb::KeptSession::decode(bytes)
+            .map_err(|_| AccountingError::Malformed("not a session"))?;
+        let origin = message
+            .origin
+            .ok_or(AccountingError::Malformed("nobody's session"))?;
+        let known = Self::new(origin_from_proto(origin)?);
+        Ok(Self {
+            pid: message.pid,
+            terminals: message.terminals.into_iter().map(TerminalNumber).collect(),
+            entry: match message.had_terminal {
+                true => Entry::New,
+                false => known.entry,
+            },
+            ..known
+        })
+    }
 }
 
 /// Somebody who was not let in.
@@ -136,14 +195,7 @@ fn socket_to(path: &Path) -> Result<OwnedFd, AccountingError> {
 
 fn connect_to(path: &Path, origin: &Origin) -> Result<OwnedFd, AccountingError> {
     let socket = socket_to(path)?;
-    let origin = pb::Origin {
-        user: origin.user.clone(),
-        uid: origin.uid,
-        host: origin.host.clone(),
-        address: origin.address.map(|address| address.to_string()),
-        began: microseconds(origin.began),
-    };
-    say(socket.as_fd(), Body::Origin(origin))?;
+    say(socket.as_fd(), Body::Origin(origin_to_proto(origin)))?;
     Ok(socket)
 }
 
@@ -303,13 +355,7 @@ fn said(bytes: &[u8], sender: Sender) -> Result<Said, AccountingError> {
             Body::Origin(_) | Body::Failed(_) if sender.uid != 0 => {
                 return Err(AccountingError::Malformed("it is not the monitor's"));
             }
-            Body::Origin(origin) => Said::Origin(Origin {
-                user: origin.user,
-                uid: origin.uid,
-                host: origin.host,
-                address: address(origin.address)?,
-                began: from_microseconds(origin.began).ok_or(AccountingError::Malformed("time"))?,
-            }),
+            Body::Origin(origin) => Said::Origin(origin_from_proto(origin)?),
             Body::Failed(failed) => {
                 let failed = FailedLogin {
                     user: failed.user,
@@ -322,6 +368,26 @@ fn said(bytes: &[u8], sender: Sender) -> Result<Said, AccountingError> {
             Body::Closed(terminal) => Said::Closed(TerminalNumber(terminal.number), sender),
         },
     )
+}
+
+fn origin_to_proto(origin: &Origin) -> pb::Origin {
+    pb::Origin {
+        user: origin.user.clone(),
+        uid: origin.uid,
+        host: origin.host.clone(),
+        address: origin.address.map(|address| address.to_string()),
+        began: microseconds(origin.began),
+    }
+}
+
+fn origin_from_proto(origin: pb::Origin) -> Result<Origin, AccountingError> {
+    Ok(Origin {
+        user: origin.user,
+        uid: origin.uid,
+        host: origin.host,
+        address: address(origin.address)?,
+        began: from_microseconds(origin.began).ok_or(AccountingError::Malformed("time"))?,
+    })
 }
 
 fn address(text: Option<String>) -> Result<Option<IpAddr>, AccountingError> {
@@ -424,6 +490,23 @@ mod tests {
         });
         assert!(matches!(server.hear(), Err(AccountingError::Closed)));
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_session_is_read_as_it_was_kept() {
+        let fresh = KnownSession::new(origin());
+        let grown = KnownSession {
+            pid: 4711,
+            terminals: [TerminalNumber(0), TerminalNumber(7)].into(),
+            entry: Entry::New,
+            ..fresh.clone()
+        };
+        for session in [fresh, grown] {
+            let read = KnownSession::from_bytes(&session.to_bytes()).unwrap();
+            assert_eq!(read, session);
+        }
+        assert!(KnownSession::from_bytes(&[]).is_err());
+        assert!(KnownSession::from_bytes(b"something else").is_err());
     }
 
     #[test]
