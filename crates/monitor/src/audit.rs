@@ -319,10 +319,11 @@ impl Subject<'_> {
         );
     }
 
-    /// PAM's account phase refused somebody whose password is right.
+    /// PAM's account phase refused somebody whose password is right: sshd's process ends of that.
     pub fn account_refused(&self) {
         let name = self.name();
         error!(
+            priority = "crit",
             user = %name,
             "Access denied for user {name} by PAM account configuration [preauth]"
         );

@@ -49,27 +49,27 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         place: "",
-        line: Only::Ours("Refusing certificate ID * via *: *"),
+        line: Only::Ours("error: Refusing certificate ID * via *: *"),
         reason: "the words of later versions of OpenSSH",
     },
     Difference {
         place: "",
-        line: Only::Theirs("Certificate *"),
+        line: Only::Theirs("error: Certificate *"),
         reason: "the words of later versions of OpenSSH",
     },
     Difference {
         place: "",
-        line: Only::Theirs("forced command options do not match"),
+        line: Only::Theirs("error: forced command options do not match"),
         reason: "the words of later versions of OpenSSH",
     },
     Difference {
         place: "",
-        line: Only::Theirs("Refused by certificate options"),
+        line: Only::Theirs("error: Refused by certificate options"),
         reason: "the words of later versions of OpenSSH",
     },
     Difference {
         place: "alice            key:cert-critical",
-        line: Only::Theirs("Invalid certificate options"),
+        line: Only::Theirs("error: Invalid certificate options"),
         reason: "said beside the reason, which both give",
     },
     Difference {
@@ -99,7 +99,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         place: "lines of authorized_keys",
-        line: Only::Theirs("invalid key option string"),
+        line: Only::Theirs("error: invalid key option string"),
         reason: "told with the place",
     },
     Difference {
@@ -194,7 +194,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         place: "",
-        line: Only::Theirs("Could not get shadow information for *"),
+        line: Only::Theirs("error: Could not get shadow information for *"),
         reason: "an account that is not in shadow(5), or none at all, is no error",
     },
     Difference {
@@ -209,12 +209,14 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         place: "lists that nobody can complete",
-        line: Only::Theirs("Disabled method * in AuthenticationMethods list *"),
+        line: Only::Theirs("error: Disabled method * in AuthenticationMethods list *"),
         reason: "their worker and their monitor both say it",
     },
     Difference {
         place: "lists that nobody can complete",
-        line: Only::Theirs("No AuthenticationMethods left after eliminating disabled methods"),
+        line: Only::Theirs(
+            "error: No AuthenticationMethods left after eliminating disabled methods",
+        ),
         reason: "their worker and their monitor both say it",
     },
     Difference {
