@@ -17,7 +17,11 @@ use crate::newer;
 const ECHO: &str = "cat";
 
 /// How long a client may take.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often dbclient is called until a call ends. On a busy machine one in a hundred never does, after all of its data,
+/// with Debian's sshd as well: in 360 calls, three at once, 3 with sshd and 5 with ours.
+const DBCLIENT_CALLS: usize = 3;
 
 /// A client, ready to be run.
 #[derive(Debug, Clone)]
@@ -128,14 +132,22 @@ impl Client {
             Compression::Off => &self.plain,
             Compression::On => &self.compressed,
         };
-        let output = server
-            .command(words)
-            .arg(ECHO)
-            .stdin(content)
-            .deadline(DEADLINE)
-            .run()
-            .and_then(support::Output::success)
-            .with_context(|| self.name.clone())?;
+        let call = || {
+            server
+                .command(words)
+                .arg(ECHO)
+                .stdin(content)
+                .deadline(DEADLINE)
+                .run()
+                .and_then(support::Output::success)
+        };
+        let mut output = call();
+        if self.name.starts_with("dbclient") {
+            for _ in 1..DBCLIENT_CALLS {
+                output = output.or_else(|_| call());
+            }
+        }
+        let output = output.with_context(|| self.name.clone())?;
         ensure!(
             output.stdout == content,
             "{}: the data came back changed",

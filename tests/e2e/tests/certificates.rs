@@ -327,8 +327,9 @@ fn a_login_ends_as_with_debians_sshd_and_says_why() -> Result<()> {
         ("expired", "Certificate invalid: expired"),
         ("wrong", "Certificate invalid: name"),
     ] {
-        let line =
-            format!("Refusing certificate ID \"id-{name}\" serial=0 signed by ED25519 CA SHA256:");
+        let line = format!(
+            "error: Refusing certificate ID \"id-{name}\" serial=0 signed by ED25519 CA SHA256:"
+        );
         ensure!(
             ours.lines()
                 .any(|entry| entry.starts_with(&line) && entry.contains(why)),
