@@ -652,14 +652,12 @@ impl Channels {
 
     /// Our CLOSE of a session, which is said now.
     fn close_session(&mut self, peer: u32) -> Said {
-        let mut sessions = self.open.iter_mut();
-        let session =
-            sessions.find(|(number, channel)| **number < FIRST_FORWARDED && channel.peer() == peer);
-        let Some((&number, channel)) = session else {
+        let Some((number, channel)) = self.session(peer) else {
             return Said::Nothing;
         };
+        let closed = channel.close();
         self.sessions.remove(&number);
-        if channel.close() == Closed::Whole {
+        if closed == Closed::Whole {
             self.forget(number);
             self.closes.add(number, peer);
         }
@@ -703,14 +701,20 @@ impl Channels {
     }
 
     /// Was our CLOSE of the session that has this number at the client sent already?
-    fn is_over(&self, peer: u32) -> bool {
-        let mut sessions = self.open.iter().filter_map(|(number, channel)| {
-            (*number < FIRST_FORWARDED && channel.peer() == peer).then_some(channel)
-        });
-        match sessions.next() {
-            Some(channel) => channel.is_closed_by_us(),
+    fn is_over(&mut self, peer: u32) -> bool {
+        match self.session(peer) {
+            Some((_, channel)) => channel.is_closed_by_us(),
             None => self.closes.awaits(peer),
         }
+    }
+
+    /// The session that has this number at the client.
+    fn session(&mut self, peer: u32) -> Option<(Number, &mut Channel)> {
+        let mut open = self
+            .open
+            .iter_mut()
+            .map(|(number, channel)| (*number, channel));
+        open.find(|(number, channel)| *number < FIRST_FORWARDED && channel.peer() == peer)
     }
 }
 

@@ -446,12 +446,9 @@ impl Mux {
     pub(super) async fn reserve(&self, most: usize) -> Vec<Number> {
         let reserve = || {
             let mut state = self.lock();
-            let first = state.channels.reserve()?;
-            let mut numbers = vec![first];
-            numbers.extend(
-                std::iter::from_fn(|| state.channels.reserve()).take(most.saturating_sub(1)),
-            );
-            Some(numbers)
+            let free = std::iter::from_fn(|| state.channels.reserve());
+            let numbers: Vec<Number> = free.take(most).collect();
+            (!numbers.is_empty()).then_some(numbers)
         };
         Self::wait(&self.forwarded, reserve).await
     }
